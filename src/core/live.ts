@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Runtime of the source transform (`src/transform`). The transform records, at each `yield*` of a path, the site and
+ * the locals that are still live there; the recorded frames of all callers are the path's continuation, so two runs with
+ * equal frames and equal pending requests will do the same for ever after.
+ */
+
+/** Where a `yield*` stands in the source. */
+export interface Site {
+  readonly file: string;
+  readonly line: number;
+  /** The function that contains it. */
+  readonly fn: string;
+  /** The called path as written, without arguments: `ptep_get_lockless`. */
+  readonly callee: string;
+}
+
+/** Error in a path or a scenario file, as opposed to one of ours: reported as one line. */
+export class PathError extends Error {
+  override readonly name = 'PathError';
+}
+
+const sites: Site[] = [];
+const identities = new WeakMap<object, number>();
+let identitiesGiven = 0;
+
+/** What the instrumented code calls. One object, so that a driver can swap the stack before it resumes a path. */
+export const live = {
+  /** Site, locals, site, locals …, outermost first: the frames of the path that runs now. */
+  stack: [] as unknown[],
+  /** Mutation testing: the site whose call is left out, and what it then yields. */
+  cut: -1,
+  cutValue: 0 as unknown,
+  /** Set when the cut site was reached. */
+  cutHit: false,
+
+  /** Called once by each instrumented file; returns the number of its first site. */
+  register(file: string, table: readonly (readonly [line: number, fn: string, callee: string])[]): number {
+    const first = sites.length;
+    for (const [line, fn, callee] of table) sites.push({ file, line, fn, callee });
+    return first;
+  },
+  /** Before a `yield*`: pushes its frame. */
+  enter(site: number, locals: unknown[]): void {
+    live.stack.push(site, locals);
+  },
+  /** After a `yield*`: pops its frame and hands the value through. */
+  leave<T>(_entered: void, value: T): T {
+    live.stack.length -= 2;
+    return value;
+  },
+  /** Stands for the call at the cut site. */
+  skipped(): unknown {
+    live.cutHit = true;
+    return live.cutValue;
+  },
+  /** Around a call that is not delegated to: a path that was created but will never run is an error. */
+  called<T>(value: T, file: string, line: number, callee: string): T {
+    if (
+      typeof value === 'object' &&
+      value !== null &&
+      Object.prototype.toString.call(value) === '[object Generator]'
+    ) {
+      throw new PathError(`${file}:${line}: ${callee}() is a path: it does nothing without yield*`);
+    }
+    return value;
+  },
+};
+
+/** The site with that number. */
+export function site(number: number): Site {
+  const found = sites[number];
+  if (found === undefined) throw new Error(`expected a site below ${sites.length}, got ${number}`);
+  return found;
+}
+
+/** How many sites are registered so far. */
+export function siteCount(): number {
+  return sites.length;
+}
+
+/** The site numbers of the recorded frames, outermost first. */
+export function stackSites(stack: readonly unknown[]): number[] {
+  const numbers: number[] = [];
+  for (let i = 0; i < stack.length; i += 2) numbers.push(stack[i] as number);
+  return numbers;
+}
+
+/** A text that is equal for two stacks exactly when all sites and all live locals are. */
+export function stackKey(stack: readonly unknown[]): string {
+  let key = '';
+  for (let i = 0; i < stack.length; i += 2) {
+    key += `${stack[i] as number}(`;
+    for (const local of stack[i + 1] as unknown[]) key += valueKey(local, stack[i] as number);
+    key += ')';
+  }
+  return key;
+}
+
+function valueKey(value: unknown, at: number): string {
+  switch (typeof value) {
+    case 'number':
+      return `${value},`;
+    case 'string':
+      return `${JSON.stringify(value)},`;
+    case 'object': {
+      if (value === null) return 'null,';
+      const prototype: unknown = Object.getPrototypeOf(value);
+      if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at)).join('')}],`;
+      if (prototype === Object.prototype || prototype === null) {
+        return `{${Object.entries(value)
+          .map(([name, item]) => `${name}:${valueKey(item, at)}`)
+          .join('')}},`;
+      }
+      if (value instanceof Map || value instanceof Set) {
+        const { file, line, fn } = site(at);
+        throw new PathError(
+          `${file}:${line}: ${fn}() keeps a ${value.constructor.name} in a local: use numbers, arrays or records`,
+        );
+      }
+      return `${identity(value)},`;
+    }
+    case 'function':
+      return `${identity(value)},`;
+    default:
+      return `${String(value)},`;
+  }
+}
+
+/** Handles (cells, pages, mms …) are made once at set-up and never change: their identity stands for them. */
+function identity(handle: object): string {
+  let number = identities.get(handle);
+  if (number === undefined) identities.set(handle, (number = ++identitiesGiven));
+  return `#${number}`;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+import { live } from './live.js';
+import type { Path, Request } from './path.js';
+import type { System } from './system.js';
+
+/**
+ * The agent whose path runs now: what `current` and `smp_processor_id()` are to the kernel. Drivers set it through
+ * {@link resume} for just as long as a path runs between two requests; nothing else may write it.
+ */
+export const running = {
+  system: undefined as unknown as System,
+  agent: -1,
+  /** Witnesses and progress marks since the last request. */
+  seen: [] as string[],
+  progressed: [] as string[],
+};
+
+/** Runs `path` to its next request (or its end) as `agent`, recording its frames in `stack`. */
+export function resume(
+  system: System,
+  agent: number,
+  stack: unknown[],
+  path: Path<unknown>,
+  observed: number,
+): IteratorResult<Request, unknown> {
+  running.system = system;
+  running.agent = agent;
+  running.seen = [];
+  running.progressed = [];
+  live.stack = stack;
+  try {
+    return path.next(observed);
+  } finally {
+    running.agent = -1;
+  }
+}

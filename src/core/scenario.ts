@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+import type { System } from './system.js';
+
+/** How a run of the explorer ends. Never mixed up: see docs. */
+export type VerdictKind = 'safe' | 'violation' | 'deadlock' | 'livelock' | 'leak' | 'vacuous' | 'incomplete';
+
+/** What a scenario declares of a variant: kind, property and reports must all come out. */
+export interface Expectation {
+  readonly verdict: 'safe' | 'violation' | 'deadlock' | 'livelock' | 'leak';
+  /** The property that is broken; '' with safe. */
+  readonly property: string;
+  /** Reports beside the property: DATA-RACE, LOCK-ORDER, CTX. */
+  readonly reports: readonly string[];
+}
+
+/** Knob values by name, machine and kernel release included. */
+export type KnobSetting = Readonly<Record<string, string>>;
+
+/** One set of knob values. */
+export interface Variant {
+  /** `k=v,k=v` of the knobs that differ from the first values, or `base`. */
+  readonly name: string;
+  readonly knobs: KnobSetting;
+  /** Absent where the user set the knobs: then nothing is declared. */
+  readonly expect: Expectation | undefined;
+}
+
+/** What a node monitor remembers of a node, and checks there: lock order, context. Knows paths, not states. */
+export interface NodeMonitor {
+  /** Before the agent's first request. */
+  start(agent: number): unknown;
+  /** After the request of a node observed `value`. `context` is what start or after returned for that node. */
+  after(context: unknown, agent: number, op: number, a: number, b: number, c: number, value: number): unknown;
+  /** A node was reached for the first time: reports what its request does wrong in its context. */
+  check(
+    context: unknown,
+    agent: number,
+    op: number,
+    a: number,
+    b: number,
+    c: number,
+    report: (name: string, detail: string) => void,
+  ): void;
+}
+
+/** A variant, built: fresh cells, agents and invariants. */
+export interface Built {
+  readonly system: System;
+  readonly monitor?: () => NodeMonitor;
+  /** What the answer holds for: agents, pages, devices, operations. */
+  readonly bounds: string;
+  /** Names of the properties that were watched. */
+  readonly properties: readonly string[];
+  /** Why a violation of the property is wrong, one sentence, if the scenario says it better than the property does. */
+  readonly because?: string;
+}
+
+/** How the same question is put twice: see `passes`. */
+export interface Pass {
+  readonly name: string;
+  readonly settings: KnobSetting;
+}
+
+/** One question, with its variants. What `shootdown` checks. */
+export interface Scenario {
+  readonly id: string;
+  readonly family: string;
+  readonly title: string;
+  readonly question: string;
+  readonly kind: 'checked' | 'static' | 'measured';
+  /** All knobs and their values, the documented protocol first. */
+  readonly knobs: Readonly<Record<string, readonly string[]>>;
+  readonly variants: readonly Variant[];
+  readonly sometimes: readonly string[];
+  /** Encodings of hardware freedom that together count as one exploration: TLBs filled on demand, and eagerly. */
+  passes(knobs: KnobSetting): readonly Pass[];
+  build(knobs: KnobSetting, pass: Pass): Built;
+}
+
+/** `k=v,k=v` of the knobs that differ from the first value, `base` if none does. */
+export function variantName(
+  knobs: Readonly<Record<string, readonly string[]>>,
+  setting: KnobSetting,
+): string {
+  const differing = Object.entries(knobs)
+    .filter(([name, values]) => setting[name] !== values[0])
+    .map(([name]) => `${name}=${setting[name]}`);
+  return differing.length === 0 ? 'base' : differing.join(',');
+}
+
+/** An error in what the user gave us: one clear line. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/**
+ * The set of visited states. Both kinds number the states in the order in which they came, so that per-state data
+ * (parent, agent) are plain arrays beside it.
+ */
+export interface Visited {
+  readonly size: number;
+  readonly bytes: number;
+  /** Adds the state with this 64-bit fingerprint (and, in exact mode, this content). Returns whether it is new. */
+  add(low: number, high: number, state: Int32Array): boolean;
+}
+
+/** 64-bit fingerprints in open addressing, doubled at three quarters full. */
+export class FingerprintSet implements Visited {
+  size = 0;
+  private slots: number;
+  private table: Int32Array;
+  private limit: number;
+
+  constructor(log2 = 14) {
+    this.slots = 1 << log2;
+    this.table = new Int32Array(2 * this.slots);
+    this.limit = (this.slots * 3) >> 2;
+  }
+
+  get bytes(): number {
+    return this.table.byteLength;
+  }
+
+  add(low: number, high: number): boolean {
+    if ((low | high) === 0) high = 1;
+    const { table } = this;
+    const mask = this.slots - 1;
+    let at = low & mask;
+    for (;;) {
+      const low2 = table[2 * at]!;
+      const high2 = table[2 * at + 1]!;
+      if (low2 === low && high2 === high) return false;
+      if ((low2 | high2) === 0) break;
+      at = (at + 1) & mask;
+    }
+    table[2 * at] = low;
+    table[2 * at + 1] = high;
+    if (++this.size > this.limit) this.grow();
+    return true;
+  }
+
+  private grow(): void {
+    const old = this.table;
+    this.slots *= 2;
+    this.limit = this.slots * 0.75;
+    const table = (this.table = new Int32Array(2 * this.slots));
+    const mask = this.slots - 1;
+    for (let i = 0; i < old.length; i += 2) {
+      const low = old[i]!;
+      const high = old[i + 1]!;
+      if ((low | high) === 0) continue;
+      let at = low & mask;
+      while ((table[2 * at]! | table[2 * at + 1]!) !== 0) at = (at + 1) & mask;
+      table[2 * at] = low;
+      table[2 * at + 1] = high;
+    }
+  }
+}
+
+/** Whole state vectors: certainty for small models. */
+export class ExactSet implements Visited {
+  size = 0;
+  private readonly chunkStates: number;
+  private readonly chunks: Int32Array[] = [];
+  private slots = 1 << 14;
+  private table = new Int32Array(this.slots);
+  private lows = new Int32Array(1 << 14);
+
+  constructor(private readonly width: number) {
+    this.chunkStates = 1 << 12;
+  }
+
+  get bytes(): number {
+    return (
+      this.table.byteLength + this.lows.byteLength + this.chunks.length * this.chunkStates * this.width * 4
+    );
+  }
+
+  add(low: number, _high: number, state: Int32Array): boolean {
+    const { width, chunkStates } = this;
+    let mask = this.slots - 1;
+    let at = low & mask;
+    probe: for (; this.table[at] !== 0; at = (at + 1) & mask) {
+      const other = this.table[at]! - 1;
+      if (this.lows[other] !== low) continue;
+      const chunk = this.chunks[Math.floor(other / chunkStates)]!;
+      const base = (other % chunkStates) * width;
+      for (let i = 0; i < width; i++) if (chunk[base + i] !== state[i]) continue probe;
+      return false;
+    }
+    const number = this.size++;
+    if (number % chunkStates === 0) this.chunks.push(new Int32Array(chunkStates * width));
+    const chunk = this.chunks[this.chunks.length - 1]!;
+    const base = (number % chunkStates) * width;
+    for (let i = 0; i < width; i++) chunk[base + i] = state[i]!;
+    if (number === this.lows.length) {
+      const larger = new Int32Array(number * 2);
+      larger.set(this.lows);
+      this.lows = larger;
+    }
+    this.lows[number] = low;
+    this.table[at] = number + 1;
+    if (this.size > this.slots * 0.75) {
+      this.slots *= 2;
+      mask = this.slots - 1;
+      this.table = new Int32Array(this.slots);
+      for (let i = 0; i < this.size; i++) {
+        at = this.lows[i]! & mask;
+        while (this.table[at] !== 0) at = (at + 1) & mask;
+        this.table[at] = i + 1;
+      }
+    }
+    return true;
+  }
+}

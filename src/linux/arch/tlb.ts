@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { request, type Path } from '../../core/path.js';
+import type { Mm } from '../include/mm_types.js';
+import { current } from '../kernel.js';
+
+/**
+ * Drops the TLB entries of pages [start, end) of `mm` on every CPU that runs it. On an `ipi` machine it returns when
+ * each of those CPUs has handled an interrupt, so no IRQ-off region that was running there still runs; on a `bcast`
+ * machine it says nothing about IRQ-off regions.
+ * @context interrupts on; a PTL may be held
+ * @kernel 6.12 arch/x86/mm/tlb.c flush_tlb_mm_range: adapted (no generations; freed tables also drop the walk caches)
+ */
+export function* flush_tlb_mm_range(mm: Mm, start: number, end: number): Path {
+  const { machine } = current.kernel;
+  const range = (start << 10) | end;
+  if (machine.options.tlb === 'bcast') {
+    yield* request(machine.op.flushBroadcast, mm.number, range);
+    return;
+  }
+  let others = 0;
+  for (const cpu of mm.space.cpus) if (cpu !== current.cpu) others |= 1 << cpu;
+  if (mm.space.cpus.includes(current.cpu)) yield* request(machine.op.flushLocal, mm.number, range);
+  if (others === 0) return;
+  yield* request(machine.op.ipiSend, others);
+  while ((yield* request(machine.op.ipiAnswer, mm.number, range)) === 0);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Cell, System, ValueType } from '../../core/system.js';
+import { bits, frameRef, holder, int } from '../../core/system.js';
+import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
+import type { Guard } from '../../core/system.js';
+
+/**
+ * Page flags that the model has. PG_locked is a lock of its own ({@link Page.lock}), so that the engine sees it as one.
+ * @kernel 6.12 include/linux/page-flags.h enum pageflags: adapted (the flags that a path here reads)
+ */
+export const PG = {
+  referenced: 1 << 0,
+  uptodate: 1 << 1,
+  dirty: 1 << 2,
+  lru: 1 << 3,
+  swapbacked: 1 << 4,
+  swapcache: 1 << 5,
+  anon: 1 << 6,
+  anon_exclusive: 1 << 7,
+  ksm: 1 << 8,
+  writeback: 1 << 9,
+  isolated: 1 << 10,
+  hwpoison: 1 << 11,
+  fake_head: 1 << 12,
+  offline: 1 << 13,
+  reserved: 1 << 14,
+} as const;
+const PG_NAMES = Object.entries(PG);
+const pageFlags: ValueType = {
+  name: 'page flags',
+  show: (value) =>
+    bits(value)
+      .map((bit) => PG_NAMES.find(([, mask]) => mask === 1 << bit)?.[0] ?? String(bit))
+      .join('|') || '0',
+};
+
+/** State of the memory that a struct page lives in (vmemmap). */
+export const Meta = { ALIVE: 0, POISONED: 1, FREED: 2 } as const;
+const metaType: ValueType = {
+  name: 'struct page',
+  show: (value) => ['alive', 'poisoned', 'freed'][value] ?? '?',
+};
+
+/** GUP_PIN_COUNTING_BIAS: a pin of a small folio counts this much in _refcount. */
+export const GUP_PIN_COUNTING_BIAS = 1024;
+
+const refcount: ValueType = {
+  name: 'refcount',
+  show: (value) =>
+    value >= GUP_PIN_COUNTING_BIAS
+      ? `${value % GUP_PIN_COUNTING_BIAS}+${Math.floor(value / GUP_PIN_COUNTING_BIAS)} pins`
+      : String(value),
+};
+
+/**
+ * struct page. A folio is its head page. One per frame; `pfn` is the frame number. Each field is a cell, and each
+ * access checks that the struct page itself still exists (META-FREED) and is not poisoned (META-POISONED).
+ * @kernel 6.12 include/linux/mm_types.h struct page: adapted (fields that paths here use; ptdesc folded in)
+ */
+export class Page {
+  readonly pfn: number;
+  /** PG_locked. */
+  readonly lock: Cell;
+  readonly flags: Cell;
+  readonly _refcount: Cell;
+  /** Number of mappings (the kernel stores it less one). */
+  readonly _mapcount: Cell;
+  /** Head page + 1 if this is a tail page, else 0. */
+  readonly compound_head: Cell;
+  /** 0, or the number of the address_space, anon_vma or KSM stable node it belongs to. */
+  readonly mapping: Cell;
+  readonly index: Cell;
+  /** The lock of the page table that the frame holds (ptdesc.ptl). */
+  readonly ptl: Cell;
+  /** The frame that it describes. */
+  readonly frame: Frame;
+  /** Life of the struct page itself; undefined where the scenario has no hot-unplug. */
+  readonly meta: Cell | undefined;
+
+  constructor(system: System, frame: Frame, hotplug: boolean) {
+    const { number } = frame;
+    this.pfn = number;
+    this.frame = frame;
+    this.meta = hotplug ? frameCell(system, number, 'meta', { type: metaType }) : undefined;
+    const guard: { guard?: Guard } =
+      this.meta === undefined
+        ? {}
+        : {
+            guard: {
+              cell: this.meta,
+              alive: 1 << Meta.ALIVE,
+              property: (value) => (value === Meta.FREED ? 'META-FREED' : 'META-POISONED'),
+            },
+          };
+    const field = (slot: string, type: ValueType = int, lockClass?: string): Cell =>
+      frameCell(system, number, slot, {
+        name: `f${number}.${slot}`,
+        type,
+        ...guard,
+        ...(lockClass === undefined ? {} : { lockClass }),
+      });
+    this.lock = field('lock', holder, 'folio lock');
+    this.flags = field('flags', pageFlags);
+    this._refcount = field('_refcount', refcount);
+    this._mapcount = field('_mapcount');
+    this.compound_head = field('compound_head', frameRef);
+    this.mapping = field('mapping');
+    this.index = field('index');
+    this.ptl = field('ptl', holder, 'ptl');
+  }
+}
+/** A folio is the head page of its pages. */
+export type Folio = Page;
+
+/** vm_flags that the model has. */
+export const VM = {
+  READ: 1,
+  WRITE: 2,
+  SHARED: 4,
+  LOCKED: 8,
+  PFNMAP: 16,
+  IO: 32,
+  MIXEDMAP: 64,
+  HUGEPAGE: 128,
+  MERGEABLE: 256,
+  DONTCOPY: 512,
+} as const;
+
+/**
+ * struct vm_area_struct. Addresses are page numbers (PAGE_SIZE is 1).
+ * @kernel 6.12 include/linux/mm_types.h struct vm_area_struct: adapted
+ */
+export class Vma {
+  readonly vm_start: Cell;
+  readonly vm_end: Cell;
+  readonly vm_flags: Cell;
+  /** 0: anonymous; else the number of the file's address_space. */
+  readonly vm_file: Cell;
+  /** Number of the anon_vma, 0 for none. */
+  readonly anon_vma: Cell;
+  /** File page at vm_start. */
+  readonly vm_pgoff: Cell;
+  /** 1: in the mm's tree. */
+  readonly attached: Cell;
+
+  constructor(
+    system: System,
+    readonly vm_mm: Mm,
+    readonly number: number,
+  ) {
+    const name = `${vm_mm.name}.vma${number}`;
+    this.vm_start = system.cell(`${name}.vm_start`);
+    this.vm_end = system.cell(`${name}.vm_end`);
+    this.vm_flags = system.cell(`${name}.vm_flags`);
+    this.vm_file = system.cell(`${name}.vm_file`);
+    this.anon_vma = system.cell(`${name}.anon_vma`);
+    this.vm_pgoff = system.cell(`${name}.vm_pgoff`);
+    this.attached = system.cell(`${name}.attached`);
+  }
+}
+
+/** mm->flags that the model has. */
+export const MMF_HAS_PINNED = 1;
+
+/**
+ * struct mm_struct with its page-table root. The upper levels are folded: an mm is a row of PMDs.
+ * @kernel 6.12 include/linux/mm_types.h struct mm_struct: adapted (p4d, pud folded; maple tree is an ordered set of VMAs)
+ */
+export class Mm {
+  readonly name: string;
+  readonly pmd: readonly Cell[];
+  readonly mmap_lock: Rwsem;
+  /** Covers the PMDs (split PMD locks folded into one). */
+  readonly page_table_lock: Cell;
+  /** Odd while fork write-protects. */
+  readonly write_protect_seq: Cell;
+  readonly flags: Cell;
+  readonly tlb_flush_pending: Cell;
+  /** rss_stat[MM_ANONPAGES], rss_stat[MM_FILEPAGES]. */
+  readonly anon_rss: Cell;
+  readonly file_rss: Cell;
+  readonly vmas: Vma[] = [];
+
+  constructor(
+    readonly system: System,
+    readonly space: AddressSpace,
+    /** Index in `machine.spaces` and `kernel.mms`. */
+    readonly number: number,
+  ) {
+    this.name = space.name;
+    this.pmd = space.pmd;
+    this.mmap_lock = new Rwsem(system, `${this.name}.mmap_lock`, 'mmap_lock');
+    this.page_table_lock = system.cell(`${this.name}.page_table_lock`, 0, {
+      type: holder,
+      lockClass: 'pmd_lock',
+    });
+    this.write_protect_seq = system.cell(`${this.name}.write_protect_seq`);
+    this.flags = system.cell(`${this.name}.flags`);
+    this.tlb_flush_pending = system.cell(`${this.name}.tlb_flush_pending`);
+    this.anon_rss = system.cell(`${this.name}.anon_rss`);
+    this.file_rss = system.cell(`${this.name}.file_rss`);
+  }
+}
+
+/** struct rw_semaphore: -1 = a writer holds it, n > 0 = n readers; writers that wait keep new readers out. */
+export class Rwsem {
+  readonly count: Cell;
+  readonly waiters: Cell;
+  constructor(
+    system: System,
+    readonly name: string,
+    lockClass: string,
+  ) {
+    this.count = system.cell(name, 0, {
+      type: {
+        name: 'rwsem',
+        show: (value) => (value < 0 ? 'write-locked' : value === 0 ? 'free' : `${value} readers`),
+      },
+      lockClass,
+    });
+    this.waiters = system.cell(`${name}.waiters`);
+  }
+}
+
+/** Where a PTE is: the table's frame and the index in it. */
+export interface PtePointer {
+  readonly table: Frame;
+  readonly index: number;
+  /** The entry; with PAE its low word. */
+  readonly cell: Cell;
+  /** PAE: the high word. */
+  readonly high: Cell | undefined;
+}
+
+export type { Machine };

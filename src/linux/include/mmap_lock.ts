@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { down_read, down_write, downgrade_write, up_read, up_write } from '../kernel/locking/rwsem.js';
+import type { Mm } from './mm_types.js';
+
+/** @context may sleep @kernel 6.12 include/linux/mmap_lock.h mmap_read_lock: faithful */
+export function* mmap_read_lock(mm: Mm): Path {
+  yield* down_read(mm.mmap_lock);
+}
+/** @kernel 6.12 include/linux/mmap_lock.h mmap_read_unlock: faithful */
+export function* mmap_read_unlock(mm: Mm): Path {
+  yield* up_read(mm.mmap_lock);
+}
+/** @context may sleep @kernel 6.12 include/linux/mmap_lock.h mmap_write_lock: adapted (no per-VMA sequence) */
+export function* mmap_write_lock(mm: Mm): Path {
+  yield* down_write(mm.mmap_lock);
+}
+/** @kernel 6.12 include/linux/mmap_lock.h mmap_write_unlock: adapted (no per-VMA sequence) */
+export function* mmap_write_unlock(mm: Mm): Path {
+  yield* up_write(mm.mmap_lock);
+}
+/** @kernel 6.12 include/linux/mmap_lock.h mmap_write_downgrade: adapted (no per-VMA sequence) */
+export function* mmap_write_downgrade(mm: Mm): Path {
+  yield* downgrade_write(mm.mmap_lock);
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../core/path.js';
+import { running } from '../core/running.js';
+import type { Agent, Cell } from '../core/system.js';
+import { System } from '../core/system.js';
+import { Machine, Use, type MachineOptions } from '../machine/machine.js';
+import { defineIrqOps } from './arch/irqflags.js';
+import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
+import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
+import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { definePageAllocOps } from './mm/page_alloc.js';
+import { __tlb_remove_table } from './mm/mmu_gather.js';
+
+export interface KernelOptions {
+  readonly machine: MachineOptions;
+  readonly release: string;
+  readonly knobs: Partial<Knobs>;
+  /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
+  readonly hotplug: boolean;
+  /** How many call_rcu() callbacks can be outstanding at once. */
+  readonly rcuCallbacks: number;
+}
+
+/** struct task_struct: what `current` is. */
+export interface Task {
+  readonly name: string;
+  readonly agent: number;
+  readonly cpu: number;
+  readonly mm: Mm | undefined;
+}
+
+/** One booted kernel on one machine: the pools that its paths work on. Paths find it through {@link current}. */
+export class Kernel {
+  readonly system: System;
+  readonly machine: Machine;
+  readonly knobs: Knobs;
+  readonly mem_map: Page[] = [];
+  readonly mms: Mm[] = [];
+  readonly tasks: (Task | undefined)[] = [];
+  readonly rcu: RcuState;
+  readonly op: ReturnType<typeof defineRcuOps> &
+    ReturnType<typeof defineIrqOps> &
+    ReturnType<typeof definePageAllocOps> &
+    ReturnType<typeof defineRwsemOps>;
+  private readonly ptes: PtePointer[][] = [];
+
+  constructor(readonly options: KernelOptions) {
+    const system = (this.system = new System(options.machine.memory));
+    kernels.set(system, this);
+    this.machine = new Machine(system, options.machine);
+    this.knobs = { ...documentedKnobs(), ...options.knobs };
+    for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
+    this.rcu = new RcuState(this, options.rcuCallbacks);
+    this.op = {
+      ...defineIrqOps(this),
+      ...defineRcuOps(this),
+      ...definePageAllocOps(this),
+      ...defineRwsemOps(system),
+    };
+    this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
+  }
+
+  /** Adds a task: an agent with what RCU keeps of it. */
+  addTask(agent: Omit<Agent, 'start'> & { mm?: Mm | undefined; start: () => Path<unknown> }): Task {
+    const { system } = this;
+    const number = system.agent(agent);
+    const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
+    this.tasks[number] = task;
+    this.rcu.addTask(number);
+    const sharers = system.agents
+      .map((other, i) => ({ ...other, i }))
+      .filter((other) => other.cpu === agent.cpu && agent.cpu >= 0);
+    system.gates[number] = -1;
+    if (sharers.length > 1) {
+      const first = system.gates[sharers[0]!.i]!;
+      const gate = first >= 0 ? first : system.cell(`cpu${agent.cpu}.curr`).at;
+      for (const sharer of sharers) system.gates[sharer.i] = gate;
+    }
+    return task;
+  }
+
+  addMm(name: string, pages: number, cpus: readonly number[]): Mm {
+    const mm = new Mm(this.system, this.machine.addSpace(name, pages, cpus), this.mms.length);
+    this.mms.push(mm);
+    return mm;
+  }
+
+  addVma(mm: Mm): Vma {
+    const vma = new Vma(this.system, mm, mm.vmas.length);
+    mm.vmas.push(vma);
+    return vma;
+  }
+
+  /** The entry of a page table, interned so that a local may hold it. */
+  pte(table: number, index: number): PtePointer {
+    const row = (this.ptes[table] ??= []);
+    const frame = this.machine.frames[table]!;
+    return (row[index] ??= { table: frame, index, cell: frame.pte[index]!, high: frame.pteHigh[index] });
+  }
+
+  /** Set-up: takes a free frame for data, with one reference. Not for paths. */
+  setupPage(): Page {
+    return this.setupFrame(Use.DATA);
+  }
+
+  /** Set-up: takes a free frame as an empty page table. */
+  setupTable(): Page {
+    return this.setupFrame(Use.TABLE);
+  }
+
+  private setupFrame(use: number): Page {
+    const page = this.mem_map.find(({ frame }) => frame.use.value === Use.FREE);
+    if (page === undefined)
+      throw new Error(`expected a free frame at set-up: the machine has ${this.mem_map.length}`);
+    page.frame.use.init(use);
+    page._refcount.init(1);
+    return page;
+  }
+}
+
+const kernels = new WeakMap<System, Kernel>();
+
+/** The kernel of a system. */
+export function kernelOf(system: System): Kernel {
+  const kernel = kernels.get(system);
+  if (kernel === undefined) throw new Error('expected a system that a kernel was booted on');
+  return kernel;
+}
+
+/** What the running path sees around it. */
+export const current = {
+  get kernel(): Kernel {
+    return kernelOf(running.system);
+  },
+  get task(): Task {
+    return current.kernel.tasks[running.agent]!;
+  },
+  get mm(): Mm {
+    const { mm, name } = current.task;
+    if (mm === undefined) throw new Error(`expected ${name} to have an mm`);
+    return mm;
+  },
+  get cpu(): number {
+    return current.task.cpu;
+  },
+};
+
+/** The value of a knob in the running kernel. */
+export function knob<K extends KnobName>(name: K): KnobValue<K> {
+  return current.kernel.knobs[name];
+}
+
+export type { Cell };

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import type { Folio } from '../include/mm_types.js';
+import { folio_ref_sub_and_test } from '../include/page_ref.js';
+import { free_unref_page } from './page_alloc.js';
+
+/**
+ * The last reference is gone: the folio goes back to the allocator.
+ * @context any
+ * @kernel 6.12 mm/swap.c __folio_put: adapted (no LRU removal, no memcg)
+ */
+export function* __folio_put(folio: Folio): Path {
+  yield* free_unref_page(folio);
+}
+
+/**
+ * Drops references; frees the folio if they were the last.
+ * @context any
+ * @kernel 6.12 include/linux/mm.h folio_put_refs: faithful
+ */
+export function* folio_put_refs(folio: Folio, refs: number): Path {
+  if (yield* folio_ref_sub_and_test(folio, refs)) yield* __folio_put(folio);
+}
+
+/** @kernel 6.12 include/linux/mm.h folio_put: faithful */
+export function* folio_put(folio: Folio): Path {
+  yield* folio_put_refs(folio, 1);
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/** What a scenario file touches: `import { scenario, see, violates } from 'shootdown'`. */
+export type { Path } from '../core/path.js';
+export {
+  add,
+  choose,
+  claim,
+  equals,
+  load,
+  lock,
+  progress,
+  read,
+  see,
+  store,
+  trylock,
+  unlock,
+  write,
+} from '../core/primitives.js';
+export type { Expectation, Scenario } from '../core/scenario.js';
+export type { Cell } from '../core/system.js';
+export {
+  deadlocks,
+  leaks,
+  livelocks,
+  safe,
+  scenario,
+  violates,
+  type AgentSpec,
+  type MachineSpec,
+  type ScenarioSpec,
+} from './scenario.js';
+export { Process, Testbed, type MapOptions, type Region } from './testbed.js';

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+import type { Path } from '../core/path.js';
+import {
+  type Built,
+  type Expectation,
+  type KnobSetting,
+  type Pass,
+  type Scenario,
+  UsageError,
+  type Variant,
+  variantName,
+} from '../core/scenario.js';
+import { Kernel } from '../linux/kernel.js';
+import { rcu_core } from '../linux/kernel/rcu/tree.js';
+import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
+import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
+import { watchAlways } from '../properties/index.js';
+import { type Process, Testbed } from './testbed.js';
+
+/** An agent: a path, or a path with the CPU and the process that it runs on. */
+export type AgentSpec =
+  | (() => Path<unknown>)
+  | { readonly cpu: number; readonly process?: Process | undefined; run(): Path<unknown> };
+
+/** Machine as a scenario states it; what it leaves out has a default. */
+export interface MachineSpec {
+  readonly cpus: number;
+  readonly frames: number;
+  readonly memory?: MachineOptions['memory'];
+  readonly ptrsPerPte?: number;
+  readonly pae?: boolean;
+  readonly pageWalkCache?: boolean;
+  readonly data?: boolean;
+  /** How TLBs fill. Default: two passes, on demand and eagerly. */
+  readonly fill?: TlbFill;
+  readonly hotplug?: boolean;
+  /** call_rcu() callbacks that may be outstanding. */
+  readonly rcuCallbacks?: number;
+}
+
+/** Values of one knob, the documented protocol first. */
+type KnobSpec = Readonly<Record<string, readonly string[]>>;
+type Values<K extends KnobSpec> = { readonly [N in keyof K]: K[N][number] } & {
+  readonly machine: TlbFlush;
+  readonly kernel: string;
+};
+
+/** A scenario as its file states it. */
+export interface ScenarioSpec<K extends KnobSpec, S> {
+  readonly id: string;
+  readonly family: string;
+  /** A few words. */
+  readonly title?: string;
+  readonly question: string;
+  readonly machine: MachineSpec;
+  /** Knobs of the scenario, and knobs of the kernel by their names (linux/knobs.ts). First value: the documented protocol. */
+  readonly knobs: K;
+  /** The shoot-downs it runs on; default both. The first is the base variant's. */
+  readonly machines?: readonly TlbFlush[];
+  /** The kernel releases it runs on; default 6.12. */
+  readonly kernels?: readonly string[];
+  /** Kernel knobs that differ from the documented protocol in every variant. */
+  readonly kernelKnobs?: Partial<Knobs>;
+  /** What is explored, in words: agents and operations. */
+  readonly bounds: string;
+  setup(m: Testbed, k: Values<K>): S;
+  agents(s: S, k: Values<K>, m: Testbed): Record<string, AgentSpec>;
+  readonly sometimes?: readonly string[];
+  readonly expect: Readonly<Record<string, Expectation | 'safe'>>;
+}
+
+const SAFE: Expectation = { verdict: 'safe', property: '', reports: [] };
+
+/** Expected: a violation of `property`. */
+export function violates(
+  property: string,
+  { reports = [] }: { reports?: readonly string[] } = {},
+): Expectation {
+  return { verdict: 'violation', property, reports: [...reports].sort() };
+}
+/** Expected: safe, with these reports. */
+export function safe({ reports = [] }: { reports?: readonly string[] } = {}): Expectation {
+  return { ...SAFE, reports: [...reports].sort() };
+}
+/** Expected: no agent can go on. */
+export function deadlocks({ reports = [] }: { reports?: readonly string[] } = {}): Expectation {
+  return { verdict: 'deadlock', property: 'DEADLOCK', reports: [...reports].sort() };
+}
+/** Expected: a fair cycle without progress. */
+export function livelocks({ reports = [] }: { reports?: readonly string[] } = {}): Expectation {
+  return { verdict: 'livelock', property: 'PROGRESS', reports: [...reports].sort() };
+}
+/** Expected: the end state is out of balance. */
+export function leaks(property: string, { reports = [] }: { reports?: readonly string[] } = {}): Expectation {
+  return { verdict: 'leak', property, reports: [...reports].sort() };
+}
+
+/** Makes a scenario of its description. Throws a UsageError that says what is wrong with the description. */
+export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>): Scenario {
+  const knobs: Record<string, readonly string[]> = {
+    ...spec.knobs,
+    machine: spec.machines ?? ['ipi', 'bcast'],
+    kernel: spec.kernels ?? ['6.12'],
+  };
+  for (const [name, values] of Object.entries(knobs)) {
+    if (values.length === 0) throw new UsageError(`${spec.id}: knob ${name} has no values`);
+    if (name in KNOBS) {
+      for (const value of values) {
+        if (!(value in KNOBS[name as keyof typeof KNOBS]))
+          throw new UsageError(`${spec.id}: the kernel's knob ${name} has no value ${value}`);
+      }
+    }
+  }
+  const variants = Object.entries(spec.expect).map(([name, expect]): Variant => {
+    const setting = parseVariant(spec.id, knobs, name);
+    const canonical = variantName(knobs, setting);
+    if (canonical !== name) throw new UsageError(`${spec.id}: write variant ${name} as ${canonical}`);
+    return { name, knobs: setting, expect: expect === 'safe' ? SAFE : expect };
+  });
+  return {
+    id: spec.id,
+    family: spec.family,
+    title: spec.title ?? spec.question,
+    question: spec.question,
+    kind: 'checked',
+    knobs,
+    variants,
+    sometimes: spec.sometimes ?? [],
+    passes: () => {
+      if (spec.machine.fill !== undefined)
+        return [{ name: `TLB fill ${spec.machine.fill}`, settings: { fill: spec.machine.fill } }];
+      return [
+        { name: 'TLB fill on demand', settings: { fill: 'demand' } },
+        { name: 'TLB fill eager', settings: { fill: 'eager' } },
+      ];
+    },
+    build: (setting, pass) => build(spec, setting as Values<K>, pass),
+  };
+}
+
+/** Knob values of a variant name. Throws a UsageError for an unknown knob or value. */
+export function parseVariant(
+  id: string,
+  knobs: Readonly<Record<string, readonly string[]>>,
+  name: string,
+): KnobSetting {
+  const setting: Record<string, string> = Object.fromEntries(
+    Object.entries(knobs).map(([knob, values]) => [knob, values[0]!]),
+  );
+  if (name === 'base') return setting;
+  for (const part of name.split(',')) {
+    const [knob, value] = part.split('=');
+    const values = knobs[knob ?? ''];
+    if (knob === undefined || values === undefined)
+      throw new UsageError(`${id}: no knob ${knob ?? ''}; it has ${Object.keys(knobs).join(', ')}`);
+    if (value === undefined || !values.includes(value))
+      throw new UsageError(`${id}: knob ${knob} has no value ${value ?? ''}; it has ${values.join(', ')}`);
+    setting[knob] = value;
+  }
+  return setting;
+}
+
+function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<K>, pass: Pass): Built {
+  const { machine } = spec;
+  const kernelKnobs: Partial<Knobs> = {
+    ...RELEASES[setting.kernel],
+    ...spec.kernelKnobs,
+    ...pickKernelKnobs(setting),
+  };
+  const kernel = new Kernel({
+    machine: {
+      cpus: machine.cpus,
+      tlb: setting.machine,
+      fill: pass.settings['fill'] as TlbFill,
+      memory:
+        ((setting as Record<string, string>)['memory'] as MachineOptions['memory'] | undefined) ??
+        machine.memory ??
+        'sc',
+      frames: machine.frames,
+      ptrsPerPte: machine.ptrsPerPte ?? 1,
+      pae: machine.pae ?? false,
+      pageWalkCache: machine.pageWalkCache ?? false,
+      data: machine.data ?? false,
+    },
+    release: setting.kernel,
+    knobs: kernelKnobs,
+    hotplug: machine.hotplug ?? false,
+    rcuCallbacks: machine.rcuCallbacks ?? 1,
+  });
+  const m = new Testbed(kernel);
+  const state = spec.setup(m, setting);
+  const agents = spec.agents(state, setting, m);
+  let nextCpu = 0;
+  for (const [name, agent] of Object.entries(agents)) {
+    const spelled = typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined } : agent;
+    if (spelled.cpu >= machine.cpus)
+      throw new UsageError(
+        `${spec.id}: agent ${name} runs on CPU ${spelled.cpu}, the machine has ${machine.cpus}`,
+      );
+    nextCpu = spelled.cpu + 1;
+    kernel.addTask({
+      name,
+      cpu: spelled.cpu,
+      daemon: false,
+      fair: true,
+      mm: spelled.process?.mm ?? kernel.mms[0],
+      start: () => spelled.run(),
+    });
+  }
+  if (kernel.options.rcuCallbacks > 0)
+    kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, start: () => rcu_core() });
+  const properties = watchAlways(kernel);
+  return { system: kernel.system, bounds: spec.bounds, properties };
+}
+
+function pickKernelKnobs(setting: KnobSetting): Partial<Knobs> {
+  const known = documentedKnobs();
+  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known)) as Partial<Knobs>;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+import type { Cell } from '../core/system.js';
+import type { Kernel } from '../linux/kernel.js';
+import { Use } from '../machine/machine.js';
+import { frameOf, PTE, showEntry } from '../machine/pte.js';
+
+/**
+ * TLB-LIVE: a TLB entry names a frame that is still allocated. A frame is freed only after the flush, so in a sound
+ * kernel an entry that outlives its PTE still finds its frame in use.
+ */
+export function tlbLive(kernel: Kernel): void {
+  const { machine, system } = kernel;
+  const entries = machine.tlb.flat(2).filter((cell): cell is Cell => cell !== undefined);
+  if (entries.length === 0) return;
+  system.invariants.push({
+    property: 'TLB-LIVE',
+    when: 'always',
+    cells: [...entries, ...machine.frames.map((frame) => frame.use)],
+    check() {
+      for (const entry of entries) {
+        const value = system.mem[entry.at]!;
+        if (value === 0) continue;
+        const frame = frameOf(value);
+        if (system.mem[machine.frames[frame]!.use.at] !== Use.DATA)
+          return `${entry.name} = ${showEntry(value)}, and f${frame} is ${machine.frames[frame]!.use.type.show(machine.frames[frame]!.use.value)}`;
+      }
+      return undefined;
+    },
+  });
+}
+
+/**
+ * FRAME-REUSE, seen from the page tables: a present entry of a live table names a frame in use.
+ */
+export function pteLive(kernel: Kernel): void {
+  const { machine, system } = kernel;
+  system.invariants.push({
+    property: 'FRAME-REUSE',
+    when: 'always',
+    cells: machine.frames.flatMap((frame) => [frame.use, ...frame.pte]),
+    check() {
+      for (const table of machine.frames) {
+        if (system.mem[table.use.at] !== Use.TABLE) continue;
+        for (const entry of table.pte) {
+          const value = system.mem[entry.at]!;
+          if ((value & PTE.PRESENT) === 0 || (value & PTE.SPECIAL) !== 0) continue;
+          const frame = machine.frames[frameOf(value)];
+          if (frame !== undefined && system.mem[frame.use.at] !== Use.DATA)
+            return `${entry.name} = ${showEntry(value)}, and f${frame.number} is ${frame.use.type.show(frame.use.value)}`;
+        }
+      }
+      return undefined;
+    },
+  });
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { scenario, see, violates } from '../../litmus/index.js';
+import { alloc_page, folio_put, FOLL, get_user_pages_fast_only, munmap } from '../../linux/index.js';
+
+/**
+ * gup_fast() against munmap: the frame is freed and goes to somebody else. The reader relies on three things after it
+ * has read the PTE: a count of zero means no, and after the reference the entry must still be the same.
+ */
+export default scenario({
+  id: 'G-01',
+  family: 'gup-fast',
+  title: 'GUP-fast against munmap and reuse',
+  question: 'Which steps of the reference-and-revalidate protocol may gup_fast_pte_range() leave out?',
+  machine: { cpus: 2, frames: 3 },
+  knobs: {
+    'gup.zero_bail': ['on', 'off'],
+    'gup.pte_recheck': ['after-ref', 'before-ref', 'none'],
+  },
+  bounds: 'one get_user_pages_fast_only() of one page, one munmap, one allocation',
+  setup(m) {
+    const p = m.process('P');
+    const x = p.mmap({ pages: 1, touched: true });
+    return { p, x, pin: m.watchPin(p.mm, x.start) };
+  },
+  agents: ({ p, x, pin }) => ({
+    *reader() {
+      yield* pin.begin();
+      const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
+      yield* pin.judge(pages[0]);
+      if (pages[0] === undefined) return see('fell back');
+      see('got the page');
+      yield* folio_put(pages[0]);
+    },
+    *unmapper() {
+      yield* munmap(p.mm, x.vma);
+      const page = yield* alloc_page();
+      if (page !== undefined) see('allocated');
+    },
+  }),
+  sometimes: ['got the page', 'fell back', 'allocated'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'gup.pte_recheck=before-ref,machine=bcast': violates('PIN-RIGHT'),
+    'gup.pte_recheck=before-ref': violates('PIN-RIGHT'),
+    'gup.pte_recheck=none,machine=bcast': violates('PIN-RIGHT'),
+    'gup.zero_bail=off': 'safe',
+    'gup.zero_bail=off,machine=bcast': violates('FREE-ONCE'),
+  },
+});
