@@ -82,6 +82,11 @@ export function* ptep_get_and_clear(ptep: PtePointer): Path<Pte> {
   return yield* exchange(ptep.cell, 0);
 }
 
+/** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pmd: faithful */
+export function* set_pmd(pmdp: Cell, pmd: Pmd): Path {
+  yield* write(pmdp, pmd);
+}
+
 /** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable.h pmd_clear: faithful */
 export function* pmd_clear(pmdp: Cell): Path {
   yield* write(pmdp, 0);
@@ -136,4 +141,18 @@ export function* pte_offset_map_lock(
 export function* pte_unmap_unlock(ptl: Cell): Path {
   yield* spin_unlock(ptl);
   yield* pte_unmap();
+}
+
+/**
+ * Maps the page table and finds its lock without taking it: the caller reads entries first and looks again under it.
+ * @kernel 6.12 mm/pgtable-generic.c pte_offset_map_nolock: faithful
+ */
+export function* pte_offset_map_nolock(
+  pmdp: Cell,
+  addr: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  const mapped = yield* __pte_offset_map(pmdp, addr);
+  return mapped === undefined
+    ? undefined
+    : { ptep: mapped.ptep, ptl: current.kernel.mem_map[pfnOf(mapped.pmdval)]!.ptl };
 }
