@@ -215,5 +215,5 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
 
 function pickKernelKnobs(setting: KnobSetting): Partial<Knobs> {
   const known = documentedKnobs();
-  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known)) as Partial<Knobs>;
+  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known));
 }

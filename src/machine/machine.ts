@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
-import {
-  type Cell,
-  type CellOptions,
-  type Guard,
-  type MemoryModel,
-  System,
-  type ValueType,
-} from '../core/system.js';
+import type { Cell, Guard, MemoryModel, System, ValueType } from '../core/system.js';
+import { type AddressSpace, type Frame, frameCell, Use, useType } from './frame.js';
 import { defineMmuOps, fillEagerly } from './mmu.js';
-import { frameOf, pfnOf, pmdType, PTE, pteType } from './pte.js';
+import { pfnOf, pmdType, PTE, pteType } from './pte.js';
 import { defineTlbOps } from './tlb.js';
+
+export { type AddressSpace, type Frame, frameCell, Use } from './frame.js';
 
 /** How a TLB shoot-down reaches other CPUs. */
 export type TlbFlush =
@@ -44,44 +40,7 @@ export interface MachineOptions {
   readonly data: boolean;
 }
 
-/** What a page frame is used for. */
-export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4 } as const;
-const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone'];
-const useType: ValueType = { name: 'use', show: (value) => USE_NAMES[value] ?? String(value) };
 const irqType: ValueType = { name: 'irq', show: (value) => (value ? 'irqs off' : 'irqs on') };
-
-/** Makes record fields of frame `n`: all frames have the same ones, so that they can be renamed. */
-export function frameCell(
-  system: System,
-  number: number,
-  slot: string,
-  options: Omit<CellOptions, 'frame'> & { name?: string } = {},
-): Cell {
-  const { name, ...rest } = options;
-  return system.cell(name ?? `f${number}.${slot}`, 0, { ...rest, frame: { number, slot } });
-}
-
-/** A page frame: memory that is either free, data, or a page table. */
-export interface Frame {
-  readonly number: number;
-  readonly use: Cell;
-  /** Its entries while it is a page table; touching them at any other time breaks TABLE-ALIVE. With PAE, the low words. */
-  readonly pte: readonly Cell[];
-  /** PAE: the high words. */
-  readonly pteHigh: readonly Cell[];
-  /** Contents, while it is data. */
-  readonly data: Cell | undefined;
-}
-
-/** What the walker starts from: the upper levels folded into one row of PMDs. */
-export interface AddressSpace {
-  readonly name: string;
-  readonly pmd: readonly Cell[];
-  /** Virtual pages. */
-  readonly pages: number;
-  /** CPUs that run it: mm_cpumask. */
-  readonly cpus: number[];
-}
 
 /** The hardware. */
 export class Machine {
@@ -190,9 +149,4 @@ export class Machine {
       system.storeBuffers[cpu] = first.at;
     }
   }
-}
-
-/** Whether a TLB or page-table entry names this frame. */
-export function names(entry: number, frame: number): boolean {
-  return entry !== 0 && frameOf(entry) === frame;
 }

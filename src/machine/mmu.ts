@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Access } from '../core/ops.js';
-import type { AddressSpace, Machine } from './machine.js';
-import { Use } from './machine.js';
+import { type AddressSpace, Use } from './frame.js';
+import type { Machine } from './machine.js';
 import { frameOf, makeEntry, pfnOf, PTE } from './pte.js';
 
 /** The walker and the accesses of user code. Space is an index of `machine.spaces`, pages are numbered from 0. */

@@ -32,8 +32,8 @@ export const pte_mkdirty = (pte: Pte): Pte => pte | PTE.DIRTY;
 export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
 /** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_access_permitted: adapted (no protection keys) */
-export const pte_access_permitted = (pte: Pte, write: boolean): boolean => {
-  const needed = PTE.PRESENT | PTE.USER | (write ? PTE.RW : 0);
+export const pte_access_permitted = (pte: Pte, forWrite: boolean): boolean => {
+  const needed = PTE.PRESENT | PTE.USER | (forWrite ? PTE.RW : 0);
   return (pte & needed) === needed;
 };
 
