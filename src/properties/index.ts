@@ -5,6 +5,7 @@ import { balances } from './sums.js';
 
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
+export { TornWatch } from './torn.js';
 export { countMappings } from './sums.js';
 
 /** Switches on the invariants that hold in every scenario; returns their names. */
