@@ -41,8 +41,8 @@ export const live = {
     return first;
   },
   /** Before a `yield*`: pushes its frame. */
-  enter(site: number, locals: unknown[]): void {
-    live.stack.push(site, locals);
+  enter(at: number, locals: unknown[]): void {
+    live.stack.push(at, locals);
   },
   /** After a `yield*`: pops its frame and hands the value through. */
   leave<T>(_entered: void, value: T): T {

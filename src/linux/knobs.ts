@@ -22,6 +22,10 @@ export const KNOBS = {
     on: '70cbc3cc78a9: the PMD is compared as well',
     off: 'before 70cbc3cc78a9 (G-01 v)',
   },
+  'fault.pte_same': {
+    on: '6.12: handle_pte_fault() compares the entry again under the PTL',
+    off: 'G-14 twin: acts on the entry that was read without the lock',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':

@@ -14,7 +14,7 @@ import { Kernel } from '../linux/kernel.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
-import { watchAlways } from '../properties/index.js';
+import { lockdep, watchAlways } from '../properties/index.js';
 import { type Process, Testbed } from './testbed.js';
 
 /** An agent: a path, or a path with the CPU and the process that it runs on. */
@@ -208,12 +208,12 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     });
   }
   if (kernel.options.rcuCallbacks > 0)
-    kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, start: () => rcu_core() });
+    kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
   const properties = watchAlways(kernel);
-  return { system: kernel.system, bounds: spec.bounds, properties };
+  return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
 }
 
 function pickKernelKnobs(setting: KnobSetting): Partial<Knobs> {
   const known = documentedKnobs();
-  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known)) as Partial<Knobs>;
+  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known));
 }

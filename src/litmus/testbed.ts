@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
 import { holder } from '../core/system.js';
-import { VM, type Mm, type Page, type Vma } from '../linux/include/mm_types.js';
+import { PG, VM, type Mm, type Page, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { PTE, makeEntry, pfnOf } from '../machine/pte.js';
 import { PinWatch } from '../properties/pin.js';
@@ -50,6 +50,7 @@ export class Process {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
+        page.flags.init(PG.anon | PG.anon_exclusive | PG.swapbacked);
         this.setPte(
           addr,
           makeEntry(

@@ -107,7 +107,7 @@ export const pteType: ValueType = {
   show: showEntry,
   rename: (entry, to) => {
     const frame = frameOf(entry);
-    return frame < 0 || to[frame] === undefined ? entry : (to[frame]! << PTE.PFN_SHIFT) | (entry & FLAG_MASK);
+    return frame < 0 || to[frame] === undefined ? entry : (to[frame] << PTE.PFN_SHIFT) | (entry & FLAG_MASK);
   },
   frameOf,
 };

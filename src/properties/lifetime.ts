@@ -53,3 +53,25 @@ export function pteLive(kernel: Kernel): void {
     },
   });
 }
+
+/** TABLE-ALIVE for the hardware: what a walk cache names is still a page table. */
+export function walkCacheLive(kernel: Kernel): void {
+  const { machine, system } = kernel;
+  const entries = machine.pwc.flat(2).filter((cell): cell is Cell => cell !== undefined);
+  if (entries.length === 0) return;
+  system.invariants.push({
+    property: 'TABLE-ALIVE',
+    when: 'always',
+    cells: [...entries, ...machine.frames.map((frame) => frame.use)],
+    check() {
+      for (const entry of entries) {
+        const value = system.mem[entry.at]!;
+        if (value === 0) continue;
+        const { use, number } = machine.frames[frameOf(value)]!;
+        if (system.mem[use.at] !== Use.TABLE)
+          return `${entry.name} names f${number}, which is ${use.type.show(use.value)}`;
+      }
+      return undefined;
+    },
+  });
+}

@@ -32,8 +32,8 @@ export const pte_mkdirty = (pte: Pte): Pte => pte | PTE.DIRTY;
 export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
 /** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_access_permitted: adapted (no protection keys) */
-export const pte_access_permitted = (pte: Pte, write: boolean): boolean => {
-  const needed = PTE.PRESENT | PTE.USER | (write ? PTE.RW : 0);
+export const pte_access_permitted = (pte: Pte, forWrite: boolean): boolean => {
+  const needed = PTE.PRESENT | PTE.USER | (forWrite ? PTE.RW : 0);
   return (pte & needed) === needed;
 };
 
@@ -80,6 +80,11 @@ export function* set_pte(ptep: PtePointer, pte: Pte): Path {
 /** Clears the entry and returns what it was; the walker's dirty bit is not lost in between. @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable.h ptep_get_and_clear: faithful */
 export function* ptep_get_and_clear(ptep: PtePointer): Path<Pte> {
   return yield* exchange(ptep.cell, 0);
+}
+
+/** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pmd: faithful */
+export function* set_pmd(pmdp: Cell, pmd: Pmd): Path {
+  yield* write(pmdp, pmd);
 }
 
 /** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable.h pmd_clear: faithful */
@@ -136,4 +141,18 @@ export function* pte_offset_map_lock(
 export function* pte_unmap_unlock(ptl: Cell): Path {
   yield* spin_unlock(ptl);
   yield* pte_unmap();
+}
+
+/**
+ * Maps the page table and finds its lock without taking it: the caller reads entries first and looks again under it.
+ * @kernel 6.12 mm/pgtable-generic.c pte_offset_map_nolock: faithful
+ */
+export function* pte_offset_map_nolock(
+  pmdp: Cell,
+  addr: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  const mapped = yield* __pte_offset_map(pmdp, addr);
+  return mapped === undefined
+    ? undefined
+    : { ptep: mapped.ptep, ptl: current.kernel.mem_map[pfnOf(mapped.pmdval)]!.ptl };
 }
