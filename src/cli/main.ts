@@ -37,12 +37,14 @@ function checkOptions({ strategy, maxStates, timeout, exact }: SearchFlags): Che
   };
 }
 
-const { version } = JSON.parse(
-  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 const program = new Command('shootdown')
-  .description('Runs every interleaving of a kernel path: a proof within stated bounds, or the shortest counterexample.')
+  .description(
+    'Runs every interleaving of a kernel path: a proof within stated bounds, or the shortest counterexample.',
+  )
   .version(version)
   .exitOverride()
   .configureOutput({ outputError: () => {} })
@@ -89,7 +91,9 @@ withSearch(
   withVariant(
     program
       .command('check')
-      .description('check scenarios: built-in ones by id, your own by file; all built-in ones without argument')
+      .description(
+        'check scenarios: built-in ones by id, your own by file; all built-in ones without argument',
+      )
       .argument('[ID|FILE...]', 'a scenario id, a scenario file, or FILE#ID'),
   ).option('--family <name>', 'only this family'),
 )
@@ -123,7 +127,9 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    if (error.exitCode !== 0) {
+    // Without a command commander prints the help itself.
+    if (error.code === 'commander.help') process.exitCode = Exit.USAGE;
+    else if (error.exitCode !== 0) {
       tell(`shootdown: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}`);
       process.exitCode = Exit.USAGE;
     }

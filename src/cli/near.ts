@@ -3,7 +3,7 @@
 /** The words nearest to `word`, nearest first: what was probably meant. Empty if nothing is near. */
 export function nearest(word: string, words: readonly string[], count = 3): string[] {
   const wanted = word.toLowerCase();
-  return words
+  return [...new Set(words)]
     .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate.toLowerCase()) }))
     .filter(
       ({ candidate, distance }) =>

@@ -22,14 +22,19 @@ export function reserve(path: string, option: string): (text: string) => void {
   try {
     closeSync(openSync(path, 'a'));
   } catch (error) {
-    throw new UsageError(`${option} ${path}: can't be written (${(error as { code?: string }).code ?? 'error'})`, {
-      cause: error,
-    });
+    throw new UsageError(
+      `${option} ${path}: can't be written (${(error as { code?: string }).code ?? 'error'})`,
+      {
+        cause: error,
+      },
+    );
   }
   return (text) => writeFileSync(path, text);
 }
 
 /** A word for a shell: quoted where it must be. */
 export function shellWord(word: string): string {
-  return /^[\w@%+=:,./#-]+$/.test(word) && !word.startsWith('#') ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return /^[\w@%+=:,./#-]+$/.test(word) && !word.startsWith('#')
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Message, Plugin } from 'esbuild';
 import { type Scenario, UsageError } from '../core/scenario.js';
 import { instrument, TransformError } from '../transform/index.js';
+import { nearest } from './near.js';
 import { originOf, lineOf } from './source-lines.js';
 
 /** A user's scenario file, made ready to run: plain data, so that it can go to worker threads. */
@@ -173,7 +174,8 @@ async function load(user: UserFile): Promise<readonly Scenario[]> {
     };
   } catch (error) {
     if (error instanceof UsageError) throw new UsageError(`${user.name}: ${error.message}`, { cause: error });
-    throw new UsageError(userError(error) ?? `${user.name}: ${errorText(error)}`, { cause: error });
+    const text = (await missingExport(error)) ?? errorText(error);
+    throw new UsageError(userError(error) ?? `${user.name}: ${text}`, { cause: error });
   }
   if (exported.default === undefined)
     throw new UsageError(
@@ -183,10 +185,23 @@ async function load(user: UserFile): Promise<readonly Scenario[]> {
   if (scenarios.length === 0) throw new UsageError(`${user.name}: its default export is an empty array`);
   scenarios.forEach((scenario, i) => {
     if (isScenario(scenario)) return;
-    const which = Array.isArray(exported.default) ? `element ${i} of the default export` : 'the default export';
+    const which = Array.isArray(exported.default)
+      ? `element ${i} of the default export`
+      : 'the default export';
     throw new UsageError(`${user.name}: ${which} is not a scenario: make it with scenario({ … })`);
   });
   return scenarios as Scenario[];
+}
+
+/** Node names the file of the package, which the user has never seen: names the entry instead. */
+async function missingExport(error: unknown): Promise<string | undefined> {
+  const found = /module '(.*)' does not provide an export named '(.*)'/.exec(errorText(error));
+  if (found === null) return undefined;
+  const [, url = '', name = ''] = found;
+  const entry = Object.entries(ENTRIES).find(([, path]) => new URL(path, import.meta.url).href === url)?.[0];
+  if (entry === undefined) return undefined;
+  const near = nearest(name, Object.keys((await import(url)) as object));
+  return `${entry} has no export ${name}${near.length > 0 ? `; near it: ${near.join(', ')}` : ''}`;
 }
 
 function isScenario(value: unknown): value is Scenario {

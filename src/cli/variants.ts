@@ -14,8 +14,7 @@ export interface Wanted {
 /** Splits `knob=value`. Throws a UsageError if it is malformed. */
 export function parseSetting(text: string, option: string): [knob: string, value: string] {
   const at = text.indexOf('=');
-  if (at <= 0 || at === text.length - 1)
-    throw new UsageError(`${option} ${text}: expected knob=value`);
+  if (at <= 0 || at === text.length - 1) throw new UsageError(`${option} ${text}: expected knob=value`);
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
@@ -85,10 +84,15 @@ export function variantNamed(scenario: Scenario, name: string): Variant {
 
 /** The knobs of the scenario at their first values, but for `settings`. */
 function ownVariant(scenario: Scenario, settings: KnobSetting): Variant {
-  const first = Object.fromEntries(Object.entries(scenario.knobs).map(([knob, values]) => [knob, values[0]!]));
+  const first = Object.fromEntries(
+    Object.entries(scenario.knobs).map(([knob, values]) => [knob, values[0]!]),
+  );
   const knobs = { ...first, ...settings };
   // A knob that the scenario does not have differs from its first value whatever it is: the name says it.
-  const named = { ...Object.fromEntries(Object.keys(settings).map((knob) => [knob, ['']])), ...scenario.knobs };
+  const named = {
+    ...Object.fromEntries(Object.keys(settings).map((knob) => [knob, ['']])),
+    ...scenario.knobs,
+  };
   return { name: variantName(named, knobs), knobs, expect: undefined };
 }
 
@@ -103,7 +107,8 @@ function faultOf(scenario: Scenario, settings: KnobSetting): string | undefined 
       return `${scenario.id}: no knob ${knob}${hint}; it has ${own.join(', ')}, and the kernel has ${Object.keys(KNOBS).join(', ')}`;
     }
     if (values.includes(value)) continue;
-    const what = knob === 'machine' || knob === 'kernel' ? `no ${knob} ${value}` : `knob ${knob} has no value ${value}`;
+    const what =
+      knob === 'machine' || knob === 'kernel' ? `no ${knob} ${value}` : `knob ${knob} has no value ${value}`;
     return `${scenario.id}: ${what}; there is ${values.join(', ')}`;
   }
   return undefined;

@@ -3,8 +3,8 @@ import type { Cell } from '../core/system.js';
 import { holder } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { PTE, makeEntry, pfnOf } from '../machine/pte.js';
-import { PinWatch } from '../properties/pin.js';
+import { PTE, makeEntry, pfnOf, pteType } from '../machine/pte.js';
+import { deviceEntryLive, PinWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -95,6 +95,13 @@ export class Testbed {
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+  }
+
+  /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
+  devicePte(name: string): Cell {
+    const entry = this.kernel.system.cell(name, 0, { type: pteType });
+    deviceEntryLive(this.kernel, entry);
+    return entry;
   }
 
   /** A frame by number. The set-up speaks of it by name from then on, so it takes no part in frame symmetry. */
