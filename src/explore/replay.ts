@@ -77,6 +77,8 @@ export interface Replayed {
   readonly diverged?: Divergence;
 }
 
+const { leave } = live;
+
 interface Standing {
   readonly path: Path<unknown>;
   readonly stack: unknown[];
@@ -100,6 +102,16 @@ export class Execution {
   private readonly log = new Map<number, number>();
   private taken = 0;
   private broken: Fault | undefined;
+  private returned: Returned[] = [];
+  /**
+   * Stands in for `live.leave` while a path runs. A call looks it up before it starts, not when it returns: so it is
+   * one function for all steps, and finds out by itself which step is on.
+   */
+  private readonly leave = <T>(entered: void, value: T): T => {
+    const depth = live.stack.length / 2 - 1;
+    this.returned.push({ site: live.stack[depth * 2] as number, depth, value });
+    return leave(entered, value);
+  };
 
   constructor(built: Built) {
     const system = (this.system = built.system);
@@ -234,13 +246,8 @@ export class Execution {
   /** Runs an agent's path to its next request; returns the calls that returned on the way, innermost first. */
   private advance(agent: number, observed: number): Returned[] {
     const standing = this.agents[agent]!;
-    const returned: Returned[] = [];
-    const { leave } = live;
-    live.leave = <T>(entered: void, value: T): T => {
-      const depth = live.stack.length / 2 - 1;
-      returned.push({ site: live.stack[depth * 2] as number, depth, value });
-      return leave(entered, value);
-    };
+    this.returned = [];
+    live.leave = this.leave;
     try {
       const result = resume(this.system, agent, standing.stack, standing.path, observed);
       if (result.done) standing.request = undefined;
@@ -251,7 +258,7 @@ export class Execution {
     } finally {
       live.leave = leave;
     }
-    return returned;
+    return this.returned;
   }
 
   /** As the search does after each step: fault, claim, monitors, invariants. */
