@@ -41,7 +41,7 @@ export interface Configuration {
   readonly threads: readonly (readonly Operation[])[];
 }
 
-const access = (cpu: number): Operation => ({ kind: 'access', cpu });
+const store = (cpu: number): Operation => ({ kind: 'access', cpu });
 const device = (number: number): Operation => ({ kind: 'device', device: number });
 const munmap: Operation = { kind: 'munmap' };
 const fork: Operation = { kind: 'fork' };
@@ -53,21 +53,21 @@ export const CONFIGURATIONS: Readonly<Record<string, Configuration>> = {
     devices: 1,
     accessTries: 1,
     deviceTries: 1,
-    threads: [[access(0)], [munmap], [access(1)], [device(0)]],
+    threads: [[store(0)], [munmap], [store(1)], [device(0)]],
   },
   t4f: {
     cpus: 2,
     devices: 1,
     accessTries: 2,
     deviceTries: 2,
-    threads: [[access(0), access(0)], [fork, access(1)], [munmap], [device(0)]],
+    threads: [[store(0), store(0)], [fork, store(1)], [munmap], [device(0)]],
   },
   t5: {
     cpus: 2,
     devices: 2,
     accessTries: 2,
     deviceTries: 1,
-    threads: [[access(0)], [access(1)], [munmap], [device(0)], [device(1)]],
+    threads: [[store(0)], [store(1)], [munmap], [device(0)], [device(1)]],
   },
 };
 

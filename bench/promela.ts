@@ -16,11 +16,12 @@ interface Outcome {
 class Process {
   private readonly lines: string[] = [];
   private next = 0;
-  private labelsGiven = 0;
+  private labelled = 0;
 
-  /** Labels that are not placed yet, as many as are taken. */
-  *labels(): Generator<string, never> {
-    for (;;) yield `l${this.labelsGiven++}`;
+  /** Labels that are not placed yet. */
+  labels<const Name extends string>(...names: Name[]): Record<Name, string> {
+    const number = this.labelled++;
+    return Object.fromEntries(names.map((name) => [name, `${name}${number}`])) as Record<Name, string>;
   }
   /** Places a label before the next step. */
   place(label: string): this {
@@ -88,7 +89,7 @@ class Text {
   private access(process: Process, cpu: number): void {
     const tries = this.configuration.accessTries;
     const tlb = `tlb[${cpu}]`;
-    const [start, writable, exclusive, done] = process.labels();
+    const { start, writable, exclusive, done } = process.labels('start', 'writable', 'exclusive', 'done');
     process.place(start);
     process.step({ guard: `${tlb} == RW`, effect: 'i = 0', to: done }, { guard: `${tlb} != RW` });
     process.step(
@@ -117,7 +118,7 @@ class Text {
 
   /** Under the table lock, which it releases: makes the entry writable if it is `from`. */
   private replace(process: Process, from: string): void {
-    const [release] = process.labels();
+    const { release } = process.labels('release');
     process.step({ guard: `pte == ${from}` }, { guard: `pte != ${from}`, to: release });
     process.step({ effect: 'pte = RW; CHECK' });
     process.place(release).release('table_lock');
@@ -125,7 +126,7 @@ class Text {
 
   private munmap(process: Process): void {
     const last = this.configuration.cpus - 1;
-    const [put, end] = process.labels();
+    const { put, end } = process.labels('put', 'end');
     this.invalidateStart(process);
     process.acquire('table_lock');
     process.step(
@@ -143,7 +144,7 @@ class Text {
   }
 
   private fork(process: Process): void {
-    const [restore, protect, release] = process.labels();
+    const { restore, protect, release } = process.labels('restore', 'protect', 'release');
     this.invalidateStart(process);
     process.acquire('table_lock');
     process.step(
@@ -166,7 +167,17 @@ class Text {
 
   private device(process: Process, device: number): void {
     const tries = this.configuration.deviceTries;
-    const [start, gone, protect, exclusive, other, changed, drop, mapped, done] = process.labels();
+    const { start, gone, protect, exclusive, other, changed, drop, mapped, done } = process.labels(
+      'start',
+      'gone',
+      'protect',
+      'exclusive',
+      'other',
+      'changed',
+      'drop',
+      'mapped',
+      'done',
+    );
     const lock = `driver_lock[${device}]`;
     const seen = `device_sequence[${device}]`;
     process.place(start);
