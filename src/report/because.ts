@@ -16,8 +16,10 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'RSS-SUM': 'the counters of an mm are the numbers of its entries',
   'ANON-EXCL': 'a writable anonymous PTE means that the page belongs to this process alone',
   'COW-ISO': 'after fork, a private store of one process is never seen by the other',
-  'PIN-RIGHT': 'at some instant of the call the address must map the page while its reference is already held',
-  'PIN-WEAK': 'the page must be mapped there during the call, and must not be freed before the reference is taken',
+  'PIN-RIGHT':
+    'at some instant of the call the address must map the page while its reference is already held',
+  'PIN-WEAK':
+    'the page must be mapped there during the call, and must not be freed before the reference is taken',
   'PIN-VALID': 'a pinned page stays the one that the owner sees at its address, and is not freed',
   EXCL: 'while a device has atomic access, no CPU and no other device may reach the page',
   'SPTE-COHERENT':
@@ -55,7 +57,8 @@ export function because(trace: Trace, race: Race | undefined): string {
   const sentences: string[] = [];
   if (race !== undefined) sentences.push(story(trace, race));
   const promise = trace.because ?? PROMISES[trace.property];
-  if (promise !== undefined) sentences.push(trace.because === undefined ? `${trace.property}: ${promise}` : promise);
+  if (promise !== undefined)
+    sentences.push(trace.because === undefined ? `${trace.property}: ${promise}` : promise);
   else if (race === undefined && trace.detail !== '') sentences.push(trace.detail);
   return sentences.map((sentence) => (/[.!?]$/.test(sentence) ? sentence : `${sentence}.`)).join(' ');
 }

@@ -22,7 +22,8 @@ export function columns(headings: readonly string[], rows: readonly Row[]): stri
   const starts = headings.map((_, i) => first + i * (each + 1));
   const rule = headings.map((_, i) => '-'.repeat(i === count - 1 ? WIDTH - starts[i]! : each));
   // With three columns and more, names would not fit: text runs on over the columns to the right, which are empty.
-  const end = (column: number): number => (count > 2 || column === count - 1 ? WIDTH : starts[column]! + each);
+  const end = (column: number): number =>
+    count > 2 || column === count - 1 ? WIDTH : starts[column]! + each;
   const step = count > 2 ? 1 : 2;
 
   const lines = [
@@ -43,7 +44,12 @@ export function columns(headings: readonly string[], rows: readonly Row[]): stri
       let line = i === 0 && number !== undefined ? String(number).padStart(numberWidth) : '';
       line = pad(line, margin) + part;
       if (mark !== undefined && i === parts.length - 1)
-        line = pad(line, (count > 2 ? Math.min(WIDTH, Math.max(line.length + 6, starts[column]! + each)) : end(column)) - mark.length) + mark;
+        line =
+          pad(
+            line,
+            (count > 2 ? Math.min(WIDTH, Math.max(line.length + 6, starts[column]! + each)) : end(column)) -
+              mark.length,
+          ) + mark;
       lines.push(line);
     });
   }

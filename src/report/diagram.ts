@@ -23,7 +23,8 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
   const loud = all ? (): boolean => true : loudSteps(trace);
   const rows = new Drawing(trace, loud, race === undefined ? [] : [race.first, race.second], all).rows();
   const shownAgents = trace.agents.flatMap((agent, number) =>
-    rows.some(({ column }) => column === number) || (!agent.daemon && trace.steps.some((step) => step.agent === number))
+    rows.some(({ column }) => column === number) ||
+    (!agent.daemon && trace.steps.some((step) => step.agent === number))
       ? [number]
       : [],
   );
@@ -42,7 +43,10 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
     ...(wrong === '' ? [] : wrap(`Wrong because: ${wrong}`, WIDTH)),
     ...(trace.diverged === undefined
       ? []
-      : wrap(`Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`, WIDTH)),
+      : wrap(
+          `Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`,
+          WIDTH,
+        )),
     ...footer(trace, all, command),
     '',
   ].join('\n');
@@ -51,13 +55,23 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
 function header(trace: Trace): string[] {
   const left = `${trace.id} ${trace.variant}`;
   const middle = trace.property === '' ? trace.verdict : `${trace.verdict}: ${trace.property}`;
-  const right = [`kernel ${trace.kernel}`, trace.machine, trace.memory].filter((part) => part !== '').join(', ');
+  const right = [`kernel ${trace.kernel}`, trace.machine, trace.memory]
+    .filter((part) => part !== '')
+    .join(', ');
   const spread = (texts: readonly string[]): string => {
     const gap = (WIDTH - texts.join('').length) / (texts.length - 1);
-    return texts.length === 2 ? texts.join(' '.repeat(gap)) : texts[0]! + ' '.repeat(Math.min(gap, 4)) + texts[1]! + ' '.repeat(WIDTH - texts.join('').length - Math.min(Math.floor(gap), 4)) + texts[2]!;
+    return texts.length === 2
+      ? texts.join(' '.repeat(gap))
+      : texts[0]! +
+          ' '.repeat(Math.min(gap, 4)) +
+          texts[1]! +
+          ' '.repeat(WIDTH - texts.join('').length - Math.min(Math.floor(gap), 4)) +
+          texts[2]!;
   };
   const fits = left.length + middle.length + right.length + 6 <= WIDTH;
-  const lines = fits ? [spread([left, middle, right])] : [...wrap(left, WIDTH, '  '), spread([middle, right])];
+  const lines = fits
+    ? [spread([left, middle, right])]
+    : [...wrap(left, WIDTH, '  '), spread([middle, right])];
   const detail = trace.detail === '' ? '' : /[.!?]$/.test(trace.detail) ? trace.detail : `${trace.detail}.`;
   return detail === '' ? lines : [...lines, ...wrap(detail, WIDTH)];
 }
@@ -141,7 +155,11 @@ class Drawing {
       if (depth === around.length - 1 && own?.startsWith(`${call.fn}(`) === true) {
         this.row(step, depth, own + locks.join(''), number);
         lines.shift();
-      } else if (depth === around.length - 1 && own !== undefined && this.fitsBeside(call, depth, `${head}: ${own}`, mark)) {
+      } else if (
+        depth === around.length - 1 &&
+        own !== undefined &&
+        this.fitsBeside(call, depth, `${head}: ${own}`, mark)
+      ) {
         this.row(step, depth, `${head}: ${own}${locks.join('')}`, number);
         lines.shift();
       } else this.row(step, depth, head + locks.join(''), number);
@@ -159,7 +177,8 @@ class Drawing {
   /** ` = v` where a call that has one line returned v before anybody else did something that is shown. */
   private inlineValue(call: Call, step: TraceLine, lines: readonly string[]): string {
     const { value, returnedAt } = call;
-    if (value === undefined || returnedAt === undefined || lines.some((line) => line.includes(value))) return '';
+    if (value === undefined || returnedAt === undefined || lines.some((line) => line.includes(value)))
+      return '';
     const between = this.trace.steps.slice(step.index, returnedAt);
     return between.some((other) => this.loud(other)) ? '' : ` = ${value}`;
   }
@@ -192,9 +211,15 @@ class Drawing {
     const { trace } = this;
     const last = trace.steps.at(-1);
     const row = this.drawn.at(-1);
-    if (last !== undefined && (trace.verdict === 'violation')) {
+    if (last !== undefined && trace.verdict === 'violation') {
       if (row?.column === last.agent && row.mark === undefined) row.mark = '(!!)';
-      else this.drawn.push({ column: last.agent, number: last.index, text: `breaks ${trace.property}`, mark: '(!!)' });
+      else
+        this.drawn.push({
+          column: last.agent,
+          number: last.index,
+          text: `breaks ${trace.property}`,
+          mark: '(!!)',
+        });
     }
     const waiting = trace.verdict === 'deadlock' || trace.property === 'DATA-RACE';
     for (const pending of waiting ? trace.pending : []) {

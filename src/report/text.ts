@@ -12,7 +12,9 @@ export function wrap(text: string, width: number, indent = ''): string[] {
     while (line.length + word.length > width && word.length > 8) {
       const room = width - line.length;
       // Cut where a name has a joint, if there is one.
-      const joint = Math.max(...['_', '.', ',', '(', ':', '='].map((mark) => word.lastIndexOf(mark, room - 1)));
+      const joint = Math.max(
+        ...['_', '.', ',', '(', ':', '='].map((mark) => word.lastIndexOf(mark, room - 1)),
+      );
       const cut = joint > 2 ? joint + 1 : room;
       lines.push(line + word.slice(0, cut));
       line = indent;
