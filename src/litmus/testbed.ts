@@ -81,6 +81,13 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
+  /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
+  page(addr: number): Page {
+    const pfn = pfnOf(this.ptep(addr).cell.value);
+    this.kernel.system.fixedFrames.add(pfn);
+    return this.kernel.mem_map[pfn]!;
+  }
+
   /** Where the entry for a page is. */
   ptep(addr: number): PtePointer {
     const { ptrsPerPte } = this.kernel.machine.options;

@@ -23,8 +23,10 @@ export function defineTlbOps(machine: Machine) {
       for (const entry of [...(machine.tlb[cpu]![space] ?? []), ...(machine.pwc[cpu]![space] ?? [])])
         access.writes.push(entry.at);
   };
-  const drained = (cpu: number): boolean =>
-    system.storeBuffers[cpu] === undefined || system.mem[system.storeBuffers[cpu]] === 0;
+  const drained = (cpu: number): boolean => {
+    const buffer = system.storeBuffers[cpu];
+    return buffer === undefined || system.mem[buffer] === 0;
+  };
   /** CPUs that can handle the interrupt of agent's CPU now. */
   const answering = (agent: number): number[] => {
     const mask = machine.ipiPending[cpuOf(agent)]!.value;
@@ -94,7 +96,8 @@ export function defineTlbOps(machine: Machine) {
         for (let other = 0; other < options.cpus; other++)
           if (other !== cpu) {
             access.reads.push(machine.irqsOff[other]!.at);
-            if (system.storeBuffers[other] !== undefined) access.reads.push(system.storeBuffers[other]);
+            const buffer = system.storeBuffers[other];
+            if (buffer !== undefined) access.reads.push(buffer);
           }
         if (b >= 0)
           tlbCells(

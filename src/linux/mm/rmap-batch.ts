@@ -55,8 +55,7 @@ export function* set_tlb_ubc_flush_pending(ubc: TlbflushUnmapBatch, mm: Mm, ptev
   if (!pte_present(pteval)) return;
   if (!ubc.mms.includes(mm.number)) ubc.mms = [...ubc.mms, mm.number];
   ubc.flush_required = true;
-  if (knob('rmap.barrier') === 'none')
-    yield* request(current.kernel.op.relaxedInc, mm.tlb_flush_batched.at);
+  if (knob('rmap.barrier') === 'none') yield* request(current.kernel.op.relaxedInc, mm.tlb_flush_batched.at);
   else yield* add(mm.tlb_flush_batched, 1);
   if (pte_dirty(pteval)) ubc.writable = true;
 }

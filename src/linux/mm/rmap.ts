@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { add, clearBits, equals, fence, read, testBits } from '../../core/primitives.js';
+import { add, clearBits, equals, fence, read } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';

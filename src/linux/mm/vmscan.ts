@@ -3,7 +3,12 @@ import type { Path } from '../../core/path.js';
 import { clearBits, setBits, testAndClearBits, testBits } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
-import { folio_maybe_dma_pinned, folio_ref_freeze, folio_ref_sub_and_test, folio_try_get } from '../include/page_ref.js';
+import {
+  folio_maybe_dma_pinned,
+  folio_ref_freeze,
+  folio_ref_sub_and_test,
+  folio_try_get,
+} from '../include/page_ref.js';
 import { knob } from '../kernel.js';
 import { free_unref_page } from './page_alloc.js';
 import { folio_mapped } from './rmap.js';
