@@ -22,6 +22,9 @@ export class PathError extends Error {
   override readonly name = 'PathError';
 }
 
+/** Site, locals, site, locals …, outermost first; and the locks that a mutant did not take. */
+export type Frames = unknown[] & { phantoms?: number[] };
+
 const sites: Site[] = [];
 const identities = new WeakMap<object, number>();
 let identitiesGiven = 0;
@@ -34,7 +37,7 @@ function* leftOut(): Path<unknown> {
 /** What the instrumented code calls. One object, so that a driver can swap the stack before it resumes a path. */
 export const live = {
   /** Site, locals, site, locals …, outermost first: the frames of the path that runs now. */
-  stack: [] as unknown[],
+  stack: [] as Frames,
   /** Mutation testing: the site whose call is changed, -1 for none. */
   cut: -1,
   /** What becomes of the path that the cut site calls. Default: it is left out and observes `cutValue`. */
@@ -97,8 +100,8 @@ export function stackSites(stack: readonly unknown[]): number[] {
 }
 
 /** A text that is equal for two stacks exactly when all sites and all live locals are. */
-export function stackKey(stack: readonly unknown[]): string {
-  let key = '';
+export function stackKey(stack: Readonly<Frames>): string {
+  let key = stack.phantoms === undefined ? '' : `without ${stack.phantoms.join()}:`;
   for (let i = 0; i < stack.length; i += 2) {
     key += `${stack[i] as number}(`;
     for (const local of stack[i + 1] as unknown[]) key += valueKey(local, stack[i] as number);
