@@ -41,8 +41,8 @@ export const live = {
     return first;
   },
   /** Before a `yield*`: pushes its frame. */
-  enter(site: number, locals: unknown[]): void {
-    live.stack.push(site, locals);
+  enter(at: number, locals: unknown[]): void {
+    live.stack.push(at, locals);
   },
   /** After a `yield*`: pops its frame and hands the value through. */
   leave<T>(_entered: void, value: T): T {
@@ -97,6 +97,11 @@ export function stackKey(stack: readonly unknown[]): string {
   return key;
 }
 
+/** A text that is equal for two values exactly when they are built alike from equal numbers, texts and handles. */
+export function structureKey(value: unknown): string {
+  return valueKey(value, -1);
+}
+
 function valueKey(value: unknown, at: number): string {
   switch (typeof value) {
     case 'number':
@@ -109,11 +114,11 @@ function valueKey(value: unknown, at: number): string {
       if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at)).join('')}],`;
       if (prototype === Object.prototype || prototype === null) {
         return `{${Object.entries(value)
-          .map(([name, item]) => `${name}:${valueKey(item, at)}`)
+          .map(([name, item]) => `${JSON.stringify(name)}:${valueKey(item, at)}`)
           .join('')}},`;
       }
       if (value instanceof Map || value instanceof Set) {
-        const { file, line, fn } = site(at);
+        const { file, line, fn } = sites[at] ?? { file: 'monitor', line: 0, fn: 'context' };
         throw new PathError(
           `${file}:${line}: ${fn}() keeps a ${value.constructor.name} in a local: use numbers, arrays or records`,
         );

@@ -6,9 +6,11 @@ import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { definePteOps } from './include/pgtable.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 
@@ -21,6 +23,19 @@ export interface KernelOptions {
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
 }
+
+function defineOps(kernel: Kernel) {
+  return {
+    ...defineIrqOps(kernel),
+    ...defineRcuOps(kernel),
+    ...definePageAllocOps(kernel),
+    ...defineRwsemOps(kernel.system),
+    ...defineVmaOps(kernel),
+    ...definePteOps(kernel),
+  };
+}
+/** Numbers of the operations that the kernel's files define. */
+type KernelOps = ReturnType<typeof defineOps>;
 
 /** struct task_struct: what `current` is. */
 export interface Task {
@@ -39,11 +54,9 @@ export class Kernel {
   readonly mms: Mm[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
-  readonly op: ReturnType<typeof defineRcuOps> &
-    ReturnType<typeof defineIrqOps> &
-    ReturnType<typeof definePageAllocOps> &
-    ReturnType<typeof defineRwsemOps>;
+  readonly op: KernelOps;
   private readonly ptes: PtePointer[][] = [];
+  private readonly holders = new Map<number, number>();
 
   constructor(readonly options: KernelOptions) {
     const system = (this.system = new System(options.machine.memory));
@@ -52,12 +65,7 @@ export class Kernel {
     this.knobs = { ...documentedKnobs(), ...options.knobs };
     for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
     this.rcu = new RcuState(this, options.rcuCallbacks);
-    this.op = {
-      ...defineIrqOps(this),
-      ...defineRcuOps(this),
-      ...definePageAllocOps(this),
-      ...defineRwsemOps(system),
-    };
+    this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
   }
 
@@ -97,6 +105,16 @@ export class Kernel {
     const row = (this.ptes[table] ??= []);
     const frame = this.machine.frames[table]!;
     return (row[index] ??= { table: frame, index, cell: frame.pte[index]!, high: frame.pteHigh[index] });
+  }
+
+  /** Says that something outside of the page tables keeps `references` on a frame to the end: REF-SUM counts them. */
+  hold(pfn: number, references = 1): void {
+    this.holders.set(pfn, this.held(pfn) + references);
+  }
+
+  /** References on a frame that something outside of the page tables keeps. */
+  held(pfn: number): number {
+    return this.holders.get(pfn) ?? 0;
   }
 
   /** Set-up: takes a free frame for data, with one reference. Not for paths. */

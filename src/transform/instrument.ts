@@ -18,6 +18,8 @@ export interface InstrumentOptions {
   readonly file: string;
   /** Module specifier of `core/live.js` as seen from the file. */
   readonly live: string;
+  /** Line of the source that the code was emitted from; line from 1, column from 0. Absent: the code is the source. */
+  lineOf?(line: number, column: number): number;
 }
 
 /** The file can't be a path file as it stands. The message begins with file:line. */
@@ -60,7 +62,9 @@ export function instrument(
       allowHashBang: true,
     }) as unknown as Node;
   } catch (error) {
-    throw new TransformError(`${options.file}: ${(error as Error).message}`);
+    const { message, loc } = error as Error & { loc?: { line: number; column: number } };
+    const line = loc === undefined ? '' : `${options.lineOf?.(loc.line, loc.column) ?? loc.line}:`;
+    throw new TransformError(`${options.file}:${line} ${message.replace(/ \(\d+:\d+\)$/, '')}`);
   }
   const generators: Node[] = [];
   visit(ast, (node) => {
@@ -135,7 +139,7 @@ class File {
         if (counter !== undefined && contains(loop['body'] as Node, node)) locals.push(counter);
       }
       const callee = calleeName(node['argument'] as Node, this.code);
-      const number = this.sites.push(JSON.stringify([node.loc.start.line, name, callee])) - 1;
+      const number = this.sites.push(JSON.stringify([this.line(node), name, callee])) - 1;
       const at = `$at+${number}`;
       this.text.appendLeft(
         node.start,
@@ -151,7 +155,7 @@ class File {
       this.text.appendLeft(call.start, '$live.called(');
       this.text.prependRight(
         call.end,
-        `,${JSON.stringify(this.options.file)},${call.loc.start.line},${JSON.stringify(calleeName(call, this.code))})`,
+        `,${JSON.stringify(this.options.file)},${this.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
       );
     }
   }
@@ -306,7 +310,12 @@ class File {
   }
 
   private error(node: Node, message: string): TransformError {
-    return new TransformError(`${this.options.file}:${node.loc.start.line}: ${message}`);
+    return new TransformError(`${this.options.file}:${this.line(node)}: ${message}`);
+  }
+
+  private line(node: Node): number {
+    const { line, column } = node.loc.start;
+    return this.options.lineOf?.(line, column) ?? line;
   }
 }
 

@@ -97,7 +97,7 @@ export class Page {
         name: `f${number}.${slot}`,
         type,
         ...guard,
-        ...(lockClass === undefined ? {} : { lockClass }),
+        ...(lockClass === undefined ? {} : { lockClass, sleeps: lockClass === 'folio lock' }),
       });
     this.lock = field('lock', holder, 'folio lock');
     this.flags = field('flags', pageFlags);
@@ -217,6 +217,7 @@ export class Rwsem {
         show: (value) => (value < 0 ? 'write-locked' : value === 0 ? 'free' : `${value} readers`),
       },
       lockClass,
+      sleeps: true,
     });
     this.waiters = system.cell(`${name}.waiters`);
   }

@@ -48,3 +48,8 @@ export function* folio_ref_try_add(folio: Folio, count: number): Path<boolean> {
 export function* folio_ref_sub_and_test(folio: Folio, refs: number): Path<boolean> {
   return yield* subAndTest(folio._refcount, refs);
 }
+
+/** Takes a reference; the caller has one, or a lock that keeps the folio. @kernel 6.12 include/linux/mm.h folio_get: faithful */
+export function* folio_get(folio: Folio): Path {
+  yield* add(folio._refcount, 1);
+}

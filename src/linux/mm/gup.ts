@@ -18,6 +18,7 @@ import {
   pte_page,
   pte_protnone,
   pte_special,
+  pte_unchanged,
   pte_unmap,
   ptep_get_lockless,
 } from '../include/pgtable.js';
@@ -84,7 +85,7 @@ export function* gup_fast_pte_range(
       return false;
     }
     const page = pte_page(pte);
-    if (pteRecheck === 'before-ref' && !(yield* equals(ptep.cell, pte))) {
+    if (pteRecheck === 'before-ref' && !(yield* pte_unchanged(ptep, pte))) {
       yield* pte_unmap();
       return false;
     }
@@ -95,7 +96,7 @@ export function* gup_fast_pte_range(
     }
     const changed =
       (knob('gup.pmd_recheck') === 'on' && !(yield* equals(pmdp, pmd))) ||
-      (pteRecheck === 'after-ref' && !(yield* equals(ptep.cell, pte)));
+      (pteRecheck === 'after-ref' && !(yield* pte_unchanged(ptep, pte)));
     if (changed) {
       yield* gup_put_folio(folio, 1, flags);
       yield* pte_unmap();

@@ -13,7 +13,7 @@ export function definePageAllocOps(kernel: Kernel) {
   const { system } = kernel;
   const free = (): Page[] => kernel.mem_map.filter((page) => page.frame.use.value === Use.FREE);
   return {
-    /** Takes a free frame for use a; observes frame + 1, or 0 if none is free. */
+    /** Takes a free frame for use a; b = 1: may sleep and reclaim. Observes frame + 1, or 0 if none is free. */
     pageAlloc: system.op({
       name: 'alloc_page',
       choices: () => Math.max(1, free().length),
@@ -26,6 +26,8 @@ export function definePageAllocOps(kernel: Kernel) {
         return page.pfn + 1;
       },
       result: frameRef,
+      sleeps: (_a, b) => b === 1,
+      pseudoLocks: (_a, b) => (b === 1 ? ['fs_reclaim'] : []),
       touches: (_a, _b, _c, _agent, access) => {
         for (const page of kernel.mem_map) access.writes.push(page.frame.use.at, page._refcount.at);
       },
@@ -76,7 +78,7 @@ export function definePageAllocOps(kernel: Kernel) {
  * @kernel 6.12 mm/page_alloc.c alloc_pages: adapted (order 0, no zones, no reclaim)
  */
 export function* alloc_page(): Path<Page | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA);
+  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA, 1);
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 
@@ -86,7 +88,7 @@ export function* alloc_page(): Path<Page | undefined> {
  * @kernel 6.12 include/asm-generic/pgalloc.h pte_alloc_one: adapted
  */
 export function* pte_alloc_one(): Path<Page | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.TABLE);
+  const frame = yield* request(current.kernel.op.pageAlloc, Use.TABLE, 1);
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 
