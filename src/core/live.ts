@@ -23,6 +23,7 @@ export class PathError extends Error {
 const sites: Site[] = [];
 const identities = new WeakMap<object, number>();
 let identitiesGiven = 0;
+let skippedInARow = 0;
 
 /** What the instrumented code calls. One object, so that a driver can swap the stack before it resumes a path. */
 export const live = {
@@ -41,8 +42,9 @@ export const live = {
     return first;
   },
   /** Before a `yield*`: pushes its frame. */
-  enter(site: number, locals: unknown[]): void {
-    live.stack.push(site, locals);
+  enter(at: number, locals: unknown[]): void {
+    skippedInARow = 0;
+    live.stack.push(at, locals);
   },
   /** After a `yield*`: pops its frame and hands the value through. */
   leave<T>(_entered: void, value: T): T {
@@ -52,6 +54,11 @@ export const live = {
   /** Stands for the call at the cut site. */
   skipped(): unknown {
     live.cutHit = true;
+    if (++skippedInARow > 10_000) {
+      skippedInARow = 0;
+      const { file, line, fn } = site(live.cut);
+      throw new PathError(`${file}:${line}: ${fn}() loops for ever without this call`);
+    }
     return live.cutValue;
   },
   /** Around a call that is not delegated to: a path that was created but will never run is an error. */
