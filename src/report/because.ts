@@ -2,7 +2,7 @@
 /** One or two sentences on why a run is wrong. */
 import type { Trace, TraceLine } from '../explore/trace.js';
 import type { Race } from './racing.js';
-import { cellName, sawThere } from './words.js';
+import { alwaysMatters, cellName, effects, sawThere } from './words.js';
 
 /** What each property promises. Completes "<property>: …". */
 export const PROMISES: Readonly<Record<string, string>> = {
@@ -69,7 +69,19 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   const change = (kind === 'met' ? first : second).changes.find((one) => one.cell === cell)!;
   if (kind === 'stale') {
     const saw = sawThere(first)!;
-    return `${who(first)} saw ${name} ${/^(not|with|without) /.test(saw) ? saw : `= ${saw}`} at ${first.index}, ${who(second)} made it ${change.to} at ${second.index}, and ${who(first)} went on with what it had seen`;
+    const look = `${who(first)} saw ${name} ${/^(not|with|without) /.test(saw) ? saw : `= ${saw}`} at ${first.index}`;
+    const act = trace.steps.find(
+      (step) => step.index > second.index && step.agent === first.agent && matters(trace, step),
+    );
+    const then =
+      act === undefined
+        ? `${who(first)} went on with what it had seen`
+        : `at ${act.index} ${who(first)} still acted on what it had seen (${effects(trace, act)[0]!})`;
+    return `${look}, ${who(second)} made it ${change.to} at ${second.index}, and ${then}`;
   }
   return `${who(first)} made ${name} ${change.to} at ${first.index}, and step ${second.index} of ${who(second)} came after that`;
+}
+
+function matters(trace: Trace, { text, changes }: TraceLine): boolean {
+  return text?.startsWith('free ') === true || changes.some(({ cell }) => alwaysMatters(trace, cell));
 }

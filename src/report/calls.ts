@@ -64,9 +64,11 @@ export function namedCalls(call: Call): Call[] {
   return around.reverse();
 }
 
-/** Whether the call is still open at the step. */
-export function isOpen(call: Call, index: number): boolean {
-  return call.returnedAt === undefined || call.returnedAt >= index;
+/** A call that shows one step only, through however many others. */
+export function wraps(call: Call): boolean {
+  let at = call;
+  while (at.steps.length === 0 && at.calls.length === 1) at = at.calls[0]!;
+  return at.steps.length === 1 && at.calls.length === 0;
 }
 
 function newCall(fn: string, parent: Call | undefined): Call {
@@ -79,23 +81,30 @@ function functionName(caller: TraceFrame | undefined, { fn }: TraceFrame): strin
   return /^(?!this\.)[A-Za-z_]\w*\.\w+$/.test(spelled) && spelled.endsWith(`.${fn}`) ? spelled : fn;
 }
 
-/**
- * Names an entry, and in each chain of wrappers below it the one call that says most: the one at which the chain
- * branches, or else the one that does most.
- */
+/** Calls nested deeper than this are not named: what they do stands under the one around them. */
+const DEEPEST = 3;
+
+/** Names an entry. If all it does is call on, what it calls is not named, but what that calls. */
 function name(entry: Call): void {
   entry.named = true;
-  if (branches(entry)) entry.calls.forEach(nameChain);
-  else if (entry.calls.length === 1) nameChain(entry.calls[0]!);
+  let last = entry;
+  while (!branches(last) && last.calls.length === 1) last = last.calls[0]!;
+  if (branches(last)) last.calls.forEach((call) => nameChain(call, 1));
+  else if (entry.calls.length === 1) nameChain(entry.calls[0]!, 1);
 }
 
-function nameChain(first: Call): void {
+/**
+ * In a chain of wrappers names the one call that says most: the one at which the chain branches, or else the one that
+ * does most.
+ */
+function nameChain(first: Call, level: number): void {
+  if (level > DEEPEST) return;
   const chain = [first];
   let last = first;
   while (!branches(last) && last.calls.length === 1) chain.push((last = last.calls[0]!));
   if (branches(last)) {
     last.named = true;
-    last.calls.forEach(nameChain);
+    last.calls.forEach((call) => nameChain(call, level + 1));
     return;
   }
   // The innermost is an accessor (ptep_get_and_clear, page_ref_add_unless): it only speaks where it stands alone.

@@ -13,45 +13,65 @@ export interface Row {
   mark?: '(!)' | '(!!)';
 }
 
-/** The lines, headings and rules included; none is longer than {@link WIDTH}. */
-export function columns(headings: readonly string[], rows: readonly Row[]): string[] {
-  const numberWidth = Math.max(2, ...rows.map(({ number }) => String(number ?? '').length));
-  const count = headings.length;
-  const first = numberWidth + 1;
-  const each = Math.floor((WIDTH - first - (count - 1)) / count);
-  const starts = headings.map((_, i) => first + i * (each + 1));
-  const rule = headings.map((_, i) => '-'.repeat(i === count - 1 ? WIDTH - starts[i]! : each));
-  // With three columns and more, names would not fit: text runs on over the columns to the right, which are empty.
-  const end = (column: number): number =>
-    count > 2 || column === count - 1 ? WIDTH : starts[column]! + each;
-  const step = count > 2 ? 1 : 2;
+/** Where the columns of a diagram stand. */
+export class Columns {
+  readonly numberWidth: number;
+  readonly starts: readonly number[];
+  private readonly each: number;
+  private readonly gap: number;
 
-  const lines = [
-    ' '.repeat(first) + headings.map((heading) => pad(heading.slice(0, each), each)).join(' '),
-    ' '.repeat(first) + rule.join(' '),
-  ];
-  for (const { column, number, indent = 0, text, mark } of rows) {
-    if (column === undefined) {
-      lines.push(text);
-      continue;
-    }
-    const margin = starts[column]! + indent * step;
-    const room = Math.max(12, end(column) - margin);
+  constructor(
+    readonly headings: readonly string[],
+    steps: number,
+  ) {
+    this.numberWidth = Math.max(2, String(steps).length);
+    const first = this.numberWidth + 1;
+    this.gap = headings.length > 2 ? 1 : 2;
+    this.each = Math.floor((WIDTH - first - this.gap * (headings.length - 1)) / headings.length);
+    this.starts = headings.map((_, i) => first + i * (this.each + this.gap));
+  }
+
+  /** Spaces for each level of calls. */
+  get indent(): number {
+    return this.headings.length > 2 ? 1 : 2;
+  }
+
+  /** How long a text may be. With three columns and more it runs on over those to the right, which are empty. */
+  room(column: number, level: number): number {
+    return this.end(column) - this.starts[column]! - level * this.indent;
+  }
+
+  /** The lines, headings and rules included; none is longer than {@link WIDTH}. */
+  lines(rows: readonly Row[]): string[] {
+    const gap = ' '.repeat(this.gap);
+    const margin = ' '.repeat(this.starts[0]!);
+    const widths = this.headings.map((_, i) => (i === this.headings.length - 1 ? WIDTH - this.starts[i]! : this.each));
+    return [
+      margin + this.headings.map((heading) => pad(heading.slice(0, this.each), this.each)).join(gap),
+      margin + widths.map((width) => '-'.repeat(width)).join(gap),
+      ...rows.flatMap((row) => this.row(row)),
+    ].map((line) => line.trimEnd());
+  }
+
+  private end(column: number): number {
+    const wide = this.headings.length > 2 || column === this.headings.length - 1;
+    return wide ? WIDTH : this.starts[column]! + this.each;
+  }
+
+  private row({ column, number, indent = 0, text, mark }: Row): string[] {
+    if (column === undefined) return [text];
+    const margin = this.starts[column]! + indent * this.indent;
+    const room = Math.max(12, this.room(column, indent));
     const parts = wrap(text, room, '  ');
-    if (mark !== undefined && parts.at(-1)!.length + 1 + mark.length > room)
-      parts.splice(-1, 1, ...wrap(parts.at(-1)!, room - mark.length - 1, '  '));
-    parts.forEach((part, i) => {
-      let line = i === 0 && number !== undefined ? String(number).padStart(numberWidth) : '';
-      line = pad(line, margin) + part;
-      if (mark !== undefined && i === parts.length - 1)
-        line =
-          pad(
-            line,
-            (count > 2 ? Math.min(WIDTH, Math.max(line.length + 6, starts[column]! + each)) : end(column)) -
-              mark.length,
-          ) + mark;
-      lines.push(line);
+    // A mark may stand in the gap between two columns before the text is broken for it.
+    const spare = column === this.headings.length - 1 ? 0 : this.gap - 1;
+    if (mark !== undefined && parts.at(-1)!.length + 1 + mark.length > room + spare)
+      parts.splice(-1, 1, ...wrap(parts.at(-1)!, room + spare - mark.length - 1, '  '));
+    return parts.map((part, i) => {
+      const line = pad(i === 0 && number !== undefined ? String(number).padStart(this.numberWidth) : '', margin) + part;
+      if (mark === undefined || i < parts.length - 1) return line;
+      const right = Math.max(line.length + 1 + mark.length, Math.min(this.end(column), this.starts[column]! + this.each));
+      return pad(line, right - mark.length) + mark;
     });
   }
-  return lines.map((line) => line.trimEnd());
 }

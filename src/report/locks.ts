@@ -33,15 +33,19 @@ export class HeldLocks {
     }
   }
 
-  /** The locks to name beside `call`: those that it took, or that were taken since somebody was last named. */
-  newlyHeld(agent: number, call: Call): string[] {
-    const names: string[] = [];
+  /**
+   * Locks to name beside a step, by the innermost of the calls `around` it that took each; under undefined those that
+   * none of them took.
+   */
+  toSay(agent: number, around: readonly Call[]): Map<Call | undefined, string[]> {
+    const found = new Map<Call | undefined, string[]>();
     for (const lock of this.held[agent]!) {
-      if (lock.said || !isWithin(lock.by, call)) continue;
+      if (lock.said) continue;
       lock.said = true;
-      names.push(cellName(this.trace, lock.cell));
+      const taker = around.findLast((call) => isWithin(lock.by, call));
+      found.set(taker, [...(found.get(taker) ?? []), cellName(this.trace, lock.cell)]);
     }
-    return names;
+    return found;
   }
 }
 

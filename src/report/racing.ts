@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Which steps of a run say something, and which two the outcome hinges on. */
 import type { Trace, TraceLine } from '../explore/trace.js';
-import { effects, sawThere } from './words.js';
+import { alwaysMatters, effects, sawThere } from './words.js';
 
 /** A read and the write of another agent that made it stale, or two steps that met on a cell. */
 export interface Race {
@@ -29,9 +29,9 @@ export function loudSteps(trace: Trace): (step: TraceLine) => boolean {
     if (effects(trace, step).length === 0) return false;
     if (step.index === trace.steps.length || step.fault !== undefined) return true;
     const touched = [...step.reads, ...step.writes];
-    if (step.text !== undefined && !touched.some((cell) => trace.cells[cell]?.lock !== undefined))
-      return true;
+    if (step.text !== undefined && !touched.some((cell) => trace.cells[cell]?.lock !== undefined)) return true;
     const changed = new Set(step.changes.map(({ cell }) => cell));
+    if ([...changed].some((cell) => alwaysMatters(trace, cell))) return true;
     return [...touched, ...changed].some((cell) => conflicts(cell, step.agent, changed.has(cell)));
   };
 }
@@ -55,16 +55,20 @@ function usersOf(trace: Trace): Map<string, Users> {
 
 /**
  * The last look at a cell that another agent changed afterwards, while the one that looked went on without looking
- * again; if there is none, the last change that the final step ran into.
+ * again: of the agent that makes the last step, or else of any. Where a step broke something by itself and its agent
+ * saw nothing stale, the last change that it ran into.
  */
 export function raceOf(trace: Trace): Race | undefined {
-  const { steps } = trace;
-  const last = steps.at(-1);
+  const last = trace.steps.at(-1);
   if (last === undefined) return undefined;
-  const stale = staleLook(trace);
-  if (stale !== undefined) return stale;
+  return (
+    staleLook(trace, (agent) => agent === last.agent) ?? meeting(trace, last) ?? staleLook(trace, () => true)
+  );
+}
+
+function meeting(trace: Trace, last: TraceLine): Race | undefined {
   const touched = new Set([...last.reads, ...last.writes, ...last.changes.map(({ cell }) => cell)]);
-  for (const step of steps.slice(0, -1).reverse()) {
+  for (const step of trace.steps.slice(0, -1).reverse()) {
     if (step.agent === last.agent) continue;
     const change = step.changes.find(({ cell }) => touched.has(cell) && trace.cells[cell]?.ghost !== true);
     if (change !== undefined) return { kind: 'met', cell: change.cell, first: step, second: last };
@@ -72,12 +76,12 @@ export function raceOf(trace: Trace): Race | undefined {
   return undefined;
 }
 
-function staleLook(trace: Trace): Race | undefined {
+function staleLook(trace: Trace, by: (agent: number) => boolean): Race | undefined {
   const { steps } = trace;
   for (const first of steps.toReversed()) {
     const { cell } = first;
-    if (cell === undefined || trace.cells[cell]?.lock !== undefined || sawThere(first) === undefined)
-      continue;
+    if (!by(first.agent)) continue;
+    if (cell === undefined || trace.cells[cell]?.lock !== undefined || sawThere(first) === undefined) continue;
     const second = steps
       .slice(first.index)
       .find((step) => step.agent !== first.agent && step.changes.some((change) => change.cell === cell));

@@ -33,9 +33,17 @@ export function sawThere(step: TraceLine): string | undefined {
       return step.observed === 1 ? step.operands![0] : `not ${step.operands![0]!}`;
     case 'add_unless':
       return step.observed === 1 ? `not ${step.operands![1]!}` : step.operands![1];
+    case 'sub_and_test':
+    case 'add_return':
+      return step.changes.find(({ cell }) => cell === step.cell)?.to;
     default:
       return undefined;
   }
+}
+
+/** A step that only looks. */
+export function isLook({ op, changes }: TraceLine): boolean {
+  return changes.length === 0 && ['load', 'read', 'eq', 'test'].includes(op);
 }
 
 /** Lines that say what a step did; none if it says nothing of itself. `again`: the agent saw the same value before. */
