@@ -10,6 +10,7 @@ import { definePteOps } from './include/pgtable.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { defineSchedOps } from './kernel/sched/core.js';
 import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
@@ -22,6 +23,8 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** There are folios of more than one page, and PMDs that map a page. */
+  readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
 }
@@ -32,6 +35,7 @@ function defineOps(kernel: Kernel) {
     ...defineRcuOps(kernel),
     ...definePageAllocOps(kernel),
     ...defineRwsemOps(kernel.system),
+    ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
     ...defineRmapOps(kernel),
     ...defineRmapBatchOps(kernel),
@@ -69,7 +73,8 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
-    for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
+    for (const frame of this.machine.frames)
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
@@ -95,7 +100,12 @@ export class Kernel {
   }
 
   addMm(name: string, pages: number, cpus: readonly number[]): Mm {
-    const mm = new Mm(this.system, this.machine.addSpace(name, pages, cpus), this.mms.length);
+    const mm = new Mm(
+      this.system,
+      this.machine.addSpace(name, pages, cpus),
+      this.mms.length,
+      this.options.thp,
+    );
     this.mms.push(mm);
     return mm;
   }

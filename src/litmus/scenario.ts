@@ -35,6 +35,8 @@ export interface MachineSpec {
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;
+  /** Folios of ptrsPerPte pages, and PMDs that map one. */
+  readonly thp?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
 }
@@ -194,6 +196,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     release: setting.kernel,
     knobs: kernelKnobs,
     hotplug: machine.hotplug ?? false,
+    thp: machine.thp ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
   });
   const m = new Testbed(kernel);
