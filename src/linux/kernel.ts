@@ -14,8 +14,10 @@ import { defineSchedOps } from './kernel/sched/core.js';
 import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { KsmStableNode } from './mm/ksm.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
+import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -23,6 +25,10 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** Slots of the swap area; 0: no swap. */
+  readonly swapSlots: number;
+  /** Stable nodes of KSM; 0: no KSM. */
+  readonly ksmNodes: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
@@ -39,6 +45,7 @@ function defineOps(kernel: Kernel) {
     ...defineVmaOps(kernel),
     ...defineRmapOps(kernel),
     ...defineRmapBatchOps(kernel),
+    ...defineSwapOps(kernel),
     ...definePteOps(kernel),
   };
 }
@@ -62,6 +69,10 @@ export class Kernel {
   readonly mms: Mm[] = [];
   /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
   readonly anon_vmas: Rwsem[] = [];
+  /** The swap area; undefined where the scenario has none. */
+  readonly swap: SwapInfo | undefined;
+  /** KSM's stable nodes, from 1. */
+  readonly ksm_nodes: KsmStableNode[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
   readonly op: KernelOps;
@@ -74,7 +85,11 @@ export class Kernel {
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
     for (const frame of this.machine.frames)
-      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, options.swapSlots > 0));
+    this.swap =
+      options.swapSlots > 0 ? new SwapInfo(system, options.swapSlots, options.machine.data) : undefined;
+    for (let number = 1; number <= options.ksmNodes; number++)
+      this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));

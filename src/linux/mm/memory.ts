@@ -21,6 +21,7 @@ import {
   ptep_get_and_clear,
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
+import { zap_nonpresent_pte } from './memory-swap.js';
 import { type MmuGather, tlb_adjust_range, tlb_remove_page, tlb_remove_table } from './mmu_gather.js';
 import { folio_remove_rmap_pte } from './rmap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
@@ -46,7 +47,7 @@ export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: n
       yield* folio_remove_rmap_pte(page);
       tlb_remove_page(tlb, page);
       rss--;
-    }
+    } else rss += yield* zap_nonpresent_pte(ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   yield* pte_unmap_unlock(mapped.ptl);
