@@ -2,6 +2,7 @@
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
 import type { Kernel } from '../linux/kernel.js';
+import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
 /** How often page tables name each frame, by what the entry holds for it. */
@@ -98,8 +99,18 @@ export function balances(kernel: Kernel): string[] {
     }
     return undefined;
   });
-  const { swap } = kernel;
-  if (swap === undefined) return ['REF-SUM', 'MAP-SUM', 'RSS-SUM'];
+  const { swap, ksm_nodes } = kernel;
+  if (ksm_nodes.length > 0)
+    end('KSM-NODE', () => {
+      for (const page of mem_map) {
+        const node = ksm_nodes[page.mapping.value - PAGE_MAPPING_KSM];
+        if (page.frame.use.value === Use.DATA && node !== undefined && node.linked.value === 0)
+          return `f${page.pfn} is the page of stable node ${node.number}, which is not in the tree any more`;
+      }
+      return undefined;
+    });
+  const sums = ['REF-SUM', 'MAP-SUM', 'RSS-SUM', ...(ksm_nodes.length > 0 ? ['KSM-NODE'] : [])];
+  if (swap === undefined) return sums;
   end('SWAP-SUM', () => {
     const entries = countSwapEntries(kernel);
     for (const { number, map, cache } of swap.slots) {
@@ -111,7 +122,7 @@ export function balances(kernel: Kernel): string[] {
     }
     return undefined;
   });
-  return ['REF-SUM', 'MAP-SUM', 'RSS-SUM', 'SWAP-SUM'];
+  return [...sums, 'SWAP-SUM'];
 }
 
 /** How often page tables name each slot of swap. */
