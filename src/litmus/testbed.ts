@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
-import { holder } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
 import { deviceEntryLive, PinWatch, TornWatch } from '../properties/index.js';
 
@@ -116,7 +116,7 @@ export class Testbed {
 
   /** A mutex of a driver. */
   mutex(name: string): Cell {
-    return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+    return defineMutex(this.kernel.system, name);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
