@@ -77,10 +77,12 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
-  /** Where the entry for a page is. */
+  /** Where the entry for a page is. The set-up speaks of its table by name, so that frame takes no part in symmetry. */
   ptep(addr: number): PtePointer {
     const { ptrsPerPte } = this.kernel.machine.options;
-    return this.kernel.pte(pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value), addr % ptrsPerPte);
+    const table = pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value);
+    this.kernel.system.fixedFrames.add(table);
+    return this.kernel.pte(table, addr % ptrsPerPte);
   }
 
   /** Sets an initial page-table entry, with a table if there is none. */
