@@ -3,9 +3,8 @@ import type { Cell } from '../core/system.js';
 import { holder } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { highWord, lowWord, makeEntry, pfnOf, PTE } from '../machine/pte.js';
-import { PinWatch } from '../properties/pin.js';
-import { TornWatch } from '../properties/torn.js';
+import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
+import { deviceEntryLive, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -118,6 +117,13 @@ export class Testbed {
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+  }
+
+  /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
+  devicePte(name: string): Cell {
+    const entry = this.kernel.system.cell(name, 0, { type: pteType });
+    deviceEntryLive(this.kernel, entry);
+    return entry;
   }
 
   /** A frame by number. The set-up speaks of it by name from then on, so it takes no part in frame symmetry. */

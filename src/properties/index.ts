@@ -3,6 +3,7 @@ import type { Kernel } from '../linux/kernel.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 
+export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
 export { TornWatch } from './torn.js';

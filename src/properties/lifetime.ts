@@ -76,3 +76,20 @@ export function walkCacheLive(kernel: Kernel): void {
     },
   });
 }
+
+/** FRAME-REUSE, seen from a device: an entry of its page table names a frame in use. */
+export function deviceEntryLive(kernel: Kernel, entry: Cell): void {
+  const { machine, system } = kernel;
+  system.invariants.push({
+    property: 'FRAME-REUSE',
+    when: 'always',
+    cells: [entry, ...machine.frames.map((frame) => frame.use)],
+    check() {
+      const value = system.mem[entry.at]!;
+      if (value === 0) return undefined;
+      const { use, number } = machine.frames[frameOf(value)]!;
+      if (system.mem[use.at] === Use.DATA) return undefined;
+      return `${entry.name} = ${showEntry(value)}, and f${number} is ${use.type.show(use.value)}`;
+    },
+  });
+}
