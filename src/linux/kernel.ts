@@ -5,7 +5,7 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { Mm, Page, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
@@ -14,6 +14,8 @@ import { defineSchedOps } from './kernel/sched/core.js';
 import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { defineRmapOps } from './mm/rmap.js';
+import { defineRmapBatchOps } from './mm/rmap-batch.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -35,6 +37,8 @@ function defineOps(kernel: Kernel) {
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
+    ...defineRmapOps(kernel),
+    ...defineRmapBatchOps(kernel),
     ...definePteOps(kernel),
   };
 }
@@ -56,6 +60,8 @@ export class Kernel {
   readonly knobs: Knobs;
   readonly mem_map: Page[] = [];
   readonly mms: Mm[] = [];
+  /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
+  readonly anon_vmas: Rwsem[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
   readonly op: KernelOps;
@@ -108,6 +114,13 @@ export class Kernel {
     const vma = new Vma(this.system, mm, mm.vmas.length);
     mm.vmas.push(vma);
     return vma;
+  }
+
+  /** Set-up: the anon_vma of an mm, one for all its VMAs. */
+  anonVma(mm: Mm): number {
+    const number = mm.number + 1;
+    this.anon_vmas[number] ??= new Rwsem(this.system, `${mm.name}.anon_vma`, 'anon_vma');
+    return number;
   }
 
   /** The entry of a page table, interned so that a local may hold it. */

@@ -71,6 +71,28 @@ export const KNOBS = {
     'clear-flush-set': '6.12: wp_page_copy() clears, flushes, and only then sets the new entry',
     'set-flush': 'what it once did: sets the new entry over the old one, then flushes',
   },
+  'rmap.defer_flush': {
+    on: '6.12: should_defer_flush(): reclaim clears many entries, then flushes once',
+    off: 'no CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH: each entry is flushed as it is cleared',
+  },
+  'rmap.lazyfree_test': {
+    'ref-then-dirty': '6.12: try_to_unmap_one() reads the reference count, then the dirty flag',
+    'dirty-then-ref': 'G-20 (b): the other way round',
+    'dirty-only': 'before 6c8e2a256915 (G-20 a): the reference count is not looked at',
+  },
+  'rmap.barrier': {
+    full: '6.12: the PTE is cleared by a locked operation, smp_mb() follows',
+    'no-mb': 'smp_mb() left out; what comes before it is still locked on x86',
+    none: 'G-20 (c): smp_mb() left out, and PTE clear and tlb_flush_batched are not ordered either',
+  },
+  'vmscan.flush_before_free': {
+    on: '6.12: shrink_folio_list() flushes the batch before it frees the folios',
+    off: 'twin: frees first',
+  },
+  'madvise.free_flush': {
+    on: '6.12: MADV_FREE flushes the entries that it has cleaned',
+    off: 'twin: a TLB entry stays dirty, so a later store does not mark the PTE',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import type { Path } from '../core/path.js';
+import { Op } from '../core/ops.js';
+import { request, type Path } from '../core/path.js';
 import {
   type Built,
   type Expectation,
@@ -220,8 +221,16 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   }
   if (kernel.options.rcuCallbacks > 0)
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
+  kernel.system.storeBuffers.forEach((buffer, cpu) =>
+    kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
+  );
   const properties = watchAlways(kernel);
   return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
+}
+
+/** tso: moves what waits in a store buffer to memory, at any time. */
+function* drain(buffer: number): Path {
+  for (;;) yield* request(Op.DRAIN, buffer);
 }
 
 function pickKernelKnobs(setting: KnobSetting): Partial<Knobs> {

@@ -187,6 +187,8 @@ export class Mm {
   readonly write_protect_seq: Cell;
   readonly flags: Cell;
   readonly tlb_flush_pending: Cell;
+  /** Deferred flushes of reclaim: bits 0-14 count those begun, bits 16-30 those that somebody has made up for. */
+  readonly tlb_flush_batched: Cell;
   /** rss_stat[MM_ANONPAGES], rss_stat[MM_FILEPAGES]. */
   readonly anon_rss: Cell;
   readonly file_rss: Cell;
@@ -211,6 +213,7 @@ export class Mm {
     this.write_protect_seq = system.cell(`${this.name}.write_protect_seq`);
     this.flags = system.cell(`${this.name}.flags`);
     this.tlb_flush_pending = system.cell(`${this.name}.tlb_flush_pending`);
+    this.tlb_flush_batched = system.cell(`${this.name}.tlb_flush_batched`);
     this.anon_rss = system.cell(`${this.name}.anon_rss`);
     this.file_rss = system.cell(`${this.name}.file_rss`);
     this.pmd_huge_pte = thp

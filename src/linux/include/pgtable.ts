@@ -146,6 +146,11 @@ export function* ptep_get_and_clear(ptep: PtePointer): Path<Pte> {
   return yield* request(current.kernel.op.clearWords, ptep.cell.at, ptep.high.at);
 }
 
+/** Clears an entry that is not present, which the walker leaves alone. @context PTL held @kernel 6.12 include/linux/pgtable.h pte_clear: faithful */
+export function* pte_clear(ptep: PtePointer): Path {
+  yield* set_pte(ptep, 0);
+}
+
 /** Two-word entries: the locked operation over both words. */
 export function definePteOps(kernel: Kernel) {
   const { system, machine } = kernel;
