@@ -8,7 +8,14 @@ import { type Access, FIRST_OWN_OP, Op } from '../core/ops.js';
 import { type KnobSetting, type Scenario, UsageError, type VerdictKind } from '../core/scenario.js';
 import { accessOf, namesCell } from '../core/semantics.js';
 import { type Cell, holder, type System } from '../core/system.js';
-import { type Change, type Divergence, Execution, type Pending, type Returned, type TraceStep } from './replay.js';
+import {
+  type Change,
+  type Divergence,
+  Execution,
+  type Pending,
+  type Returned,
+  type TraceStep,
+} from './replay.js';
 import type { Step } from './search.js';
 import { parseRun, passSuffix, printRun, printToken } from './token.js';
 
@@ -105,7 +112,7 @@ export interface TraceSpec {
     readonly detail: string;
   };
   /** How a value that a call returned is written; undefined: it is not. */
-  readonly showValue?: (value: unknown) => string | undefined;
+  readonly showValue?: (value: unknown, callee: string) => string | undefined;
   /** What people call a cell, by its name. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -133,7 +140,10 @@ export function makeTrace(spec: TraceSpec): Trace {
   const found =
     diverged === undefined && shows !== undefined
       ? shows
-      : { ...outcome, kind: outcome.kind === 'open' || outcome.kind === 'ended' ? ('safe' as const) : outcome.kind };
+      : {
+          ...outcome,
+          kind: outcome.kind === 'open' || outcome.kind === 'ended' ? ('safe' as const) : outcome.kind,
+        };
   const suffix = spec.pass === 0 ? undefined : passSuffix(pass);
   return {
     version: TRACE_VERSION,
@@ -167,7 +177,7 @@ class Writer {
 
   constructor(
     private readonly system: System,
-    private readonly showValue: (value: unknown) => string | undefined,
+    private readonly showValue: (value: unknown, callee: string) => string | undefined,
   ) {}
 
   line(step: TraceStep): TraceLine {
@@ -228,7 +238,8 @@ class Writer {
   private request({ agent, op, a, b, c, stack }: TraceStep | Pending, real: boolean): TraceRequest {
     const { system } = this;
     const { reads, writes, plain } = accessOf(system, agent, op, a, b, c, this.access);
-    const names = (cells: readonly number[]): string[] => [...new Set(cells)].map((at) => this.name(at, real));
+    const names = (cells: readonly number[]): string[] =>
+      [...new Set(cells)].map((at) => this.name(at, real));
     const type = namesCell(op) ? system.cells[a]!.type : undefined;
     const arithmetic = op >= Op.ADD && op <= Op.SUB_AND_TEST;
     const operand = (value: number, i: number): string =>
@@ -263,8 +274,9 @@ class Writer {
     observed: string,
   ): TraceLine['returned'][number] {
     // A value that was handed up unchanged is written as the cell's: f1,W and not 4103.
-    const text = value === step.observed && step.observed > 1 ? observed : this.showValue(value);
-    return { callee: site(number).callee, depth, ...(text === undefined ? {} : { value: text }) };
+    const { callee } = site(number);
+    const text = value === step.observed && step.observed > 1 ? observed : this.showValue(value, callee);
+    return { callee, depth, ...(text === undefined ? {} : { value: text }) };
   }
 
   private name(at: number, real: boolean): string {
@@ -274,7 +286,8 @@ class Writer {
   }
 
   private shown(cell: Cell, value: number): string {
-    if (cell.type === holder && value > 0) return `held by ${this.system.agents[value - 1]?.name ?? value - 1}`;
+    if (cell.type === holder && value > 0)
+      return `held by ${this.system.agents[value - 1]?.name ?? value - 1}`;
     return cell.type.show(value);
   }
 }
@@ -298,9 +311,16 @@ export function parseTrace(text: string, name = 'trace'): RecordedTrace {
     throw new UsageError(`${name}: not a trace file of shootdown (it has no version and token)`);
   const trace = document as Partial<Trace>;
   if (trace.version !== TRACE_VERSION)
-    throw new UsageError(`${name}: trace version ${String(trace.version)}, this shootdown reads ${TRACE_VERSION}`);
+    throw new UsageError(
+      `${name}: trace version ${String(trace.version)}, this shootdown reads ${TRACE_VERSION}`,
+    );
   const { id, variant, token, run, steps } = trace;
-  if (typeof id !== 'string' || typeof variant !== 'string' || typeof token !== 'string' || typeof run !== 'string')
+  if (
+    typeof id !== 'string' ||
+    typeof variant !== 'string' ||
+    typeof token !== 'string' ||
+    typeof run !== 'string'
+  )
     throw new UsageError(`${name}: corrupt: id, variant, token and run must be texts`);
   parseRun(run);
   if (!Array.isArray(steps) || !steps.every(isStep))
