@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { UsageError } from '../../src/core/scenario.js';
 import { check } from '../../src/explore/check.js';
 import { replay } from '../../src/explore/replay.js';
-import { divergence, makeTrace, parseTrace, type Trace } from '../../src/explore/trace.js';
+import { makeTrace, type Trace } from '../../src/explore/trace.js';
+import { divergence, parseTrace } from '../../src/explore/trace-file.js';
 import { SCENARIOS } from '../../src/scenarios/index.js';
 import { abba, scenarioOf } from './fixtures/toys.js';
 
