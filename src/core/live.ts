@@ -23,6 +23,7 @@ export class PathError extends Error {
 const sites: Site[] = [];
 const identities = new WeakMap<object, number>();
 let identitiesGiven = 0;
+let skippedInARow = 0;
 
 /** What the instrumented code calls. One object, so that a driver can swap the stack before it resumes a path. */
 export const live = {
@@ -41,8 +42,9 @@ export const live = {
     return first;
   },
   /** Before a `yield*`: pushes its frame. */
-  enter(site: number, locals: unknown[]): void {
-    live.stack.push(site, locals);
+  enter(at: number, locals: unknown[]): void {
+    skippedInARow = 0;
+    live.stack.push(at, locals);
   },
   /** After a `yield*`: pops its frame and hands the value through. */
   leave<T>(_entered: void, value: T): T {
@@ -52,6 +54,11 @@ export const live = {
   /** Stands for the call at the cut site. */
   skipped(): unknown {
     live.cutHit = true;
+    if (++skippedInARow > 10_000) {
+      skippedInARow = 0;
+      const { file, line, fn } = site(live.cut);
+      throw new PathError(`${file}:${line}: ${fn}() loops for ever without this call`);
+    }
     return live.cutValue;
   },
   /** Around a call that is not delegated to: a path that was created but will never run is an error. */
@@ -97,6 +104,11 @@ export function stackKey(stack: readonly unknown[]): string {
   return key;
 }
 
+/** A text that is equal for two values exactly when they are built alike from equal numbers, texts and handles. */
+export function structureKey(value: unknown): string {
+  return valueKey(value, -1);
+}
+
 function valueKey(value: unknown, at: number): string {
   switch (typeof value) {
     case 'number':
@@ -109,11 +121,11 @@ function valueKey(value: unknown, at: number): string {
       if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at)).join('')}],`;
       if (prototype === Object.prototype || prototype === null) {
         return `{${Object.entries(value)
-          .map(([name, item]) => `${name}:${valueKey(item, at)}`)
+          .map(([name, item]) => `${JSON.stringify(name)}:${valueKey(item, at)}`)
           .join('')}},`;
       }
       if (value instanceof Map || value instanceof Set) {
-        const { file, line, fn } = site(at);
+        const { file, line, fn } = sites[at] ?? { file: 'monitor', line: 0, fn: 'context' };
         throw new PathError(
           `${file}:${line}: ${fn}() keeps a ${value.constructor.name} in a local: use numbers, arrays or records`,
         );

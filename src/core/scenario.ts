@@ -25,7 +25,10 @@ export interface Variant {
   readonly expect: Expectation | undefined;
 }
 
-/** What a node monitor remembers of a node, and checks there: lock order, context. Knows paths, not states. */
+/**
+ * What a node monitor remembers of a node, and checks there: lock order, context. Knows paths, not states. Its context is
+ * made of numbers, texts, arrays, records and handles: points of a path with different contexts are different nodes.
+ */
 export interface NodeMonitor {
   /** Before the agent's first request. */
   start(agent: number): unknown;
