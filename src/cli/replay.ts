@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readFileSync } from 'node:fs';
 import { type Scenario, UsageError, type Variant } from '../core/scenario.js';
-import { divergence, makeTrace, parseTrace, type RecordedTrace, type Trace } from '../explore/trace.js';
+import { makeTrace, type Trace } from '../explore/trace.js';
+import { divergence, parseTrace, type RecordedTrace } from '../explore/trace-file.js';
 import { parseToken, passNumber, type Token } from '../explore/token.js';
 import { diagram } from '../report/diagram.js';
 import { kernelValue } from '../report/values.js';

@@ -37,7 +37,9 @@ export function passNumber(passes: readonly Pass[], suffix: string | undefined):
   if (suffix === undefined) return 0;
   const number = passes.findIndex((pass) => passSuffix(pass) === suffix);
   if (number < 0)
-    throw new UsageError(`token: no pass ~${suffix}; there is ${passes.map((pass) => `~${passSuffix(pass)}`).join(', ')}`);
+    throw new UsageError(
+      `token: no pass ~${suffix}; there is ${passes.map((pass) => `~${passSuffix(pass)}`).join(', ')}`,
+    );
   return number;
 }
 
@@ -53,7 +55,7 @@ export function printRun(run: readonly Step[], loop?: number): string {
 
 function items(run: readonly Step[]): string {
   const parts: string[] = [];
-  for (let i = 0; i < run.length; ) {
+  for (let i = 0; i < run.length;) {
     const { agent, choice } = run[i]!;
     let count = 1;
     while (run[i + count]?.agent === agent && run[i + count]?.choice === choice) count++;
@@ -67,7 +69,8 @@ function items(run: readonly Step[]): string {
 export function parseToken(text: string): Token {
   const clean = text.replace(/[\s\\]/g, '');
   const parts = /^([^@:]+)@([^~:]+)(?:~([^:]+))?:(.*)$/.exec(clean);
-  if (parts === null) throw new UsageError(`token: expected ID@VARIANT:RUN, as in ${EXAMPLE}, got "${clip(clean)}"`);
+  if (parts === null)
+    throw new UsageError(`token: expected ID@VARIANT:RUN, as in ${EXAMPLE}, got "${clip(clean)}"`);
   return { id: parts[1]!, variant: parts[2]!, pass: parts[3], ...parseRun(parts[4]!) };
 }
 
@@ -75,12 +78,14 @@ export function parseToken(text: string): Token {
 export function parseRun(text: string): { run: Step[]; loop: number | undefined } {
   const run: Step[] = [];
   const halves = text.split('/');
-  if (halves.length > 2) throw new UsageError('token: a run has at most one "/", which begins the part that repeats');
+  if (halves.length > 2)
+    throw new UsageError('token: a run has at most one "/", which begins the part that repeats');
   parseItems(halves[0]!, run);
   if (halves.length === 1) return { run, loop: undefined };
   const loop = run.length;
   parseItems(halves[1]!, run);
-  if (run.length === loop) throw new UsageError('token: the part after "/" repeats for ever, so it needs a step');
+  if (run.length === loop)
+    throw new UsageError('token: the part after "/" repeats for ever, so it needs a step');
   return { run, loop };
 }
 
@@ -91,7 +96,8 @@ function parseItems(text: string, run: Step[]): void {
     const count = Number(parts?.[3] ?? 1);
     if (parts === null || count === 0)
       throw new UsageError(`token: expected AGENT, AGENT*COUNT or AGENT.CHOICE*COUNT, got "${clip(item)}"`);
-    if (run.length + count > MOST_STEPS) throw new UsageError(`token: the run has more than ${MOST_STEPS} steps`);
+    if (run.length + count > MOST_STEPS)
+      throw new UsageError(`token: the run has more than ${MOST_STEPS} steps`);
     const step = { agent: Number(parts[1]), choice: Number(parts[2] ?? 0) };
     for (let i = 0; i < count; i++) run.push(step);
   }

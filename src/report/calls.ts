@@ -37,7 +37,11 @@ export function callsOf(trace: Trace, shown: (step: TraceLine) => boolean): Call
     calls.set(step.index, innermost);
     if (shown(step)) {
       innermost.steps.push(step);
-      for (let call = innermost; call.parent !== undefined && !call.parent.calls.includes(call); call = call.parent)
+      for (
+        let call = innermost;
+        call.parent !== undefined && !call.parent.calls.includes(call);
+        call = call.parent
+      )
         call.parent.calls.push(call);
     }
     for (const { depth, value } of step.returned) {

@@ -6,7 +6,7 @@ import MagicString from 'magic-string';
 /**
  * The source transform behind live-locals merging. In every generator function, each `yield* f(x)` becomes
  *
- *     (cut === site ? skipped() : leave(enter(site, [live locals]), yield* f(x)))
+ *     leave(enter(site, [live locals]), yield* delegate(site, f(x)))
  *
  * so that at each request the recorded frames (site and live locals of every caller) are the whole continuation of the
  * path. Liveness is textual and errs on the side of keeping a local. What it can't see is refused with file and line:
@@ -36,7 +36,8 @@ interface Node {
   [field: string]: unknown;
 }
 
-const MARK = '/*shootdown:live*/';
+/** Says that a file was rewritten, and by which version of what is inserted here: raise it when that changes. */
+const MARK = '/*shootdown:live 2*/';
 const LOOPS = new Set([
   'ForStatement',
   'ForOfStatement',
@@ -51,6 +52,10 @@ export function instrument(
   code: string,
   options: InstrumentOptions,
 ): { code: string; map: ReturnType<MagicString['generateMap']> | null } {
+  if (!code.includes(MARK) && code.includes('/*shootdown:live'))
+    throw new TransformError(
+      `${options.file}: was rewritten by another version of the transform: npm run clean, then build`,
+    );
   if (code.includes(MARK) || !/function\s*\*|\*\s*[\w$[]+.*\(|yield/.test(code)) return { code, map: null };
   let ast: Node;
   try {
@@ -141,10 +146,8 @@ class File {
       const callee = calleeName(node['argument'] as Node, this.code);
       const number = this.sites.push(JSON.stringify([this.line(node), name, callee])) - 1;
       const at = `$at+${number}`;
-      this.text.appendLeft(
-        node.start,
-        `($live.cut===${at}?$live.skipped():$live.leave($live.enter(${at},[${locals.join(',')}]),`,
-      );
+      this.text.appendLeft(node.start, `$live.leave($live.enter(${at},[${locals.join(',')}]),`);
+      this.text.appendLeft(this.code.indexOf('*', node.start) + 1, ` $live.delegate(${at},`);
       this.text.prependRight(node.end, '))');
     }
     for (const call of calls) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, load, setBits, store, testBits } from '../../core/primitives.js';
+import { add, load, read, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
@@ -81,6 +81,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   if (!(yield* pte_alloc(mm, pmd))) return VM_FAULT.OOM;
   const folio = yield* alloc_page();
   if (folio === undefined) return VM_FAULT.OOM;
+  yield* clear_user_highpage(folio);
   let entry = mk_pte(folio, PTE.PRESENT | PTE.USER);
   if ((yield* load(vma.vm_flags)) & VM.WRITE) entry = pte_mkwrite(pte_mkdirty(entry));
   const mapped = yield* pte_offset_map_lock(pmd, address);
@@ -90,7 +91,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
     return VM_FAULT.NONE;
   }
   yield* add(mm.anon_rss, 1);
-  yield* folio_add_new_anon_rmap(folio, vma);
+  yield* folio_add_new_anon_rmap(folio, vma, address);
   yield* set_pte(mapped.ptep, entry);
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;
@@ -155,7 +156,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
     if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
     if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
-    yield* folio_add_new_anon_rmap(new_folio, vma);
+    yield* folio_add_new_anon_rmap(new_folio, vma, address);
     yield* set_pte(mapped.ptep, entry);
     if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
     if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page);
@@ -170,7 +171,13 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
 /** Copies the contents of a page, where the machine has contents. @kernel 6.12 mm/memory.c __wp_page_copy_user: adapted */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
   if (to.frame.data === undefined || from?.frame.data === undefined) return;
-  yield* store(to.frame.data, yield* load(from.frame.data));
+  // Marked: contents of a user page belong to user code and devices, not to C.
+  yield* write(to.frame.data, yield* read(from.frame.data));
+}
+
+/** Zeroes a new page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: faithful */
+export function* clear_user_highpage(page: Page): Path {
+  if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
 }
 
 /**
