@@ -10,18 +10,8 @@ import { type Entry, selectOne } from './catalogue.js';
 import { Exit } from './exit.js';
 import { sayJson, shellWord } from './output.js';
 import { looksLikeFile } from './user-file.js';
+import { withSource } from './result.js';
 import { variantNamed } from './variants.js';
-
-/** A trace document as it goes to a file. */
-export type TraceFile = Trace & {
-  /** The user's scenario file, relative to the directory that the command ran in. Absent: built in. */
-  readonly source?: string;
-};
-
-/** Adds what a replay needs to find a user's scenario again. */
-export function withSource(trace: Trace, { user }: Entry): TraceFile {
-  return user === undefined ? trace : { ...trace, source: user.name };
-}
 
 /** The trace as text, with a replay command that finds a user's file. */
 export function drawn(trace: Trace, entry: Entry, all: boolean): string {

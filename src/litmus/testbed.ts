@@ -162,6 +162,12 @@ export class Testbed {
     return page;
   }
 
+  /** Something outside of the scenario has a reference on the page, to the end. */
+  hold(page: Page): void {
+    page._refcount.init(page._refcount.value + 1);
+    this.kernel.hold(page.pfn);
+  }
+
   /** Takes no part in frame symmetry: none of the frames may be renamed. */
   fixFrames(): void {
     for (const page of this.kernel.mem_map) this.kernel.system.fixedFrames.add(page.pfn);
