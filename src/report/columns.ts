@@ -45,7 +45,9 @@ export class Columns {
   lines(rows: readonly Row[]): string[] {
     const gap = ' '.repeat(this.gap);
     const margin = ' '.repeat(this.starts[0]!);
-    const widths = this.headings.map((_, i) => (i === this.headings.length - 1 ? WIDTH - this.starts[i]! : this.each));
+    const widths = this.headings.map((_, i) =>
+      i === this.headings.length - 1 ? WIDTH - this.starts[i]! : this.each,
+    );
     return [
       margin + this.headings.map((heading) => pad(heading.slice(0, this.each), this.each)).join(gap),
       margin + widths.map((width) => '-'.repeat(width)).join(gap),
@@ -68,9 +70,13 @@ export class Columns {
     if (mark !== undefined && parts.at(-1)!.length + 1 + mark.length > room + spare)
       parts.splice(-1, 1, ...wrap(parts.at(-1)!, room + spare - mark.length - 1, '  '));
     return parts.map((part, i) => {
-      const line = pad(i === 0 && number !== undefined ? String(number).padStart(this.numberWidth) : '', margin) + part;
+      const line =
+        pad(i === 0 && number !== undefined ? String(number).padStart(this.numberWidth) : '', margin) + part;
       if (mark === undefined || i < parts.length - 1) return line;
-      const right = Math.max(line.length + 1 + mark.length, Math.min(this.end(column), this.starts[column]! + this.each));
+      const right = Math.max(
+        line.length + 1 + mark.length,
+        Math.min(this.end(column), this.starts[column]! + this.each),
+      );
       return pad(line, right - mark.length) + mark;
     });
   }

@@ -40,7 +40,10 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
     ...(wrong === '' ? [] : wrap(`Wrong because: ${wrong}`, WIDTH)),
     ...(trace.diverged === undefined
       ? []
-      : wrap(`Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`, WIDTH)),
+      : wrap(
+          `Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`,
+          WIDTH,
+        )),
     ...footer(trace, all, command),
     '',
   ].join('\n');
@@ -49,13 +52,17 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
 function header(trace: Trace): string[] {
   const left = `${trace.id} ${trace.variant}`;
   const middle = trace.property === '' ? trace.verdict : `${trace.verdict}: ${trace.property}`;
-  const right = [`kernel ${trace.kernel}`, trace.machine, trace.memory].filter((part) => part !== '').join(', ');
+  const right = [`kernel ${trace.kernel}`, trace.machine, trace.memory]
+    .filter((part) => part !== '')
+    .join(', ');
   const spread = (texts: readonly string[]): string => {
     const before = texts.slice(0, -1).join('    ');
     return before + texts.at(-1)!.padStart(WIDTH - before.length);
   };
   const fits = left.length + middle.length + right.length + 8 <= WIDTH;
-  const lines = fits ? [spread([left, middle, right])] : [...wrap(left, WIDTH, '  '), spread([middle, right])];
+  const lines = fits
+    ? [spread([left, middle, right])]
+    : [...wrap(left, WIDTH, '  '), spread([middle, right])];
   const detail = trace.detail === '' ? '' : /[.!?]$/.test(trace.detail) ? trace.detail : `${trace.detail}.`;
   return detail === '' ? lines : [...lines, ...wrap(detail, WIDTH)];
 }

@@ -19,7 +19,10 @@ export interface DrawingOptions {
 /** Whether a diagram says what an agent was about to do: in a deadlock, and in a data race. */
 export function isTold(trace: Trace, { agent, reads, writes }: Trace['pending'][number]): boolean {
   if (trace.verdict === 'deadlock') return !trace.agents[agent]!.daemon;
-  return trace.property === 'DATA-RACE' && [...reads, ...writes].some((cell) => trace.detail.startsWith(`${cell}:`));
+  return (
+    trace.property === 'DATA-RACE' &&
+    [...reads, ...writes].some((cell) => trace.detail.startsWith(`${cell}:`))
+  );
 }
 
 export class Drawing {
@@ -62,7 +65,8 @@ export class Drawing {
     if (lines.length === 0) lines.push(step.text ?? step.op);
     const marked = this.options.racing.includes(step) && step.index < trace.steps.length;
     const locks = this.held.toSay(step.agent, around);
-    const say = (call: Call | undefined): string => (locks.get(call) ?? []).map((lock) => `  [${lock} held]`).join('');
+    const say = (call: Call | undefined): string =>
+      (locks.get(call) ?? []).map((lock) => `  [${lock} held]`).join('');
     let number: number | undefined = step.index;
     const row = (level: number, text: string): void => {
       this.row(step, level, text, number);
@@ -142,6 +146,11 @@ export class Drawing {
   }
 
   private row({ agent }: TraceLine, indent: number, text: string, number: number | undefined): void {
-    this.drawn.push({ column: this.column(agent), indent, text, ...(number === undefined ? {} : { number }) });
+    this.drawn.push({
+      column: this.column(agent),
+      indent,
+      text,
+      ...(number === undefined ? {} : { number }),
+    });
   }
 }

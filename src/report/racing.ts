@@ -29,7 +29,8 @@ export function loudSteps(trace: Trace): (step: TraceLine) => boolean {
     if (effects(trace, step).length === 0) return false;
     if (step.index === trace.steps.length || step.fault !== undefined) return true;
     const touched = [...step.reads, ...step.writes];
-    if (step.text !== undefined && !touched.some((cell) => trace.cells[cell]?.lock !== undefined)) return true;
+    if (step.text !== undefined && !touched.some((cell) => trace.cells[cell]?.lock !== undefined))
+      return true;
     const changed = new Set(step.changes.map(({ cell }) => cell));
     if ([...changed].some((cell) => alwaysMatters(trace, cell))) return true;
     return [...touched, ...changed].some((cell) => conflicts(cell, step.agent, changed.has(cell)));
@@ -81,7 +82,8 @@ function staleLook(trace: Trace, by: (agent: number) => boolean): Race | undefin
   for (const first of steps.toReversed()) {
     const { cell } = first;
     if (!by(first.agent)) continue;
-    if (cell === undefined || trace.cells[cell]?.lock !== undefined || sawThere(first) === undefined) continue;
+    if (cell === undefined || trace.cells[cell]?.lock !== undefined || sawThere(first) === undefined)
+      continue;
     const second = steps
       .slice(first.index)
       .find((step) => step.agent !== first.agent && step.changes.some((change) => change.cell === cell));
