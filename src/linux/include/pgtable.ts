@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { exchange, read, write } from '../../core/primitives.js';
+import { clearBits, exchange, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { makeEntry, pfnOf, PTE, swapType } from '../../machine/pte.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
@@ -80,6 +80,11 @@ export function* set_pte(ptep: PtePointer, pte: Pte): Path {
 /** Clears the entry and returns what it was; the walker's dirty bit is not lost in between. @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable.h ptep_get_and_clear: faithful */
 export function* ptep_get_and_clear(ptep: PtePointer): Path<Pte> {
   return yield* exchange(ptep.cell, 0);
+}
+
+/** Takes the write permission away; the walker's dirty bit is not lost. @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable.h ptep_set_wrprotect: faithful */
+export function* ptep_set_wrprotect(ptep: PtePointer): Path {
+  yield* clearBits(ptep.cell, PTE.RW);
 }
 
 /** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pmd: faithful */
