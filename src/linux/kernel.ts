@@ -9,7 +9,7 @@ import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
-import { defineVmaOps } from './mm/mmap.js';
+import { defineVmaOps } from './mm/vma.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 

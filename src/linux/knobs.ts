@@ -22,6 +22,14 @@ export const KNOBS = {
     on: '70cbc3cc78a9: the PMD is compared as well',
     off: 'before 70cbc3cc78a9 (G-01 v)',
   },
+  'gup.write_protect_seq': {
+    on: '57efa1fe5957: FOLL_PIN compares mm->write_protect_seq around the walk',
+    off: 'before 57efa1fe5957 (G-15): fork is not noticed',
+  },
+  'gup.has_pinned_flag': {
+    'before-walk': '6.12: MMF_HAS_PINNED is set before the walk',
+    'after-walk': 'G-15: after it',
+  },
   'fault.pte_same': {
     on: '6.12: handle_pte_fault() compares the entry again under the PTL',
     off: 'G-14 twin: acts on the entry that was read without the lock',

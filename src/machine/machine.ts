@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Cell, Guard, MemoryModel, System, ValueType } from '../core/system.js';
 import { type AddressSpace, type Frame, frameCell, Use, useType } from './frame.js';
+import { defineDmaOps } from './dma.js';
 import { defineMmuOps, fillEagerly } from './mmu.js';
 import { pfnOf, pmdType, PTE, pteType } from './pte.js';
 import { defineTlbOps } from './tlb.js';
@@ -54,7 +55,9 @@ export class Machine {
   readonly pwc: Cell[][][] = [];
   /** By CPU: the CPUs whose answer to this CPU's interrupt is still out, one bit each. */
   readonly ipiPending: Cell[] = [];
-  readonly op: ReturnType<typeof defineTlbOps> & ReturnType<typeof defineMmuOps>;
+  readonly op: ReturnType<typeof defineTlbOps> &
+    ReturnType<typeof defineMmuOps> &
+    ReturnType<typeof defineDmaOps>;
 
   constructor(
     readonly system: System,
@@ -68,7 +71,7 @@ export class Machine {
     }
     for (let number = 0; number < options.frames; number++) this.addFrame();
     if (options.memory === 'tso') this.addStoreBuffers(2);
-    this.op = { ...defineTlbOps(this), ...defineMmuOps(this) };
+    this.op = { ...defineTlbOps(this), ...defineMmuOps(this), ...defineDmaOps(this) };
   }
 
   addFrame(): Frame {

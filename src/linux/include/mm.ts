@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
 import { testBits } from '../../core/primitives.js';
-import { GUP_PIN_COUNTING_BIAS, MMF_HAS_PINNED, VM, type Folio, type Mm } from './mm_types.js';
-import { folio_ref_count } from './page_ref.js';
+import { MMF_HAS_PINNED, VM, type Folio, type Mm } from './mm_types.js';
+import { folio_maybe_dma_pinned } from './page_ref.js';
 
 /** A private mapping: what is written is copied first. @kernel 6.12 include/linux/mm.h is_cow_mapping: adapted (VM_MAYWRITE is always set) */
 export const is_cow_mapping = (vm_flags: number): boolean => (vm_flags & VM.SHARED) === 0;
-
-/**
- * Whether somebody may have pinned the folio; many plain references look the same.
- * @kernel 6.12 include/linux/mm.h folio_maybe_dma_pinned: adapted (small folios)
- */
-export function* folio_maybe_dma_pinned(folio: Folio): Path<boolean> {
-  return (yield* folio_ref_count(folio)) >= GUP_PIN_COUNTING_BIAS;
-}
 
 /**
  * Whether fork has to copy an anonymous folio of `mm` now: pinned pages must stay with the one who pinned them. An mm

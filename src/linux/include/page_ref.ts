@@ -3,7 +3,7 @@ import type { Path } from '../../core/path.js';
 import { add, addUnless, read, subAndTest, testBits } from '../../core/primitives.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
 import { current, knob } from '../kernel.js';
-import { PG, type Folio, type Page } from './mm_types.js';
+import { GUP_PIN_COUNTING_BIAS, PG, type Folio, type Page } from './mm_types.js';
 
 /**
  * The folio that a page belongs to now: the page itself, or the head that its compound_head names.
@@ -52,4 +52,9 @@ export function* folio_ref_sub_and_test(folio: Folio, refs: number): Path<boolea
 /** Takes a reference; the caller has one, or a lock that keeps the folio. @kernel 6.12 include/linux/mm.h folio_get: faithful */
 export function* folio_get(folio: Folio): Path {
   yield* add(folio._refcount, 1);
+}
+
+/** Whether the folio may be pinned: small folios can't tell many references from one pin. @kernel 6.12 include/linux/mm.h folio_maybe_dma_pinned: faithful */
+export function* folio_maybe_dma_pinned(folio: Folio): Path<boolean> {
+  return (yield* folio_ref_count(folio)) >= GUP_PIN_COUNTING_BIAS;
 }

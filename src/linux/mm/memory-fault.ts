@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Path } from '../../core/path.js';
-import { add, load, setBits, store, testBits } from '../../core/primitives.js';
+import { request, type Path } from '../../core/path.js';
+import { add, load, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
-import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
+import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
@@ -33,7 +33,7 @@ import {
   set_pte,
   set_pmd,
 } from '../include/pgtable.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
@@ -71,6 +71,16 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   return true;
 }
 
+/** As pte_alloc(), then pte_offset_map_lock(); undefined without memory. @kernel 6.12 include/linux/mm.h pte_alloc_map_lock: faithful */
+export function* pte_alloc_map_lock(
+  mm: Mm,
+  pmd: Cell,
+  address: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  if (!(yield* pte_alloc(mm, pmd))) return undefined;
+  return yield* pte_offset_map_lock(pmd, address);
+}
+
 /**
  * Serves a fault on a private anonymous page that is not there.
  * @context mmap_lock held for read; may sleep
@@ -81,6 +91,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   if (!(yield* pte_alloc(mm, pmd))) return VM_FAULT.OOM;
   const folio = yield* alloc_page();
   if (folio === undefined) return VM_FAULT.OOM;
+  yield* clear_user_highpage(folio);
   let entry = mk_pte(folio, PTE.PRESENT | PTE.USER);
   if ((yield* load(vma.vm_flags)) & VM.WRITE) entry = pte_mkwrite(pte_mkdirty(entry));
   const mapped = yield* pte_offset_map_lock(pmd, address);
@@ -166,10 +177,19 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   return VM_FAULT.NONE;
 }
 
-/** Copies the contents of a page, where the machine has contents. @kernel 6.12 mm/memory.c __wp_page_copy_user: adapted */
+/**
+ * Copies the contents of a page, where the machine has contents.
+ * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
+ */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
-  if (to.frame.data === undefined || from?.frame.data === undefined) return;
-  yield* store(to.frame.data, yield* load(from.frame.data));
+  if (from === undefined) yield* clear_user_highpage(to);
+  else if (to.frame.data !== undefined)
+    yield* request(current.kernel.machine.op.copyPage, to.pfn + 1, from.pfn + 1);
+}
+
+/** Zeroes a page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: adapted */
+export function* clear_user_highpage(page: Page): Path {
+  if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
 }
 
 /**
@@ -202,9 +222,9 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
   }
   if (vmf.flags & (FAULT_FLAG.WRITE | FAULT_FLAG.UNSHARE)) {
     if (!pte_write(vmf.orig_pte)) return yield* do_wp_page(vmf, mapped.ptep, mapped.ptl);
-    // Somebody else served the fault: only this CPU's TLB is behind.
-    yield* set_pte(mapped.ptep, pte_mkdirty(vmf.orig_pte));
-    yield* flush_tlb_page(vmf.mm, vmf.address);
+    // Somebody else served the fault. This CPU dropped its TLB entry when it faulted.
+    const entry = pte_mkdirty(vmf.orig_pte);
+    if (entry !== vmf.orig_pte) yield* set_pte(mapped.ptep, entry);
   }
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;
