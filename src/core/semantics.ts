@@ -185,7 +185,7 @@ export function semantics(system: System): Semantics {
         set(a, agent + 1);
         return 1;
       case Op.UNLOCK:
-        if (mem[a] !== agent + 1)
+        if ((tso ? forwarded(agent, a) : mem[a]) !== agent + 1)
           system.fail('LOCK', `${system.cells[a]!.name} is released by an agent that does not hold it`);
         if (tso) buffered(agent, a, 0);
         else set(a, 0);

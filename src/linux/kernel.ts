@@ -6,6 +6,7 @@ import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { definePteOps } from './include/pgtable.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
@@ -30,6 +31,7 @@ function defineOps(kernel: Kernel) {
     ...definePageAllocOps(kernel),
     ...defineRwsemOps(kernel.system),
     ...defineVmaOps(kernel),
+    ...definePteOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */

@@ -34,6 +34,19 @@ export const KNOBS = {
     on: '6.12: handle_pte_fault() compares the entry again under the PTL',
     off: 'G-14 twin: acts on the entry that was read without the lock',
   },
+  'pae.read': {
+    'low-high-low': '6.12: ptep_get_lockless() reads the low word again',
+    'low-high': 'G-11 (b): without reading it again',
+    'high-low': 'G-11 (a): the other way round',
+  },
+  'pae.write': {
+    'high-low': '6.12: native_set_pte() stores the word with the present bit last',
+    'low-high': 'G-11: first',
+  },
+  'cow.order': {
+    'clear-flush-set': '6.12: wp_page_copy() clears, flushes, and only then sets the new entry',
+    'set-flush': 'what it once did: sets the new entry over the old one, then flushes',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':

@@ -18,6 +18,7 @@ export {
 } from '../core/primitives.js';
 export type { Expectation, Scenario } from '../core/scenario.js';
 export type { Cell } from '../core/system.js';
+export { PTE } from '../machine/pte.js';
 export {
   deadlocks,
   leaks,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
 import { holder } from '../core/system.js';
-import { PG, VM, type Mm, type Page, type Vma } from '../linux/include/mm_types.js';
+import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { PTE, makeEntry, pfnOf } from '../machine/pte.js';
-import { PinWatch } from '../properties/pin.js';
+import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
+import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -19,6 +19,8 @@ export interface MapOptions {
   readonly prot?: 'r' | 'rw';
   /** Each page is present, in a frame of its own. */
   readonly touched?: boolean;
+  /** Present pages are write-protected and shared with another process, as after a fork. */
+  readonly shared?: boolean;
   /** Present pages are dirty in the PTE. */
   readonly dirty?: boolean;
   /** First page; default: after the last region. */
@@ -35,7 +37,14 @@ export class Process {
   ) {}
 
   /** Maps private anonymous memory. */
-  mmap({ pages, prot = 'rw', touched = false, dirty = false, at = this.next }: MapOptions): Region {
+  mmap({
+    pages,
+    prot = 'rw',
+    touched = false,
+    dirty = false,
+    shared = false,
+    at = this.next,
+  }: MapOptions): Region {
     const { kernel, mm } = this;
     const end = at + pages;
     if (end > mm.space.pages)
@@ -50,12 +59,16 @@ export class Process {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
-        page.flags.init(PG.anon | PG.anon_exclusive | PG.swapbacked);
+        page.flags.init(PG.anon | PG.swapbacked | (shared ? 0 : PG.anon_exclusive));
+        if (shared) {
+          page._refcount.init(2);
+          kernel.hold(page.pfn);
+        }
         this.setPte(
           addr,
           makeEntry(
             page.pfn,
-            PTE.PRESENT | PTE.USER | (prot === 'rw' ? PTE.RW : 0) | (dirty ? PTE.DIRTY : 0),
+            PTE.PRESENT | PTE.USER | (prot === 'rw' && !shared ? PTE.RW : 0) | (dirty ? PTE.DIRTY : 0),
           ),
         );
       }
@@ -64,13 +77,22 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
+  /** Where the entry for a page is. */
+  ptep(addr: number): PtePointer {
+    const { ptrsPerPte } = this.kernel.machine.options;
+    return this.kernel.pte(pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value), addr % ptrsPerPte);
+  }
+
   /** Sets an initial page-table entry, with a table if there is none. */
   setPte(addr: number, entry: number): void {
     const { machine } = this.kernel;
     const { ptrsPerPte } = machine.options;
     const pmd = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
     if (pmd.value === 0) pmd.init(makeEntry(this.kernel.setupTable().pfn, PTE.PRESENT));
-    machine.frames[pfnOf(pmd.value)]!.pte[addr % ptrsPerPte]!.init(entry);
+    const table = machine.frames[pfnOf(pmd.value)]!;
+    const index = addr % ptrsPerPte;
+    table.pte[index]!.init(machine.options.pae === undefined ? entry : lowWord(entry, machine.options.pae));
+    table.pteHigh[index]?.init(highWord(entry));
   }
 }
 
@@ -92,9 +114,23 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
+  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
+  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+    const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
+    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    return child;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+  }
+
+  /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
+  devicePte(name: string): Cell {
+    const entry = this.kernel.system.cell(name, 0, { type: pteType });
+    deviceEntryLive(this.kernel, entry);
+    return entry;
   }
 
   /** A frame by number. The set-up speaks of it by name from then on, so it takes no part in frame symmetry. */
@@ -106,5 +142,27 @@ export class Testbed {
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */
   watchPin(mm: Mm, addr: number, { write = false }: { write?: boolean } = {}): PinWatch {
     return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
+  }
+
+  /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
+  watchHold(mm: Mm, addr: number): PinHold {
+    return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
+  /** Watches one lockless read of a page-table entry: NO-TORN. */
+  watchTorn(): TornWatch {
+    return new TornWatch(this.kernel, 'read');
+  }
+
+  /** A frame in use by something outside of the scenario, with one reference. */
+  reserve(): Page {
+    const page = this.kernel.setupPage();
+    this.kernel.hold(page.pfn);
+    return page;
+  }
+
+  /** Takes no part in frame symmetry: none of the frames may be renamed. */
+  fixFrames(): void {
+    for (const page of this.kernel.mem_map) this.kernel.system.fixedFrames.add(page.pfn);
   }
 }

@@ -3,7 +3,7 @@ import type { Cell, Guard, MemoryModel, System, ValueType } from '../core/system
 import { type AddressSpace, type Frame, frameCell, Use, useType } from './frame.js';
 import { defineDmaOps } from './dma.js';
 import { defineMmuOps, fillEagerly } from './mmu.js';
-import { pfnOf, pmdType, PTE, pteType } from './pte.js';
+import { joinWords, type PaeLayout, pfnOf, pmdType, PTE, pteType } from './pte.js';
 import { defineTlbOps } from './tlb.js';
 
 export { type AddressSpace, type Frame, frameCell, Use } from './frame.js';
@@ -33,14 +33,15 @@ export interface MachineOptions {
   readonly frames: number;
   /** Entries of a page table: PTRS_PER_PTE. */
   readonly ptrsPerPte: number;
-  /** Page-table entries are two words that are stored and read separately (x86 PAE). */
-  readonly pae: boolean;
+  /** Page-table entries are two words that are stored and read separately (x86 PAE); undefined: one word. */
+  readonly pae: PaeLayout | undefined;
   /** Walkers cache PMDs: a freed table can be walked until a flush that says that tables were freed. */
   readonly pageWalkCache: boolean;
   /** Frames have contents, that loads and stores follow. */
   readonly data: boolean;
 }
 
+const highType: ValueType = { name: 'high word', show: (value) => `high ${value}` };
 const irqType: ValueType = { name: 'irq', show: (value) => (value ? 'irqs off' : 'irqs on') };
 
 /** The hardware. */
@@ -79,15 +80,15 @@ export class Machine {
     const number = this.frames.length;
     const use = frameCell(system, number, 'use', { type: useType });
     const guard: Guard = { cell: use, alive: 1 << Use.TABLE, property: () => 'TABLE-ALIVE' };
-    const entries = (slot: string): Cell[] =>
+    const entries = (slot: string, type: ValueType = pteType): Cell[] =>
       Array.from({ length: options.ptrsPerPte }, (_, i) =>
-        frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type: pteType, guard }),
+        frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type, guard }),
       );
     const frame: Frame = {
       number,
       use,
       pte: entries('pte'),
-      pteHigh: options.pae ? entries('pte_high') : [],
+      pteHigh: options.pae === undefined ? [] : entries('pte_high', highType),
       data: options.data ? frameCell(system, number, 'data') : undefined,
     };
     this.frames.push(frame);
@@ -126,8 +127,15 @@ export class Machine {
     if ((pmd & PTE.PRESENT) === 0) return 0;
     if (pmd & PTE.PSE)
       return ((pfnOf(pmd) + (page % ptrsPerPte)) << PTE.PFN_SHIFT) | (pmd & ((1 << PTE.PFN_SHIFT) - 1));
-    const entry = this.frames[pfnOf(pmd)]!.pte[page % ptrsPerPte]!.value;
+    const entry = this.entry(this.frames[pfnOf(pmd)]!, page % ptrsPerPte);
     return entry & PTE.PRESENT ? entry : 0;
+  }
+
+  /** The entry of a page table now; with two words, what they add up to. */
+  entry(table: Frame, index: number): number {
+    const { pae } = this.options;
+    const low = table.pte[index]!.value;
+    return pae === undefined ? low : joinWords(low, table.pteHigh[index]!.value, pae);
   }
 
   /** The cells that `leaf` may read. */
@@ -135,7 +143,10 @@ export class Machine {
     const { ptrsPerPte } = this.options;
     return [
       space.pmd[Math.floor(page / ptrsPerPte)]!,
-      ...this.frames.map((frame) => frame.pte[page % ptrsPerPte]!),
+      ...this.frames.flatMap((frame) => [
+        frame.pte[page % ptrsPerPte]!,
+        ...frame.pteHigh.slice(page % ptrsPerPte, (page % ptrsPerPte) + 1),
+      ]),
     ];
   }
 

@@ -82,13 +82,14 @@ export function defineMmuOps(machine: Machine) {
             (pmd & ((1 << PTE.PFN_SHIFT) - 1) & ~PTE.PSE) | (c === 0 ? 0 : PTE.DIRTY),
           );
         } else {
-          const cell = machine.frames[pfnOf(pmd)]!.pte[b % ptrsPerPte]!;
+          const table = machine.frames[pfnOf(pmd)]!;
+          const cell = table.pte[b % ptrsPerPte]!;
           system.touch(cell.at);
-          entry = cell.value;
+          entry = machine.entry(table, b % ptrsPerPte);
           if ((entry & needed) !== needed) return 0;
           if (c !== 0) {
             entry |= PTE.DIRTY;
-            system.set(cell.at, entry);
+            system.set(cell.at, cell.value | PTE.DIRTY);
           }
         }
         system.set(machine.tlb[cpu]![a]![b]!.at, entry);

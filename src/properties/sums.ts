@@ -41,7 +41,10 @@ export function countMappings(kernel: Kernel): Mapped {
       if (pmd & PTE.PSE)
         for (let i = 0; i < machine.options.ptrsPerPte; i++)
           count(number, ((pfnOf(pmd) + i) << PTE.PFN_SHIFT) | PTE.PRESENT);
-      else for (const cell of machine.frames[pfnOf(pmd)]!.pte) count(number, cell.value);
+      else {
+        const table = machine.frames[pfnOf(pmd)]!;
+        table.pte.forEach((_, index) => count(number, machine.entry(table, index)));
+      }
     });
   });
   return { references, mappings, resident };

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, equals, read } from '../../core/primitives.js';
+import { add, equals, setBits, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
-import { GUP_PIN_COUNTING_BIAS, type Folio, type Mm, type Page } from '../include/mm_types.js';
+import {
+  GUP_PIN_COUNTING_BIAS,
+  MMF_HAS_PINNED,
+  type Folio,
+  type Mm,
+  type Page,
+} from '../include/mm_types.js';
 import { folio_ref_try_add, page_folio } from '../include/page_ref.js';
 import {
   PAGE_SIZE,
@@ -18,9 +24,11 @@ import {
   pte_page,
   pte_protnone,
   pte_special,
+  pte_unchanged,
   pte_unmap,
   ptep_get_lockless,
 } from '../include/pgtable.js';
+import { raw_read_seqcount, read_seqcount_retry } from '../include/seqlock.js';
 import { current, knob } from '../kernel.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
 import { folio_put_refs } from './swap.js';
@@ -84,7 +92,7 @@ export function* gup_fast_pte_range(
       return false;
     }
     const page = pte_page(pte);
-    if (pteRecheck === 'before-ref' && !(yield* equals(ptep.cell, pte))) {
+    if (pteRecheck === 'before-ref' && !(yield* pte_unchanged(ptep, pte))) {
       yield* pte_unmap();
       return false;
     }
@@ -95,7 +103,7 @@ export function* gup_fast_pte_range(
     }
     const changed =
       (knob('gup.pmd_recheck') === 'on' && !(yield* equals(pmdp, pmd))) ||
-      (pteRecheck === 'after-ref' && !(yield* equals(ptep.cell, pte)));
+      (pteRecheck === 'after-ref' && !(yield* pte_unchanged(ptep, pte)));
     if (changed) {
       yield* gup_put_folio(folio, 1, flags);
       yield* pte_unmap();
@@ -128,15 +136,16 @@ export function* gup_fast_pmd_range(mm: Mm, start: number, end: number, flags: n
 export function* gup_fast(start: number, end: number, flags: number): Path<Page[]> {
   const pages: Page[] = [];
   const { mm } = current;
+  const watchesFork = (flags & FOLL.PIN) !== 0 && knob('gup.write_protect_seq') === 'on';
   let seq = 0;
-  if (flags & FOLL.PIN) {
-    seq = yield* read(mm.write_protect_seq);
+  if (watchesFork) {
+    seq = yield* raw_read_seqcount(mm.write_protect_seq);
     if (seq & 1) return pages;
   }
   yield* local_irq_save();
   yield* gup_fast_pmd_range(mm, start, end, flags, pages);
   yield* local_irq_restore();
-  if (flags & FOLL.PIN && !(yield* equals(mm.write_protect_seq, seq))) {
+  if (watchesFork && (yield* read_seqcount_retry(mm.write_protect_seq, seq))) {
     for (const page of pages) yield* gup_put_folio(yield* page_folio(page), 1, flags);
     return [];
   }
@@ -149,4 +158,28 @@ export function* gup_fast(start: number, end: number, flags: number): Path<Page[
  */
 export function* get_user_pages_fast_only(start: number, nr_pages: number, gup_flags: number): Path<Page[]> {
   return yield* gup_fast(start, start + nr_pages, gup_flags | FOLL.GET | FOLL.FAST_ONLY);
+}
+
+/** Fork looks for pinned pages only in an mm that has this. @kernel 6.12 mm/gup.c mm_set_has_pinned_flag: faithful */
+export function* mm_set_has_pinned_flag(mm: Mm): Path {
+  if (!(yield* testBits(mm.flags, MMF_HAS_PINNED))) yield* setBits(mm.flags, MMF_HAS_PINNED);
+}
+
+/** @kernel 6.12 mm/gup.c gup_fast_fallback: adapted (no slow path yet) */
+function* gup_fast_fallback(start: number, nr_pages: number, gup_flags: number): Path<Page[]> {
+  const order = knob('gup.has_pinned_flag');
+  if (gup_flags & FOLL.PIN && order === 'before-walk') yield* mm_set_has_pinned_flag(current.mm);
+  const pages = yield* gup_fast(start, start + nr_pages, gup_flags);
+  if (gup_flags & FOLL.PIN && order === 'after-walk') yield* mm_set_has_pinned_flag(current.mm);
+  return pages;
+}
+
+/** Pins for I/O: the pages stay what the caller's addresses map until they are unpinned. @kernel 6.12 mm/gup.c pin_user_pages_fast: adapted */
+export function* pin_user_pages_fast(start: number, nr_pages: number, gup_flags: number): Path<Page[]> {
+  return yield* gup_fast_fallback(start, nr_pages, gup_flags | FOLL.PIN);
+}
+
+/** @kernel 6.12 mm/gup.c unpin_user_page: faithful */
+export function* unpin_user_page(page: Page): Path {
+  yield* gup_put_folio(yield* page_folio(page), 1, FOLL.PIN);
 }

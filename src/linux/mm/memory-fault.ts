@@ -3,7 +3,7 @@ import { request, type Path } from '../../core/path.js';
 import { add, load, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
-import { ptep_clear_flush } from '../arch/tlb.js';
+import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
 import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
@@ -165,9 +165,10 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     if (old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
     if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
-    yield* ptep_clear_flush(mm, address, mapped.ptep);
+    if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
     yield* folio_add_new_anon_rmap(new_folio, vma);
     yield* set_pte(mapped.ptep, entry);
+    if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
     if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page);
     unused = old_folio;
   }

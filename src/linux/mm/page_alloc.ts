@@ -44,6 +44,8 @@ export function definePageAllocOps(kernel: Kernel) {
         if (use.value !== Use.DATA && use.value !== Use.TABLE) {
           system.fail('FREE-ONCE', `f${page.pfn} is freed, but it is ${use.type.show(use.value)}`);
         }
+        if (page._mapcount.value !== 0)
+          system.fail('MAP-SUM', `f${page.pfn} is freed while _mapcount is ${page._mapcount.value}`);
         system.set(use.at, Use.FREE);
         for (const field of [
           page._refcount,
