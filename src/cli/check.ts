@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-import type { Verdict } from '../explore/check.js';
-import type { CheckOptions } from '../explore/check.js';
+import type { CheckOptions, Verdict } from '../explore/check.js';
 import { type Entry, nameOf, select } from './catalogue.js';
 import { Exit } from './exit.js';
 import { reserve, say, sayJson, shellWord, tell } from './output.js';
 import { type Job, Pool } from './pool.js';
 import { Progress } from './progress.js';
+import { withSource } from './replay.js';
 import { selectVariants, type Wanted } from './variants.js';
+import type { Result } from './worker.js';
 
 export interface CheckCommand {
   readonly arguments: readonly string[];
@@ -19,9 +20,8 @@ export interface CheckCommand {
 }
 
 /** A job and what came out. */
-export interface Checked {
+export interface Checked extends Result {
   readonly job: Job;
-  readonly verdict: Verdict;
 }
 
 /** Checks what is asked for, prints it, and returns the exit code. */
@@ -60,28 +60,38 @@ export async function runJobs(
   const pool = new Pool(jobs, {
     workers: options.workers,
     check: options.check,
-    onVerdict: (verdict, job, index) => {
+    onResult: (result, job, index) => {
       progress.done = index + 1;
-      if (lines) tell(`[${index + 1}/${jobs.length}] ${line({ verdict, job })}`);
+      if (lines) tell(`[${index + 1}/${jobs.length}] ${line({ job, ...result })}`);
     },
   });
   const progress = new Progress(pool, jobs.length);
-  const interrupt = (): void => {
+  const release = onInterrupt(() => {
     interrupted = true;
     void pool.stop();
-  };
-  process.once('SIGINT', interrupt);
+  });
   try {
-    const verdicts = await pool.run();
+    const results = await pool.check();
     const checked = jobs.flatMap((job, i) => {
-      const verdict = verdicts[i];
-      return verdict === undefined ? [] : [{ job, verdict }];
+      const result = results[i];
+      return result === undefined ? [] : [{ job, ...result }];
     });
     return { checked, interrupted };
   } finally {
-    process.removeListener('SIGINT', interrupt);
+    release();
     progress.end();
   }
+}
+
+/** Calls `stop` at Ctrl-C, once: a second one ends the process. Returns what takes that back. */
+export function onInterrupt(stop: () => void): () => void {
+  process.once('SIGINT', stop);
+  return () => process.removeListener('SIGINT', stop);
+}
+
+/** The command that shows a verdict. */
+function showLine(entry: Entry, variant: string): string {
+  return `npx shootdown show ${shellWord(nameOf(entry))} --variant ${shellWord(variant)}`;
 }
 
 /** 1 before 3; errors in the input (2) have thrown before. */
@@ -107,7 +117,7 @@ function document(checked: readonly Checked[], seconds: number, interrupted: boo
 }
 
 /** One element of `results` of `check --json`. */
-export function resultOf({ job, verdict }: Checked): Record<string, unknown> {
+export function resultOf({ job, verdict, trace, memory }: Checked): Record<string, unknown> {
   const { scenario } = job.entry;
   const { expect, knobs } = job.variant;
   return {
@@ -116,7 +126,7 @@ export function resultOf({ job, verdict }: Checked): Record<string, unknown> {
     variant: verdict.variant,
     machine: knobs['machine'],
     kernel: knobs['kernel'],
-    memory: knobs['memory'] ?? 'sc',
+    memory,
     verdict: verdict.verdict,
     property: verdict.property,
     detail: verdict.detail,
@@ -135,7 +145,7 @@ export function resultOf({ job, verdict }: Checked): Record<string, unknown> {
     bounds: verdict.bounds,
     properties: verdict.properties,
     witnesses: verdict.witnesses,
-    trace: null,
+    trace: trace === null ? null : withSource(trace, job.entry),
   };
 }
 
@@ -145,7 +155,8 @@ function line({ job, verdict }: Checked): string {
   return `${id} ${variant}: ${verdictText(verdict)}, ${states.toLocaleString('en-US')} states, ${seconds.toFixed(1)} s${unexpected}`;
 }
 
-function verdictText({ verdict, property, reports, bound, witnesses }: Verdict): string {
+/** A verdict in a few words. */
+export function verdictText({ verdict, property, reports, bound, witnesses }: Verdict): string {
   const never = Object.entries(witnesses).flatMap(([name, seen]) => (seen ? [] : [name]));
   const parts = [
     verdict,
@@ -169,7 +180,7 @@ function* report(checked: readonly Checked[], total: number, seconds: number): I
   for (const one of checked) yield line(one);
   for (const one of checked) {
     if (one.verdict.asExpected ?? one.verdict.verdict === 'safe') continue;
-    yield `${one.verdict.id} ${one.verdict.variant}: npx shootdown show ${shellWord(nameOf(one.job.entry))} --variant ${shellWord(one.verdict.variant)}`;
+    yield `${one.verdict.id} ${one.verdict.variant}: ${showLine(one.job.entry, one.verdict.variant)}`;
   }
   const good = checked.filter(({ verdict }) => verdict.asExpected === true).length;
   yield `${good} of ${total} as declared, ${seconds.toFixed(1)} s`;

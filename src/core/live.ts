@@ -45,6 +45,8 @@ export const live = {
   cutValue: 0 as unknown,
   /** Set when the cut site was reached. */
   cutHit: false,
+  /** How often it was reached since the path was resumed: a loop that makes no request any more must end. */
+  cuts: 0,
 
   /** Called once by each instrumented file; returns the number of its first site. */
   register(file: string, table: readonly (readonly [line: number, fn: string, callee: string])[]): number {
@@ -65,6 +67,10 @@ export const live = {
   delegate<T>(at: number, path: T): T {
     if (at !== live.cut) return path;
     live.cutHit = true;
+    if (++live.cuts > 10_000) {
+      const { file, line, fn } = site(at);
+      throw new PathError(`${file}:${line}: ${fn}() loops for ever without this call`);
+    }
     return (live.mutate ?? leftOut)(path as Path<unknown>) as T;
   },
   /** Around a call that is not delegated to: a path that was created but will never run is an error. */

@@ -7,6 +7,7 @@ import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
 import { definePteOps } from './include/pgtable.js';
+import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
@@ -32,6 +33,7 @@ function defineOps(kernel: Kernel) {
     ...defineRwsemOps(kernel.system),
     ...defineVmaOps(kernel),
     ...definePteOps(kernel),
+    ...defineSrcuOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -54,6 +56,8 @@ export class Kernel {
   readonly mms: Mm[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
+  /** SRCU domains; added at set-up, before the tasks. */
+  readonly srcu: SrcuStruct[] = [];
   readonly op: KernelOps;
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
@@ -76,6 +80,7 @@ export class Kernel {
     const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
     this.tasks[number] = task;
     this.rcu.addTask(number);
+    for (const domain of this.srcu) domain.addTask(number);
     const sharers = system.agents
       .map((other, i) => ({ ...other, i }))
       .filter((other) => other.cpu === agent.cpu && agent.cpu >= 0);
@@ -86,6 +91,12 @@ export class Kernel {
       for (const sharer of sharers) system.gates[sharer.i] = gate;
     }
     return task;
+  }
+
+  addSrcu(name: string): SrcuStruct {
+    const domain = new SrcuStruct(this.system, name, this.srcu.length);
+    this.srcu.push(domain);
+    return domain;
   }
 
   addMm(name: string, pages: number, cpus: readonly number[]): Mm {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
-import { holder } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
@@ -77,10 +77,12 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
-  /** Where the entry for a page is. */
+  /** Where the entry for a page is. The set-up speaks of its table by name, so that frame takes no part in symmetry. */
   ptep(addr: number): PtePointer {
     const { ptrsPerPte } = this.kernel.machine.options;
-    return this.kernel.pte(pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value), addr % ptrsPerPte);
+    const table = pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value);
+    this.kernel.system.fixedFrames.add(table);
+    return this.kernel.pte(table, addr % ptrsPerPte);
   }
 
   /** Sets an initial page-table entry, with a table if there is none. */
@@ -123,7 +125,7 @@ export class Testbed {
 
   /** A mutex of a driver. */
   mutex(name: string): Cell {
-    return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+    return defineMutex(this.kernel.system, name);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */

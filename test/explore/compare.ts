@@ -34,3 +34,11 @@ export const WAYS: Readonly<Record<string, SearchOptions>> = {
   fused: { fuse: true },
   'fused dfs': { fuse: true, order: 'dfs' },
 };
+
+/** All orders of `items`. */
+export function permutations(items: readonly number[]): number[][] {
+  if (items.length === 0) return [[]];
+  return items.flatMap((item) =>
+    permutations(items.filter((other) => other !== item)).map((rest) => [item, ...rest]),
+  );
+}
