@@ -30,12 +30,13 @@ test.each([
 ] as const)('10,000 operations of two processes end balanced: %o', (machine) => {
   const done = runThrough({ seed: 1, ...machine }, 10_000);
   for (const name of ['mmap', 'store', 'load', 'munmap', 'pin', 'unpin', 'dma', 'SIGSEGV'])
-    expect(done.get(name), name).toBeGreaterThan(50);
+    expect([name, Math.min(50, done.get(name) ?? 0)]).toEqual([name, 50]);
 });
 
 test('with fork and exit', () => {
   const done = runThrough({ seed: 2, fork: true, frames: 128 }, 5_000);
-  for (const name of ['fork', 'exit']) expect(done.get(name), name).toBeGreaterThan(50);
+  for (const name of ['fork', 'exit'])
+    expect([name, Math.min(50, done.get(name) ?? 0)]).toEqual([name, 50]);
 });
 
 test('the sums are judged: a reference that nobody knows of is found', () => {
