@@ -3,10 +3,10 @@ import { type Scenario, UsageError, variantName } from '../core/scenario.js';
 import type { CheckOptions, Verdict } from '../explore/check.js';
 import { SCENARIOS } from '../scenarios/index.js';
 import { type Entry, select, selectOne } from './catalogue.js';
-import { type Checked, exitCode, jobsOf, runJobs } from './check.js';
 import { Exit } from './exit.js';
 import { nearest } from './near.js';
 import { say, sayJson } from './output.js';
+import { type Checked, exitCode, jobsOf, runJobs } from './run.js';
 import { looksLikeFile } from './user-file.js';
 
 /** Verdicts of one scenario as a table. */

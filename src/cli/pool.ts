@@ -100,7 +100,7 @@ export class Pool {
   }
 
   private async each(work: (job: Job, index: number) => Promise<void>): Promise<void> {
-    const failures: unknown[] = [];
+    const failures: Error[] = [];
     try {
       await Promise.all(
         this.jobs.map(async (job, index) => {
@@ -108,7 +108,7 @@ export class Pool {
             await work(job, index);
           } catch (error) {
             if (this.stopped || (error instanceof Error && error.name === 'CancelError')) return;
-            failures[index] = error;
+            failures[index] = error as Error;
             this.pool.cancelPendingTasks(); // those that run are earlier jobs, and may fail as well
           }
         }),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readFileSync } from 'node:fs';
 import { type Scenario, UsageError, type Variant } from '../core/scenario.js';
-import { divergence, makeTrace, parseTrace, type RecordedTrace, type Trace } from '../explore/trace.js';
+import { makeTrace, type Trace } from '../explore/trace.js';
+import { divergence, parseTrace, type RecordedTrace } from '../explore/trace-file.js';
 import { parseToken, passNumber, type Token } from '../explore/token.js';
 import { diagram } from '../report/diagram.js';
 import { kernelValue } from '../report/values.js';
@@ -9,18 +10,8 @@ import { type Entry, selectOne } from './catalogue.js';
 import { Exit } from './exit.js';
 import { sayJson, shellWord } from './output.js';
 import { looksLikeFile } from './user-file.js';
+import { withSource } from './result.js';
 import { variantNamed } from './variants.js';
-
-/** A trace document as it goes to a file. */
-export type TraceFile = Trace & {
-  /** The user's scenario file, relative to the directory that the command ran in. Absent: built in. */
-  readonly source?: string;
-};
-
-/** Adds what a replay needs to find a user's scenario again. */
-export function withSource(trace: Trace, { user }: Entry): TraceFile {
-  return user === undefined ? trace : { ...trace, source: user.name };
-}
 
 /** The trace as text, with a replay command that finds a user's file. */
 export function drawn(trace: Trace, entry: Entry, all: boolean): string {

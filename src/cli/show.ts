@@ -4,13 +4,14 @@ import type { CheckOptions } from '../explore/check.js';
 import type { Sought } from '../explore/find.js';
 import type { Trace } from '../explore/trace.js';
 import { type Entry, selectOne } from './catalogue.js';
-import { onInterrupt, resultOf, runJobs, verdictText } from './check.js';
 import { Exit } from './exit.js';
 import { nearest } from './near.js';
 import { reserve, say, sayJson, tell } from './output.js';
 import { type Job, Pool } from './pool.js';
 import { Progress } from './progress.js';
-import { drawn, withSource } from './replay.js';
+import { drawn } from './replay.js';
+import { resultJson, verdictText, withSource } from './result.js';
+import { interruptible, runJobs } from './run.js';
 import { selectVariants, type Wanted } from './variants.js';
 
 export interface ShowCommand {
@@ -55,7 +56,7 @@ async function showVerdict(
   const [one] = checked;
   if (interrupted || one === undefined) return Exit.INTERRUPTED;
   if (one.trace !== null) print(one.trace, job.entry, { all, json }, write);
-  else if (json) sayJson(resultOf(one));
+  else if (json) sayJson(resultJson(one));
   else
     say(
       `${one.verdict.id} ${one.verdict.variant}: ${verdictText(one.verdict)}, ${one.verdict.states} states`,
@@ -70,15 +71,7 @@ async function showSought(
   write: ((text: string) => void) | undefined,
 ): Promise<number> {
   const pool = new Pool([job], { workers: 1, check });
-  const progress = new Progress(pool, 1);
-  const release = onInterrupt(() => void pool.stop());
-  let run;
-  try {
-    run = await pool.find(sought);
-  } finally {
-    release();
-    progress.end();
-  }
+  const { value: run } = await interruptible(pool, new Progress(pool, 1), () => pool.find(sought));
   if (run === undefined) return Exit.INTERRUPTED;
   if (run.trace !== null) {
     print(run.trace, job.entry, { all, json }, write);

@@ -5,15 +5,18 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { Mm, Page, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { defineVmaOps } from './mm/vma.js';
+import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { defineRmapOps } from './mm/rmap.js';
+import { defineRmapBatchOps } from './mm/rmap-batch.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -21,6 +24,8 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** There are folios of more than one page, and PMDs that map a page. */
+  readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
 }
@@ -31,7 +36,10 @@ function defineOps(kernel: Kernel) {
     ...defineRcuOps(kernel),
     ...definePageAllocOps(kernel),
     ...defineRwsemOps(kernel.system),
+    ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
+    ...defineRmapOps(kernel),
+    ...defineRmapBatchOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
   };
@@ -54,6 +62,8 @@ export class Kernel {
   readonly knobs: Knobs;
   readonly mem_map: Page[] = [];
   readonly mms: Mm[] = [];
+  /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
+  readonly anon_vmas: Rwsem[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
   /** SRCU domains; added at set-up, before the tasks. */
@@ -67,7 +77,8 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
-    for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
+    for (const frame of this.machine.frames)
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
@@ -100,7 +111,12 @@ export class Kernel {
   }
 
   addMm(name: string, pages: number, cpus: readonly number[]): Mm {
-    const mm = new Mm(this.system, this.machine.addSpace(name, pages, cpus), this.mms.length);
+    const mm = new Mm(
+      this.system,
+      this.machine.addSpace(name, pages, cpus),
+      this.mms.length,
+      this.options.thp,
+    );
     this.mms.push(mm);
     return mm;
   }
@@ -109,6 +125,13 @@ export class Kernel {
     const vma = new Vma(this.system, mm, mm.vmas.length);
     mm.vmas.push(vma);
     return vma;
+  }
+
+  /** Set-up: the anon_vma of an mm, one for all its VMAs. */
+  anonVma(mm: Mm): number {
+    const number = mm.number + 1;
+    this.anon_vmas[number] ??= new Rwsem(this.system, `${mm.name}.anon_vma`, 'anon_vma');
+    return number;
   }
 
   /** The entry of a page table, interned so that a local may hold it. */

@@ -30,4 +30,5 @@ export {
   type MachineSpec,
   type ScenarioSpec,
 } from './scenario.js';
+export { dmaRead, dmaWrite } from './dma.js';
 export { Process, Testbed, type MapOptions, type Region } from './testbed.js';

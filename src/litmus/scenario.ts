@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { Op } from '../core/ops.js';
 import { request, type Path } from '../core/path.js';
 import {
   type Built,
@@ -34,6 +35,8 @@ export interface MachineSpec {
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;
+  /** Folios of ptrsPerPte pages, and PMDs that map one. */
+  readonly thp?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
 }
@@ -193,6 +196,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     release: setting.kernel,
     knobs: kernelKnobs,
     hotplug: machine.hotplug ?? false,
+    thp: machine.thp ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
   });
   const m = new Testbed(kernel);
@@ -225,6 +229,9 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
       }
     });
   }
+  kernel.system.storeBuffers.forEach((buffer, cpu) =>
+    kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
+  );
   const properties = watchAlways(kernel);
   return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
 }
@@ -232,6 +239,11 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
 /** The speculative walker of one CPU in one address space: hardware, so it may act at any time, or never. */
 function* speculate(kernel: Kernel, cpu: number, space: number): Path {
   for (;;) yield* request(kernel.machine.op.speculate, cpu, space);
+}
+
+/** tso: moves what waits in a store buffer to memory, at any time. */
+function* drain(buffer: number): Path {
+  for (;;) yield* request(Op.DRAIN, buffer);
 }
 
 function pickKernelKnobs(setting: KnobSetting): Partial<Knobs> {

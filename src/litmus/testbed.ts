@@ -55,11 +55,15 @@ export class Process {
     vma.vm_end.init(end);
     vma.vm_flags.init(VM.READ | (prot === 'rw' ? VM.WRITE : 0));
     vma.attached.init(1);
+    vma.vm_pgoff.init(at);
+    vma.anon_vma.init(kernel.anonVma(mm));
     if (touched) {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
-        page.flags.init(PG.anon | PG.swapbacked | (shared ? 0 : PG.anon_exclusive));
+        page.flags.init(PG.anon | PG.swapbacked | PG.lru | (shared ? 0 : PG.anon_exclusive));
+        page.mapping.init(vma.anon_vma.value);
+        page.index.init(addr);
         if (shared) {
           page._refcount.init(2);
           kernel.hold(page.pfn);
@@ -75,6 +79,13 @@ export class Process {
       mm.anon_rss.init(mm.anon_rss.value + pages);
     }
     return { mm, vma, start: at, end };
+  }
+
+  /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
+  page(addr: number): Page {
+    const pfn = pfnOf(this.ptep(addr).cell.value);
+    this.kernel.system.fixedFrames.add(pfn);
+    return this.kernel.mem_map[pfn]!;
   }
 
   /** Where the entry for a page is. The set-up speaks of its table by name, so that frame takes no part in symmetry. */
@@ -161,6 +172,12 @@ export class Testbed {
     const page = this.kernel.setupPage();
     this.kernel.hold(page.pfn);
     return page;
+  }
+
+  /** Something outside of the scenario has a reference on the page, to the end. */
+  hold(page: Page): void {
+    page._refcount.init(page._refcount.value + 1);
+    this.kernel.hold(page.pfn);
   }
 
   /** Takes no part in frame symmetry: none of the frames may be renamed. */

@@ -3,10 +3,12 @@ import { request, type Path } from '../core/path.js';
 import { documentedKnobs, type Knobs } from '../linux/knobs.js';
 import { Kernel } from '../linux/kernel.js';
 import { user_load, user_store } from '../linux/arch/fault.js';
+import { ENOMEM } from '../linux/include/errno.js';
 import { GUP_PIN_COUNTING_BIAS, VM, type Mm, type Page } from '../linux/include/mm_types.js';
 import { dup_mmap } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
-import { FOLL, pin_user_pages_fast, unpin_user_page } from '../linux/mm/gup.js';
+import { FOLL, unpin_user_page } from '../linux/mm/gup.js';
+import { pin_user_pages_fast } from '../linux/mm/gup-slow.js';
 import { exit_mmap, vm_mmap, vm_munmap } from '../linux/mm/mmap.js';
 import type { TlbFill, TlbFlush } from '../machine/machine.js';
 import { Use } from '../machine/machine.js';
@@ -83,6 +85,7 @@ export class Workload {
       release: '6.12',
       knobs: { ...documentedKnobs(), ...options.knobs },
       hotplug: false,
+      thp: false,
       rcuCallbacks: 1,
     });
     const { kernel } = this;
@@ -166,9 +169,14 @@ export class Workload {
     if (roll < 52) return this.store(process, agent, addr, run);
     if (roll < 72) return this.load(process, agent, addr, run);
     if (roll < 82 && this.pins.length < MAX_PINS) {
-      const pages = run(agent, () => pin_user_pages_fast(addr, 1, FOLL.WRITE));
+      const { pages, err } = run(agent, () => pin_user_pages_fast(addr, 1, FOLL.WRITE));
       const page = pages[0];
-      if (page === undefined) return 'pin refused';
+      if (page === undefined) {
+        const allowed = err === -ENOMEM || contents[addr] === undefined;
+        this.expect(allowed, `${mm.name} can't pin page ${addr}: ${err}`);
+        return 'pin refused';
+      }
+      this.expect(contents[addr] !== undefined, `${mm.name} pins page ${addr}, where nothing is mapped`);
       this.kernel.hold(page.pfn, GUP_PIN_COUNTING_BIAS);
       this.pins.push({ owner: process, addr, page, mapped: true });
       return 'pin';

@@ -1,61 +1,50 @@
 // SPDX-License-Identifier: MIT
-import type { Access } from '../core/ops.js';
 import { frameRef } from '../core/system.js';
-import { Use } from './frame.js';
 import type { Machine } from './machine.js';
+import { Use } from './frame.js';
 
-/**
- * Accesses to the contents of frames that go past the MMU: DMA of a device, and copies by the kernel. Contents are one
- * token, so each is one step; they don't race with user accesses in the sense of KCSAN.
- */
+/** What a device without an MMU of its own does to memory: it reaches frames by number, whatever the page tables say. */
 export function defineDmaOps(machine: Machine) {
   const { system, frames } = machine;
-  const alive = (number: number, who: string): void => {
-    const { use } = frames[number]!;
+  const reach = (frame: number): void => {
+    const { use, number } = frames[frame]!;
     if (use.value !== Use.DATA)
-      system.fail('FRAME-REUSE', `${who} reaches f${number}, which is ${use.type.show(use.value)}`);
-  };
-  const touches = (a: number, b: number, access: Access, writes: boolean): void => {
-    const { use, data } = frames[a - 1]!;
-    access.reads.push(use.at);
-    if (data !== undefined) (writes ? access.writes : access.reads).push(data.at);
-    if (b > 0) access.reads.push(frames[b - 1]!.use.at, ...[frames[b - 1]!.data].map((cell) => cell!.at));
+      system.fail('FRAME-REUSE', `DMA to f${number}, which is ${use.type.show(use.value)}`);
   };
   return {
-    /** A device writes b to frame a - 1. */
+    /** Stores b in frame a - 1. */
     dmaWrite: system.op({
       name: 'dma_write',
+      drains: false,
       exec: (a, b) => {
-        alive(a - 1, 'DMA');
+        reach(a - 1);
         const { data } = frames[a - 1]!;
         if (data !== undefined) system.set(data.at, b);
         return 0;
       },
       args: [frameRef, 'plain', 'plain'],
-      touches: (a, _b, _c, _agent, access) => touches(a, 0, access, true),
+      touches: (a, _b, _c, _agent, access) => {
+        const { use, data } = frames[a - 1]!;
+        access.reads.push(use.at);
+        if (data !== undefined) access.writes.push(data.at);
+      },
       describe: (a, b) => `DMA: f${a - 1} = ${b}`,
     }),
-    /** A device reads frame a - 1. */
+    /** Observes the contents of frame a - 1. */
     dmaRead: system.op({
       name: 'dma_read',
+      drains: false,
       exec: (a) => {
-        alive(a - 1, 'DMA');
+        reach(a - 1);
         return frames[a - 1]!.data?.value ?? 0;
       },
       args: [frameRef, 'plain', 'plain'],
-      touches: (a, _b, _c, _agent, access) => touches(a, 0, access, false),
-      describe: (a, _b, _c, observed) => `DMA: f${a - 1} is ${observed}`,
-    }),
-    /** Copies the contents of frame b - 1 to frame a - 1. */
-    copyPage: system.op({
-      name: 'copy_page',
-      exec: (a, b) => {
-        system.set(frames[a - 1]!.data!.at, frames[b - 1]!.data!.value);
-        return 0;
+      touches: (a, _b, _c, _agent, access) => {
+        const { use, data } = frames[a - 1]!;
+        access.reads.push(use.at);
+        if (data !== undefined) access.reads.push(data.at);
       },
-      args: [frameRef, frameRef, 'plain'],
-      touches: (a, b, _c, _agent, access) => touches(a, b, access, true),
-      describe: (a, b) => `f${a - 1} = copy of f${b - 1}`,
+      describe: (a, _b, _c, observed) => `DMA: f${a - 1} is ${observed}`,
     }),
   };
 }

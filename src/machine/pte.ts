@@ -116,10 +116,12 @@ export const pteType: ValueType = {
 export const pmdType: ValueType = {
   ...pteType,
   name: 'pmd',
-  show: (entry) =>
-    entry !== 0 && (entry & (PTE.PRESENT | PTE.PSE)) === PTE.PRESENT
-      ? `table f${pfnOf(entry)}`
-      : showEntry(entry),
+  show: (entry) => {
+    if (entry !== 0 && (entry & (PTE.PRESENT | PTE.PSE)) === PTE.PRESENT) return `table f${pfnOf(entry)}`;
+    return (entry & (PTE.PRESENT | PTE.PSE)) === PTE.PSE
+      ? `${showEntry(entry | PTE.PRESENT)},invalid`
+      : showEntry(entry);
+  },
 };
 
 /**

@@ -38,10 +38,12 @@ export function countMappings(kernel: Kernel): Mapped {
   mms.forEach((mm, number) => {
     mm.pmd.forEach(({ value: pmd }) => {
       if ((pmd & PTE.PRESENT) === 0) return;
-      if (pmd & PTE.PSE)
+      if (pmd & PTE.PSE) {
         for (let i = 0; i < machine.options.ptrsPerPte; i++)
           count(number, ((pfnOf(pmd) + i) << PTE.PFN_SHIFT) | PTE.PRESENT);
-      else {
+        // One reference, and one mapping at the head, stand for the whole folio.
+        references[pfnOf(pmd)]! -= machine.options.ptrsPerPte - 1;
+      } else {
         const table = machine.frames[pfnOf(pmd)]!;
         table.pte.forEach((_, index) => count(number, machine.entry(table, index)));
       }
@@ -76,8 +78,12 @@ export function balances(kernel: Kernel): string[] {
   end('MAP-SUM', () => {
     const { mappings } = countMappings(kernel);
     for (const page of mem_map) {
-      if (page.frame.use.value === Use.DATA && page._mapcount.value !== mappings[page.pfn])
-        return `f${page.pfn}._mapcount is ${page._mapcount.value}, and ${mappings[page.pfn]} entries map it`;
+      if (page.frame.use.value !== Use.DATA) continue;
+      const { value: head } = page.compound_head;
+      const large = mem_map[head === 0 ? page.pfn : head - 1]!.large?.entire_mapcount.value ?? 0;
+      const counted = page._mapcount.value + large;
+      if (counted !== mappings[page.pfn])
+        return `f${page.pfn}._mapcount is ${counted}, and ${mappings[page.pfn]} entries map it`;
     }
     return undefined;
   });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** One or two sentences on why a run is wrong. */
 import type { Trace, TraceLine } from '../explore/trace.js';
-import type { Race } from './racing.js';
-import { alwaysMatters, cellName, effects, sawThere } from './words.js';
+import { isTold, type Race } from './racing.js';
+import { listed } from './text.js';
+import { alwaysMatters, cellName, effects, sawThere, waitsFor } from './words.js';
 
 /** What each property promises. Completes "<property>: …". */
 export const PROMISES: Readonly<Record<string, string>> = {
@@ -54,8 +55,10 @@ export const PROMISES: Readonly<Record<string, string>> = {
 
 /** The sentences, without a full stop missing. */
 export function because(trace: Trace, race: Race | undefined): string {
+  if (trace.verdict === 'deadlock') return `${circle(trace)}.`;
   const sentences: string[] = [];
-  if (race !== undefined) sentences.push(story(trace, race));
+  if (trace.loop !== undefined) sentences.push(round(trace, trace.loop));
+  else if (race !== undefined) sentences.push(story(trace, race));
   const promise = trace.because ?? PROMISES[trace.property];
   if (promise !== undefined)
     sentences.push(trace.because === undefined ? `${trace.property}: ${promise}` : promise);
@@ -82,6 +85,20 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   return `${who(first)} made ${name} ${change.to} at ${first.index}, and step ${second.index} of ${who(second)} came after that`;
 }
 
-function matters(trace: Trace, { text, changes }: TraceLine): boolean {
+function matters(trace: Trace, { agent, text, changes, fault }: TraceLine): boolean {
+  const claimed = trace.pending.some((pending) => pending.agent === agent && pending.op === 'fail');
+  if (fault !== undefined && !claimed) return changes.some(({ cell }) => trace.cells[cell]?.ghost !== true);
   return text?.startsWith('free ') === true || changes.some(({ cell }) => alwaysMatters(trace, cell));
+}
+
+function circle(trace: Trace): string {
+  return trace.pending
+    .filter((pending) => isTold(trace, pending))
+    .map((pending) => `${trace.agents[pending.agent]!.name} ${waitsFor(trace, pending)}`)
+    .join('; ');
+}
+
+function round(trace: Trace, loop: number): string {
+  const around = [...new Set(trace.steps.slice(loop).map(({ agent }) => trace.agents[agent]!.name))];
+  return `steps ${loop + 1} to ${trace.steps.length} repeat for ever, though ${listed(around)} ${around.length === 1 ? 'runs' : 'run'} again and again`;
 }

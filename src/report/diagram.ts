@@ -3,8 +3,8 @@
 import type { Trace } from '../explore/trace.js';
 import { because } from './because.js';
 import { Columns, WIDTH } from './columns.js';
-import { Drawing, isTold } from './drawing.js';
-import { loudSteps, raceOf } from './racing.js';
+import { Drawing } from './drawing.js';
+import { isTold, loudSteps, raceOf } from './racing.js';
 import { wrap } from './text.js';
 
 export interface DiagramOptions {

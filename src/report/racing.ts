@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Which steps of a run say something, and which two the outcome hinges on. */
 import type { Trace, TraceLine } from '../explore/trace.js';
-import { alwaysMatters, effects, sawThere } from './words.js';
+import { alwaysMatters, effects, isLook, sawThere } from './words.js';
 
 /** A read and the write of another agent that made it stale, or two steps that met on a cell. */
 export interface Race {
@@ -17,6 +17,15 @@ interface Users {
   readonly changers: Set<number>;
 }
 
+/** Whether a diagram says what an agent was about to do: in a deadlock, and in a data race. */
+export function isTold(trace: Trace, { agent, reads, writes }: Trace['pending'][number]): boolean {
+  if (trace.verdict === 'deadlock') return !trace.agents[agent]!.daemon;
+  return (
+    trace.property === 'DATA-RACE' &&
+    [...reads, ...writes].some((cell) => trace.detail.startsWith(`${cell}:`))
+  );
+}
+
 /** Says of each step whether a diagram shows it. */
 export function loudSteps(trace: Trace): (step: TraceLine) => boolean {
   const users = usersOf(trace);
@@ -25,7 +34,7 @@ export function loudSteps(trace: Trace): (step: TraceLine) => boolean {
     if (trace.cells[cell]?.ghost === true) return false;
     return [...(changes ? all : changers)].some((other) => other !== agent);
   };
-  return (step) => {
+  const loud = (step: TraceLine): boolean => {
     if (effects(trace, step).length === 0) return false;
     if (step.index === trace.steps.length || step.fault !== undefined) return true;
     const touched = [...step.reads, ...step.writes];
@@ -35,6 +44,25 @@ export function loudSteps(trace: Trace): (step: TraceLine) => boolean {
     if ([...changed].some((cell) => alwaysMatters(trace, cell))) return true;
     return [...touched, ...changed].some((cell) => conflicts(cell, step.agent, changed.has(cell)));
   };
+  // What a function looks at between two looks that race belongs to the picture: the other half of a split entry.
+  const lookers = new Set(trace.steps.filter((step) => isLook(step) && loud(step)).map(place));
+  const alike = (step: TraceLine): boolean =>
+    isLook(step) && isTyped(trace, step) && lookers.has(place(step));
+  const shown = new Set(trace.steps.filter((step) => loud(step) || alike(step)));
+  const round = trace.loop === undefined ? [] : trace.steps.slice(trace.loop, -1);
+  if (!round.some((step) => shown.has(step))) for (const step of round) shown.add(step);
+  return (step) => shown.has(step);
+}
+
+/** The agent and the functions that it is in. */
+function place({ agent, stack }: TraceLine): string {
+  return [agent, ...stack.map(({ fn }) => fn)].join('>');
+}
+
+/** A page-table entry, a frame, flags: not a mere number, not a ghost, not a lock. */
+function isTyped(trace: Trace, { cell }: TraceLine): boolean {
+  const facts = trace.cells[cell ?? ''];
+  return facts !== undefined && facts.type !== 'int' && facts.ghost !== true && facts.lock === undefined;
 }
 
 function usersOf(trace: Trace): Map<string, Users> {
@@ -51,6 +79,10 @@ function usersOf(trace: Trace): Map<string, Users> {
       of(cell).changers.add(agent);
     }
   }
+  // What an agent waits for at the end it has not touched yet, but somebody else has.
+  for (const pending of trace.pending)
+    if (isTold(trace, pending))
+      for (const cell of [...pending.reads, ...pending.writes]) of(cell).all.add(pending.agent);
   return users;
 }
 

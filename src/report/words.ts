@@ -7,7 +7,7 @@ export function cellName(trace: Trace, cell: string): string {
   const label = trace.cells[cell]?.label;
   if (label !== undefined) return label;
   return cell
-    .replace(/^f(\d+)\.pte\[(\d+)\]$/, 'pte[f$1][$2]')
+    .replace(/^f(\d+)\.(pte|pte_high)\[(\d+)\]$/, '$2[f$1][$3]')
     .replace(/^cpu(\d+)\.tlb\[(.*)\]$/, 'CPU$1 TLB $2')
     .replace(/^cpu(\d+)\.pwc\[(.*)\]$/, 'CPU$1 walk cache $2');
 }
@@ -105,8 +105,22 @@ function basic(trace: Trace, step: TraceLine, again: boolean): string {
   return `${name} unchanged`;
 }
 
-/** What an agent waits for, or is about to do. */
-export function waitsFor(trace: Trace, { op, cell, writes, reads }: Trace['pending'][number]): string {
-  const name = cell ?? writes[0] ?? reads[0];
-  return `${op}${name === undefined ? '' : `(${cellName(trace, name)})`}`;
+/** What an agent waits for at the end of a run: `waits for b_lock, held by right`. */
+export function waitsFor(
+  trace: Trace,
+  { op, cell, operands, writes, reads }: Trace['pending'][number],
+): string {
+  const at = cell ?? writes[0] ?? reads[0];
+  if (at === undefined) return `waits in ${op}`;
+  const name = cellName(trace, at);
+  if (op === 'await_eq') return `waits for ${name} = ${operands![0]!}`;
+  const now = trace.steps.flatMap(({ changes }) => changes).findLast((change) => change.cell === at)?.to;
+  if (now === undefined) return `waits for ${name}`;
+  return `waits for ${name}, ${now.startsWith('held by ') ? now : `which is ${now}`}`;
+}
+
+/** One of two accesses that race: `writes x, plain`. */
+export function racesWith(trace: Trace, { cell, plain, writes, reads }: Trace['pending'][number]): string {
+  const name = cellName(trace, cell ?? writes[0] ?? reads[0] ?? '');
+  return `${writes.length === 0 ? 'reads' : 'writes'} ${name}, ${plain === true ? 'plain' : 'marked'}`;
 }

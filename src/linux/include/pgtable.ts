@@ -31,21 +31,40 @@ export const pte_mkclean = (pte: Pte): Pte => pte & ~PTE.DIRTY;
 export const pte_mkdirty = (pte: Pte): Pte => pte | PTE.DIRTY;
 export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
-/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_access_permitted: adapted (no protection keys) */
+/**
+ * Whether a lockless walk may take the page: the caller has no VMA to ask.
+ * @kernel 6.12 arch/x86/include/asm/pgtable.h pte_access_permitted: adapted (no protection keys)
+ */
 export const pte_access_permitted = (pte: Pte, forWrite: boolean): boolean => {
+  if (knob('arch.pte_access_permitted') === 'generic')
+    return pte_present(pte) && (!forWrite || pte_write(pte));
   const needed = PTE.PRESENT | PTE.USER | (forWrite ? PTE.RW : 0);
   return (pte & needed) === needed;
 };
 
 export const pmd_none = (pmd: Pmd): boolean => pmd === 0;
-export const pmd_present = (pmd: Pmd): boolean => (pmd & PTE.PRESENT) !== 0;
+/** A leaf stays pmd_present() while pmdp_invalidate() hides it from the walkers. There are no swap-type PMDs. */
+export const pmd_present = (pmd: Pmd): boolean => (pmd & (PTE.PRESENT | PTE.PROTNONE | PTE.PSE)) !== 0;
 export const pmd_leaf = (pmd: Pmd): boolean => (pmd & PTE.PSE) !== 0;
+export const pmd_protnone = pte_protnone;
+export const pmd_write = pte_write;
+export const pmd_dirty = pte_dirty;
+export const pmd_page = pte_page;
+export const pmd_mkinvalid = (pmd: Pmd): Pmd => pmd & ~(PTE.PRESENT | PTE.PROTNONE);
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pmd_access_permitted: adapted (as pte_access_permitted()) */
+export const pmd_access_permitted = pte_access_permitted;
 /** A PMD that points to a table. */
 export const mk_pmd_table = (table: Page): Pmd => makeEntry(table.pfn, PTE.PRESENT);
 
 /** The PMD that maps an address. */
 export const pmd_offset = (mm: Mm, addr: number): Cell =>
   mm.pmd[Math.floor(addr / current.kernel.machine.options.ptrsPerPte)]!;
+
+/** Which PMD of its mm maps an address. */
+export const pmd_index = (addr: number): number => Math.floor(addr / HPAGE_PMD_NR());
+
+/** Pages that one PMD maps, and that a large folio has. */
+export const HPAGE_PMD_NR = (): number => current.kernel.machine.options.ptrsPerPte;
 
 /** End of the range that one PMD maps, or `end` if that comes first. */
 export const pmd_addr_end = (addr: number, end: number): number => {
@@ -125,6 +144,11 @@ export function* set_pte(ptep: PtePointer, pte: Pte): Path {
 export function* ptep_get_and_clear(ptep: PtePointer): Path<Pte> {
   if (ptep.high === undefined) return yield* exchange(ptep.cell, 0);
   return yield* request(current.kernel.op.clearWords, ptep.cell.at, ptep.high.at);
+}
+
+/** Clears an entry that is not present, which the walker leaves alone. @context PTL held @kernel 6.12 include/linux/pgtable.h pte_clear: faithful */
+export function* pte_clear(ptep: PtePointer): Path {
+  yield* set_pte(ptep, 0);
 }
 
 /** Two-word entries: the locked operation over both words. */

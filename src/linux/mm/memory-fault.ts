@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { request, type Path } from '../../core/path.js';
-import { add, load, setBits, testBits, write } from '../../core/primitives.js';
+import type { Path } from '../../core/path.js';
+import { add, load, read, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
@@ -33,7 +33,7 @@ import {
   set_pte,
   set_pmd,
 } from '../include/pgtable.js';
-import { current, knob } from '../kernel.js';
+import { knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
@@ -101,7 +101,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
     return VM_FAULT.NONE;
   }
   yield* add(mm.anon_rss, 1);
-  yield* folio_add_new_anon_rmap(folio, vma);
+  yield* folio_add_new_anon_rmap(folio, vma, address);
   yield* set_pte(mapped.ptep, entry);
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;
@@ -166,7 +166,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
     if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
     if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
-    yield* folio_add_new_anon_rmap(new_folio, vma);
+    yield* folio_add_new_anon_rmap(new_folio, vma, address);
     yield* set_pte(mapped.ptep, entry);
     if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
     if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page);
@@ -183,12 +183,13 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
  * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
  */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
-  if (from === undefined) yield* clear_user_highpage(to);
-  else if (to.frame.data !== undefined)
-    yield* request(current.kernel.machine.op.copyPage, to.pfn + 1, from.pfn + 1);
+  if (from === undefined) return yield* clear_user_highpage(to);
+  if (to.frame.data === undefined || from.frame.data === undefined) return;
+  // Marked: contents of a user page belong to user code and devices, not to C.
+  yield* write(to.frame.data, yield* read(from.frame.data));
 }
 
-/** Zeroes a page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: adapted */
+/** Zeroes a new page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: faithful */
 export function* clear_user_highpage(page: Page): Path {
   if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
 }

@@ -52,12 +52,13 @@ const Copied = { SPECIAL: 0, ANON: 1, FILE: 2, OWN_PAGE: 3 } as const;
 function* copy_present_page(
   dst_vma: Vma,
   dst_pte: PtePointer,
+  addr: number,
   prealloc: Folio | undefined,
   page: Page,
 ): Path<number> {
   if (prealloc === undefined) return -EAGAIN;
   yield* copy_user_page(prealloc, page);
-  yield* folio_add_new_anon_rmap(prealloc, dst_vma);
+  yield* folio_add_new_anon_rmap(prealloc, dst_vma, addr);
   let pte = pte_mkdirty(mk_pte(prealloc, PTE.PRESENT | PTE.USER));
   if ((yield* load(dst_vma.vm_flags)) & VM.WRITE) pte = pte_mkwrite(pte);
   yield* set_pte(dst_pte, pte);
@@ -76,6 +77,7 @@ function* copy_present_pte(
   vm_flags: number,
   dst_pte: PtePointer,
   src_pte: PtePointer,
+  addr: number,
   pte: Pte,
   prealloc: Folio | undefined,
 ): Path<number> {
@@ -87,7 +89,7 @@ function* copy_present_pte(
     if (yield* testBits(folio.flags, PG.anon)) {
       if (!(yield* folio_try_dup_anon_rmap_pte(folio, page, src_vma))) {
         yield* folio_put(folio);
-        return yield* copy_present_page(dst_vma, dst_pte, prealloc, page);
+        return yield* copy_present_page(dst_vma, dst_pte, addr, prealloc, page);
       }
       copied = Copied.ANON;
     } else {
@@ -144,7 +146,7 @@ function* copy_pte_range(
       const ptent = yield* ptep_get(src_pte);
       if (pte_none(ptent) || !pte_present(ptent)) continue;
       const dst_pte = kernel.pte(dst.ptep.table.number, dst.ptep.index + addr - first);
-      ret = yield* copy_present_pte(dst_vma, src_vma, vm_flags, dst_pte, src_pte, ptent, prealloc);
+      ret = yield* copy_present_pte(dst_vma, src_vma, vm_flags, dst_pte, src_pte, addr, ptent, prealloc);
       if (ret === -EAGAIN) break;
       if (ret === Copied.ANON || ret === Copied.OWN_PAGE) anon_rss++;
       if (ret === Copied.FILE) file_rss++;
