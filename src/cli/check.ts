@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-import type { Verdict } from '../explore/check.js';
 import type { CheckOptions } from '../explore/check.js';
-import { type Entry, nameOf, select } from './catalogue.js';
+import { select } from './catalogue.js';
 import { Exit } from './exit.js';
-import { reserve, say, sayJson, shellWord, tell } from './output.js';
-import { type Job, Pool } from './pool.js';
-import { Progress } from './progress.js';
-import { selectVariants, type Wanted } from './variants.js';
+import { reserve, say, sayJson } from './output.js';
+import { checkDocument, lineText, showLine } from './result.js';
+import { type Checked, exitCode, isGood, jobsOf, runJobs } from './run.js';
+import type { Wanted } from './variants.js';
 
 export interface CheckCommand {
   readonly arguments: readonly string[];
@@ -18,159 +17,24 @@ export interface CheckCommand {
   readonly junit?: string | undefined;
 }
 
-/** A job and what came out. */
-export interface Checked {
-  readonly job: Job;
-  readonly verdict: Verdict;
-}
-
 /** Checks what is asked for, prints it, and returns the exit code. */
 export async function checkCommand(command: CheckCommand): Promise<number> {
+  const { workers, check, json, wanted } = command;
   const writeJunit = command.junit === undefined ? undefined : reserve(command.junit, '--junit');
-  const jobs = jobsOf(await select(command.arguments, command.family), command.wanted);
+  const jobs = jobsOf(await select(command.arguments, command.family), wanted);
   const began = Date.now();
-  const { checked, interrupted } = await runJobs(jobs, {
-    workers: command.workers,
-    check: command.check,
-    quiet: command.json,
-  });
+  const { checked, interrupted } = await runJobs(jobs, { workers, check, quiet: json });
   const seconds = (Date.now() - began) / 1000;
-  if (command.json) sayJson(document(checked, seconds, interrupted));
-  else for (const line of report(checked, jobs.length, seconds)) say(line);
+  if (json) sayJson(checkDocument(checked, seconds, interrupted));
+  else for (const line of summary(checked, jobs.length, seconds)) say(line);
   writeJunit?.('');
   return interrupted ? Exit.INTERRUPTED : exitCode(checked.map(({ verdict }) => verdict));
 }
 
-/** Each variant that is asked for. */
-export function jobsOf(entries: readonly Entry[], wanted: Wanted): Job[] {
-  const scenarios = entries.map(({ scenario }) => scenario);
-  return selectVariants(scenarios, wanted).flatMap(({ scenario, variants }) => {
-    const entry = entries[scenarios.indexOf(scenario)]!;
-    return variants.map((variant) => ({ entry, variant }));
-  });
-}
-
-/** Runs jobs in parallel with progress on stderr; Ctrl-C ends them early. */
-export async function runJobs(
-  jobs: readonly Job[],
-  options: { workers?: number | undefined; check: CheckOptions; quiet: boolean },
-): Promise<{ checked: Checked[]; interrupted: boolean }> {
-  let interrupted = false;
-  const lines = !options.quiet && !process.stderr.isTTY;
-  const pool = new Pool(jobs, {
-    workers: options.workers,
-    check: options.check,
-    onVerdict: (verdict, job, index) => {
-      progress.done = index + 1;
-      if (lines) tell(`[${index + 1}/${jobs.length}] ${line({ verdict, job })}`);
-    },
-  });
-  const progress = new Progress(pool, jobs.length);
-  const interrupt = (): void => {
-    interrupted = true;
-    void pool.stop();
-  };
-  process.once('SIGINT', interrupt);
-  try {
-    const verdicts = await pool.run();
-    const checked = jobs.flatMap((job, i) => {
-      const verdict = verdicts[i];
-      return verdict === undefined ? [] : [{ job, verdict }];
-    });
-    return { checked, interrupted };
-  } finally {
-    process.removeListener('SIGINT', interrupt);
-    progress.end();
-  }
-}
-
-/** 1 before 3; errors in the input (2) have thrown before. */
-export function exitCode(verdicts: readonly Verdict[]): number {
-  const complete = verdicts.filter(({ verdict }) => verdict !== 'incomplete');
-  if (complete.some(({ asExpected, verdict }) => !(asExpected ?? verdict === 'safe'))) return Exit.DIFFERS;
-  return complete.length < verdicts.length ? Exit.INCOMPLETE : Exit.OK;
-}
-
-function document(checked: readonly Checked[], seconds: number, interrupted: boolean): unknown {
-  const results = checked.map(resultOf);
-  return {
-    results,
-    summary: {
-      total: results.length,
-      asExpected: checked.filter(({ verdict }) => verdict.asExpected === true).length,
-      incomplete: checked.filter(({ verdict }) => verdict.verdict === 'incomplete').length,
-      vacuous: checked.filter(({ verdict }) => verdict.verdict === 'vacuous').length,
-      seconds,
-      ...(interrupted ? { interrupted } : {}),
-    },
-  };
-}
-
-/** One element of `results` of `check --json`. */
-export function resultOf({ job, verdict }: Checked): Record<string, unknown> {
-  const { scenario } = job.entry;
-  const { expect, knobs } = job.variant;
-  return {
-    id: verdict.id,
-    family: scenario.family,
-    variant: verdict.variant,
-    machine: knobs['machine'],
-    kernel: knobs['kernel'],
-    memory: knobs['memory'] ?? 'sc',
-    verdict: verdict.verdict,
-    property: verdict.property,
-    detail: verdict.detail,
-    expected: expect?.verdict ?? null,
-    expectedProperty: expect?.property ?? null,
-    expectedReports: expect?.reports ?? null,
-    asExpected: verdict.asExpected ?? null,
-    reports: verdict.reports,
-    states: verdict.states,
-    transitions: verdict.transitions,
-    depth: verdict.depth,
-    seconds: verdict.seconds,
-    reductions: verdict.reductions,
-    passes: verdict.passes,
-    ...(verdict.bound === undefined ? {} : { bound: verdict.bound }),
-    bounds: verdict.bounds,
-    properties: verdict.properties,
-    witnesses: verdict.witnesses,
-    trace: null,
-  };
-}
-
-function line({ job, verdict }: Checked): string {
-  const { id, variant, states, seconds, asExpected } = verdict;
-  const unexpected = asExpected === false ? `  expected ${expectedText(job)}` : '';
-  return `${id} ${variant}: ${verdictText(verdict)}, ${states.toLocaleString('en-US')} states, ${seconds.toFixed(1)} s${unexpected}`;
-}
-
-function verdictText({ verdict, property, reports, bound, witnesses }: Verdict): string {
-  const never = Object.entries(witnesses).flatMap(([name, seen]) => (seen ? [] : [name]));
-  const parts = [
-    verdict,
-    property,
-    reports.length > 0 ? `[${reports.join(' ')}]` : '',
-    verdict === 'incomplete' && bound !== undefined ? `(${bound})` : '',
-    verdict === 'vacuous' ? `(never: ${never.join(', ')})` : '',
-  ];
-  return parts.filter((part) => part !== '').join(' ');
-}
-
-function expectedText({ variant }: Job): string {
-  const { expect } = variant;
-  if (expect === undefined) return 'nothing';
-  return [expect.verdict, expect.property, expect.reports.length > 0 ? `[${expect.reports.join(' ')}]` : '']
-    .filter((part) => part !== '')
-    .join(' ');
-}
-
-function* report(checked: readonly Checked[], total: number, seconds: number): Iterable<string> {
-  for (const one of checked) yield line(one);
-  for (const one of checked) {
-    if (one.verdict.asExpected ?? one.verdict.verdict === 'safe') continue;
-    yield `${one.verdict.id} ${one.verdict.variant}: npx shootdown show ${shellWord(nameOf(one.job.entry))} --variant ${shellWord(one.verdict.variant)}`;
-  }
+function* summary(checked: readonly Checked[], total: number, seconds: number): Iterable<string> {
+  for (const one of checked) yield lineText(one);
+  for (const { job, verdict } of checked)
+    if (!isGood(verdict)) yield `${verdict.id} ${verdict.variant}: ${showLine(job.entry, job.variant)}`;
   const good = checked.filter(({ verdict }) => verdict.asExpected === true).length;
   yield `${good} of ${total} as declared, ${seconds.toFixed(1)} s`;
 }

@@ -118,6 +118,75 @@ withSearch(
     },
   );
 
+withSearch(
+  withVariant(
+    program
+      .command('show')
+      .description('draw the shortest counterexample of a variant')
+      .argument('<ID|FILE>', 'a scenario id, a scenario file, or FILE#ID'),
+  ),
+)
+  .option('--witness <name>', 'draw the shortest run to this witness instead')
+  .addOption(
+    new Option('--report <name>', 'draw the shortest run to this report instead').conflicts('witness'),
+  )
+  .option('--all', 'show quiet steps too')
+  .option('--json', 'print the trace as JSON')
+  .option('--out <file>', 'write the trace to a file, for replay')
+  .action(
+    async (
+      argument: string,
+      options: SearchFlags &
+        VariantFlags & { witness?: string; report?: string; all?: boolean; json?: boolean; out?: string },
+    ) => {
+      const { showCommand } = await import('./show.js');
+      const { witness, report } = options;
+      process.exitCode = await showCommand({
+        argument,
+        wanted: wanted(options),
+        sought:
+          witness !== undefined
+            ? { kind: 'witness', name: witness }
+            : report === undefined
+              ? undefined
+              : { kind: 'report', name: report },
+        all: options.all ?? false,
+        json: options.json ?? false,
+        out: options.out,
+        check: checkOptions(options),
+      });
+    },
+  );
+
+program
+  .command('replay')
+  .description('execute a recorded run again')
+  .argument('<TOKEN|FILE>', 'a token, or a trace file')
+  .option('--all', 'show quiet steps too')
+  .option('--json', 'print the trace as JSON')
+  .action(async (argument: string, { all = false, json = false }: { all?: boolean; json?: boolean }) => {
+    const { replayCommand } = await import('./replay.js');
+    process.exitCode = await replayCommand({ argument, all, json });
+  });
+
+withSearch(
+  program
+    .command('matrix')
+    .description('the verdicts of all variants as a table')
+    .argument('<ID|FAMILY|FILE>', 'a scenario id, a family, or a scenario file'),
+)
+  .option('--workers <n>', 'threads (default: one for each CPU)', whole(1))
+  .option('--json', 'one JSON document on stdout')
+  .action(async (argument: string, options: SearchFlags & { json?: boolean }) => {
+    const { matrixCommand } = await import('./matrix.js');
+    process.exitCode = await matrixCommand({
+      argument,
+      workers: options.workers,
+      check: checkOptions(options),
+      json: options.json ?? false,
+    });
+  });
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(); // the reader has seen enough
   throw error;

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type * as Esbuild from 'esbuild';
 import type { Message, Plugin } from 'esbuild';
 import { type Scenario, UsageError } from '../core/scenario.js';
 import { instrument, TransformError } from '../transform/index.js';
@@ -102,7 +103,7 @@ function resolvePackage(): Plugin {
   };
 }
 
-function instrumentSources(entry: string, transform: typeof import('esbuild').transform): Plugin {
+function instrumentSources(entry: string, transform: typeof Esbuild.transform): Plugin {
   const isLibrary = (path: string): boolean =>
     /(^|[\\/])node_modules[\\/]/.test(relative(dirname(entry), path));
   return {

@@ -56,8 +56,8 @@ export function selectVariants(scenarios: readonly Scenario[], asked: Wanted): S
     .filter(({ variants }) => variants.length > 0);
   if (filtered.length > 0) return filtered;
   const able = scenarios.filter((scenario) => faultOf(scenario, asked.settings) === undefined);
-  if (able.length === 0 && scenarios[0] !== undefined)
-    throw new UsageError(faultOf(scenarios[0], asked.settings)!);
+  const fault = scenarios[0] === undefined ? undefined : faultOf(scenarios[0], asked.settings);
+  if (able.length === 0) throw new UsageError(fault);
   return able.map((scenario) => ({ scenario, variants: [ownVariant(scenario, asked.settings)] }));
 }
 

@@ -5,7 +5,7 @@
  */
 import { site } from '../core/live.js';
 import { type Access, FIRST_OWN_OP, Op } from '../core/ops.js';
-import { type KnobSetting, type Scenario, UsageError, type VerdictKind } from '../core/scenario.js';
+import type { KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
 import { accessOf, namesCell } from '../core/semantics.js';
 import { type Cell, holder, type System } from '../core/system.js';
 import {
@@ -17,7 +17,7 @@ import {
   type TraceStep,
 } from './replay.js';
 import type { Step } from './search.js';
-import { parseRun, passSuffix, printRun, printToken } from './token.js';
+import { passSuffix, printRun, printToken } from './token.js';
 
 export const TRACE_VERSION = 1;
 
@@ -46,11 +46,22 @@ export interface TraceRequest {
   /** The cell that a basic operation works on, and its other arguments. */
   readonly cell?: string;
   readonly operands?: readonly string[];
+  /** The operands as numbers. */
+  readonly args?: readonly number[];
   readonly plain?: true;
   readonly reads: readonly string[];
   readonly writes: readonly string[];
   /** Outermost first; the first is the agent's own function. */
   readonly stack: readonly TraceFrame[];
+}
+
+/** What a step changed. */
+export interface TraceChange {
+  readonly cell: string;
+  readonly from: string;
+  readonly to: string;
+  /** The same as numbers. */
+  readonly raw: readonly [from: number, to: number];
 }
 
 export interface TraceLine extends TraceRequest {
@@ -61,7 +72,7 @@ export interface TraceLine extends TraceRequest {
   readonly value: string;
   /** What an operation of the machine or the kernel says of itself. */
   readonly text?: string;
-  readonly changes: readonly { readonly cell: string; readonly from: string; readonly to: string }[];
+  readonly changes: readonly TraceChange[];
   /** Calls that returned right after it, innermost first; depth 0: called by the agent's own function. */
   readonly returned: readonly { readonly callee: string; readonly depth: number; readonly value?: string }[];
   readonly seen?: readonly string[];
@@ -112,7 +123,7 @@ export interface TraceSpec {
     readonly detail: string;
   };
   /** How a value that a call returned is written; undefined: it is not. */
-  readonly showValue?: (value: unknown) => string | undefined;
+  readonly showValue?: (value: unknown, callee: string) => string | undefined;
   /** What people call a cell, by its name. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -177,7 +188,7 @@ class Writer {
 
   constructor(
     private readonly system: System,
-    private readonly showValue: (value: unknown) => string | undefined,
+    private readonly showValue: (value: unknown, callee: string) => string | undefined,
   ) {}
 
   line(step: TraceStep): TraceLine {
@@ -247,7 +258,9 @@ class Writer {
     return {
       agent,
       op: system.opName(op),
-      ...(type === undefined ? {} : { cell: this.name(a, real), operands: [b, c].map(operand) }),
+      ...(type === undefined
+        ? {}
+        : { cell: this.name(a, real), operands: [b, c].map(operand), args: [b, c] }),
       ...(plain ? { plain: true as const } : {}),
       reads: names(reads),
       writes: names(writes),
@@ -263,9 +276,14 @@ class Writer {
     return whole ? this.shown(this.system.cells[a]!, observed) : String(observed);
   }
 
-  private change({ cell, from, to }: Change): { cell: string; from: string; to: string } {
+  private change({ cell, from, to }: Change): TraceChange {
     const at = this.system.cells[cell]!;
-    return { cell: this.name(cell, false), from: this.shown(at, from), to: this.shown(at, to) };
+    return {
+      cell: this.name(cell, false),
+      from: this.shown(at, from),
+      to: this.shown(at, to),
+      raw: [from, to],
+    };
   }
 
   private returned(
@@ -274,8 +292,9 @@ class Writer {
     observed: string,
   ): TraceLine['returned'][number] {
     // A value that was handed up unchanged is written as the cell's: f1,W and not 4103.
-    const text = value === step.observed && step.observed > 1 ? observed : this.showValue(value);
-    return { callee: site(number).callee, depth, ...(text === undefined ? {} : { value: text }) };
+    const { callee } = site(number);
+    const text = value === step.observed && step.observed > 1 ? observed : this.showValue(value, callee);
+    return { callee, depth, ...(text === undefined ? {} : { value: text }) };
   }
 
   private name(at: number, real: boolean): string {
@@ -293,60 +312,4 @@ class Writer {
 
 function plainValue(value: unknown): string | undefined {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
-}
-
-/** What a trace file must hold to be replayed. */
-export type RecordedTrace = Pick<Trace, 'id' | 'variant' | 'token' | 'run' | 'steps'>;
-
-/** Reads a trace file. Throws a UsageError that says what is wrong with it. */
-export function parseTrace(text: string, name = 'trace'): RecordedTrace {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${name}: not JSON: ${(error as Error).message.split('\n')[0]!}`);
-  }
-  if (typeof document !== 'object' || document === null || !('version' in document) || !('token' in document))
-    throw new UsageError(`${name}: not a trace file of shootdown (it has no version and token)`);
-  const trace = document as Partial<Trace>;
-  if (trace.version !== TRACE_VERSION)
-    throw new UsageError(
-      `${name}: trace version ${String(trace.version)}, this shootdown reads ${TRACE_VERSION}`,
-    );
-  const { id, variant, token, run, steps } = trace;
-  if (
-    typeof id !== 'string' ||
-    typeof variant !== 'string' ||
-    typeof token !== 'string' ||
-    typeof run !== 'string'
-  )
-    throw new UsageError(`${name}: corrupt: id, variant, token and run must be texts`);
-  parseRun(run);
-  if (!Array.isArray(steps) || !steps.every(isStep))
-    throw new UsageError(`${name}: corrupt: steps must be a list of steps`);
-  return { id, variant, token, run, steps };
-}
-
-function isStep(step: unknown): boolean {
-  const { agent, op, value, stack } = (step ?? {}) as Partial<TraceLine>;
-  return (
-    typeof agent === 'number' &&
-    typeof op === 'string' &&
-    typeof value === 'string' &&
-    Array.isArray(stack) &&
-    stack.every((frame) => typeof (frame as Partial<TraceFrame> | null)?.fn === 'string')
-  );
-}
-
-/** Where a replayed trace does something else than the recorded one: the code changed in between. */
-export function divergence(recorded: RecordedTrace, now: Trace): Divergence | undefined {
-  const words = ({ agent, op, cell, value, stack }: TraceLine): string =>
-    `${now.agents[agent]?.name ?? agent}: ${op}${cell === undefined ? '' : ` ${cell}`} = ${value} in ${stack.at(-1)?.fn ?? '?'}()`;
-  for (const [i, line] of now.steps.entries()) {
-    const before = recorded.steps[i];
-    if (before === undefined) break;
-    if (words(before) !== words(line))
-      return { step: line.index, reason: `recorded ${words(before)}; now ${words(line)}` };
-  }
-  return now.diverged;
 }

@@ -5,13 +5,14 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import { definePteOps } from './include/pgtable.js';
+import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { defineVmaOps } from './mm/vma.js';
 import { defineSchedOps } from './kernel/sched/core.js';
-import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
@@ -26,9 +27,9 @@ export interface KernelOptions {
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
   /** Slots of the swap area; 0: no swap. */
-  readonly swapSlots: number;
+  readonly swapSlots?: number;
   /** Stable nodes of KSM; 0: no KSM. */
-  readonly ksmNodes: number;
+  readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
@@ -47,6 +48,7 @@ function defineOps(kernel: Kernel) {
     ...defineRmapBatchOps(kernel),
     ...defineSwapOps(kernel),
     ...definePteOps(kernel),
+    ...defineSrcuOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -75,6 +77,8 @@ export class Kernel {
   readonly ksm_nodes: KsmStableNode[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
+  /** SRCU domains; added at set-up, before the tasks. */
+  readonly srcu: SrcuStruct[] = [];
   readonly op: KernelOps;
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
@@ -84,11 +88,12 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
+    const { swapSlots = 0, ksmNodes = 0 } = options;
     for (const frame of this.machine.frames)
-      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, options.swapSlots > 0));
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
     this.swap =
-      options.swapSlots > 0 ? new SwapInfo(system, options.swapSlots, options.machine.data) : undefined;
-    for (let number = 1; number <= options.ksmNodes; number++)
+      swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.op = defineOps(this);
@@ -102,6 +107,7 @@ export class Kernel {
     const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
     this.tasks[number] = task;
     this.rcu.addTask(number);
+    for (const domain of this.srcu) domain.addTask(number);
     const sharers = system.agents
       .map((other, i) => ({ ...other, i }))
       .filter((other) => other.cpu === agent.cpu && agent.cpu >= 0);
@@ -112,6 +118,12 @@ export class Kernel {
       for (const sharer of sharers) system.gates[sharer.i] = gate;
     }
     return task;
+  }
+
+  addSrcu(name: string): SrcuStruct {
+    const domain = new SrcuStruct(this.system, name, this.srcu.length);
+    this.srcu.push(domain);
+    return domain;
   }
 
   addMm(name: string, pages: number, cpus: readonly number[]): Mm {
@@ -158,6 +170,25 @@ export class Kernel {
   /** Set-up: takes a free frame for data, with one reference. Not for paths. */
   setupPage(): Page {
     return this.setupFrame(Use.DATA);
+  }
+
+  /** Set-up: takes `nr` free frames in a row as one folio, with one reference; more than one can't be renamed. */
+  setupFolio(nr: number): Page {
+    if (nr === 1) return this.setupPage();
+    const free = ({ frame }: Page): boolean => frame.use.value === Use.FREE;
+    const head = this.mem_map.find(({ pfn }) => {
+      const row = this.mem_map.slice(pfn, pfn + nr);
+      return pfn % nr === 0 && row.length === nr && row.every(free);
+    });
+    if (head === undefined) throw new Error(`expected ${nr} free frames in a row at set-up`);
+    for (const page of this.mem_map.slice(head.pfn, head.pfn + nr)) {
+      page.frame.use.init(Use.DATA);
+      if (page !== head) page.compound_head.init(head.pfn + 1);
+      this.system.fixedFrames.add(page.pfn);
+    }
+    head.flags.init(PG.head);
+    head._refcount.init(1);
+    return head;
   }
 
   /** Set-up: takes a free frame as an empty page table. */

@@ -227,11 +227,24 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   }
   if (kernel.options.rcuCallbacks > 0)
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
+  if (kernel.machine.options.fill === 'speculative') {
+    kernel.machine.spaces.forEach((space, index) => {
+      for (const cpu of space.cpus) {
+        const start = (): Path => speculate(kernel, cpu, index);
+        kernel.addTask({ name: `walker${cpu}.${space.name}`, cpu: -1, daemon: true, fair: false, start });
+      }
+    });
+  }
   kernel.system.storeBuffers.forEach((buffer, cpu) =>
     kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
   );
   const properties = watchAlways(kernel);
   return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
+}
+
+/** The speculative walker of one CPU in one address space: hardware, so it may act at any time, or never. */
+function* speculate(kernel: Kernel, cpu: number, space: number): Path {
+  for (;;) yield* request(kernel.machine.op.speculate, cpu, space);
 }
 
 /** tso: moves what waits in a store buffer to memory, at any time. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
-import { holder } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import type { KsmStableNode } from '../linux/mm/ksm.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
+import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
-import { deviceEntryLive, PinWatch, TornWatch } from '../properties/index.js';
+import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -25,6 +25,8 @@ export interface MapOptions {
   readonly shared?: boolean;
   /** Present pages are dirty in the PTE. */
   readonly dirty?: boolean;
+  /** The pages are one large folio, mapped by PTEs or by a PMD. Needs machine.thp; pages = ptrsPerPte. */
+  readonly folio?: 'pte' | 'pmd';
   /** First page; default: after the last region. */
   readonly at?: number;
 }
@@ -45,6 +47,7 @@ export class Process {
     touched = false,
     dirty = false,
     shared = false,
+    folio,
     at = this.next,
   }: MapOptions): Region {
     const { kernel, mm } = this;
@@ -59,7 +62,8 @@ export class Process {
     vma.attached.init(1);
     vma.vm_pgoff.init(at);
     vma.anon_vma.init(kernel.anonVma(mm));
-    if (touched) {
+    if (folio !== undefined) this.mapFolio(vma, at, pages, folio);
+    else if (touched) {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
@@ -83,17 +87,49 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
+  private mapFolio(vma: Vma, at: number, pages: number, by: 'pte' | 'pmd'): void {
+    const { kernel, mm } = this;
+    const { ptrsPerPte } = kernel.machine.options;
+    const head = kernel.setupFolio(pages);
+    if (!kernel.options.thp || pages !== ptrsPerPte || at % ptrsPerPte !== 0)
+      throw new Error(`expected machine.thp and ${ptrsPerPte} pages from a multiple of ${ptrsPerPte} on`);
+    head.mapping.init(vma.anon_vma.value);
+    head.index.init(at);
+    mm.anon_rss.init(mm.anon_rss.value + pages);
+    const flags = PTE.PRESENT | PTE.USER | PTE.RW;
+    for (let i = 0; i < pages; i++) {
+      const page = kernel.mem_map[head.pfn + i]!;
+      if (i === 0) page.flags.init(page.flags.value | PG.anon | PG.swapbacked | PG.lru | PG.anon_exclusive);
+      if (by === 'pmd') continue;
+      page.flags.init(page.flags.value | PG.anon_exclusive);
+      page._mapcount.init(1);
+      this.setPte(at + i, makeEntry(page.pfn, flags));
+    }
+    if (by === 'pte') head._refcount.init(pages);
+    else {
+      mm.pmd[at / ptrsPerPte]!.init(makeEntry(head.pfn, flags | PTE.PSE));
+      mm.pmd_huge_pte[at / ptrsPerPte]!.init(kernel.setupTable().pfn + 1);
+      if (pages === 1) head._mapcount.init(1);
+      else head.large!.entire_mapcount.init(1);
+    }
+    if (pages > 1) head.large!.mapcount.init(by === 'pte' ? pages : 1);
+  }
+
   /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
   page(addr: number): Page {
-    const pfn = pfnOf(this.ptep(addr).cell.value);
+    const { ptrsPerPte } = this.kernel.machine.options;
+    const { value: pmd } = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
+    const pfn = pmd & PTE.PSE ? pfnOf(pmd) + (addr % ptrsPerPte) : pfnOf(this.ptep(addr).cell.value);
     this.kernel.system.fixedFrames.add(pfn);
     return this.kernel.mem_map[pfn]!;
   }
 
-  /** Where the entry for a page is. */
+  /** Where the entry for a page is. The set-up speaks of its table by name, so that frame takes no part in symmetry. */
   ptep(addr: number): PtePointer {
     const { ptrsPerPte } = this.kernel.machine.options;
-    return this.kernel.pte(pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value), addr % ptrsPerPte);
+    const table = pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value);
+    this.kernel.system.fixedFrames.add(table);
+    return this.kernel.pte(table, addr % ptrsPerPte);
   }
 
   /** Sets an initial page-table entry, with a table if there is none. */
@@ -127,9 +163,21 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
+  /** A cell, 0 at first, with which agents tell each other how far they are. */
+  flag(name: string): Cell {
+    return this.kernel.system.cell(name);
+  }
+
+  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
+  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+    const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
+    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    return child;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
-    return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+    return defineMutex(this.kernel.system, name);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
@@ -176,6 +224,11 @@ export class Testbed {
     return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
   }
 
+  /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
+  watchHold(mm: Mm, addr: number): PinHold {
+    return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
   /** Watches one lockless read of a page-table entry: NO-TORN. */
   watchTorn(): TornWatch {
     return new TornWatch(this.kernel, 'read');
@@ -186,6 +239,12 @@ export class Testbed {
     const page = this.kernel.setupPage();
     this.kernel.hold(page.pfn);
     return page;
+  }
+
+  /** Something outside of the scenario has a reference on the page, to the end. */
+  hold(page: Page): void {
+    page._refcount.init(page._refcount.value + 1);
+    this.kernel.hold(page.pfn);
   }
 
   /** Takes no part in frame symmetry: none of the frames may be renamed. */

@@ -4,25 +4,18 @@ import type { Trace, TraceLine } from '../explore/trace.js';
 import { type Call, type Calls, callsOf, namedCalls, wraps } from './calls.js';
 import type { Columns, Row } from './columns.js';
 import { HeldLocks } from './locks.js';
-import { effects, isLook, sawThere, waitsFor } from './words.js';
+import { isLook } from './looks.js';
+import { isTold } from './loud.js';
+import { effects, racesWith, sawThere, waitsFor } from './words.js';
 
 export interface DrawingOptions {
   readonly loud: (step: TraceLine) => boolean;
   /** The two steps that the outcome hinges on. */
   readonly racing: readonly TraceLine[];
-  /** The agents that have a column, in order. */
-  readonly shown: readonly number[];
+  /** By agent: its column. */
+  readonly columnOf: readonly number[];
   readonly columns: Columns;
   readonly all: boolean;
-}
-
-/** Whether a diagram says what an agent was about to do: in a deadlock, and in a data race. */
-export function isTold(trace: Trace, { agent, reads, writes }: Trace['pending'][number]): boolean {
-  if (trace.verdict === 'deadlock') return !trace.agents[agent]!.daemon;
-  return (
-    trace.property === 'DATA-RACE' &&
-    [...reads, ...writes].some((cell) => trace.detail.startsWith(`${cell}:`))
-  );
 }
 
 export class Drawing {
@@ -32,6 +25,8 @@ export class Drawing {
   private readonly held: HeldLocks;
   /** By agent and cell: what the agent saw there last. */
   private readonly seen = new Map<string, string>();
+  /** The last line that says what a call returned. */
+  private returned: Row | undefined;
 
   constructor(
     private readonly trace: Trace,
@@ -45,7 +40,7 @@ export class Drawing {
     const { trace } = this;
     trace.steps.forEach((step, i) => {
       if (trace.loop === i) this.drawn.push({ text: '   -- loop: from here for ever --' });
-      this.held.after(step);
+      this.held.after(step, this.options.loud(step));
       if (this.options.loud(step)) this.step(step);
       const saw = sawThere(step);
       if (saw !== undefined) this.seen.set(`${step.agent} ${step.cell}`, saw);
@@ -65,12 +60,18 @@ export class Drawing {
     if (lines.length === 0) lines.push(step.text ?? step.op);
     const marked = this.options.racing.includes(step) && step.index < trace.steps.length;
     const locks = this.held.toSay(step.agent, around);
-    const say = (call: Call | undefined): string =>
-      (locks.get(call) ?? []).map((lock) => `  [${lock} held]`).join('');
+    const say = (calls: readonly (Call | undefined)[]): string =>
+      calls
+        .flatMap((call) => locks.get(call) ?? [])
+        .map((lock) => `  [${lock} held]`)
+        .join('');
+    // Taken by a call that has its line already: said on the next line.
+    let late = say([undefined, ...around.filter((call) => this.printed.has(call))]);
     let number: number | undefined = step.index;
     const row = (level: number, text: string): void => {
-      this.row(step, level, text, number);
+      this.row(step, level, text + late, number);
       number = undefined;
+      late = '';
     };
     let level = 0;
     around.forEach((call, depth) => {
@@ -84,20 +85,20 @@ export class Drawing {
       const innermost = depth === around.length - 1 && wraps(call);
       const beside = effect.startsWith(`${call.fn}(`) ? effect : `${head}: ${effect}`;
       if (innermost && this.fits(step, level, beside + (marked ? ' (!)' : ''))) {
-        row(level, beside + say(call));
+        row(level, beside + say([call]));
         lines.shift();
       } else if (innermost && isLook(step) && head.endsWith('()')) {
+        late += say([call]);
         return; // an accessor: what was seen says it all
-      } else row(level, head + say(call));
+      } else row(level, head + say([call]));
       level++;
     });
-    const rest = around.every((call) => !this.printed.has(call)) ? '' : say(undefined);
-    lines.forEach((line, i) => row(level, i === 0 ? line + rest : line));
+    for (const line of lines) row(level, line);
     if (marked) drawn.at(-1)!.mark = '(!)';
   }
 
   private fits({ agent }: TraceLine, level: number, text: string): boolean {
-    return text.length <= this.options.columns.room(this.options.shown.indexOf(agent), level);
+    return text.length <= this.options.columns.room(this.column(agent), level);
   }
 
   /** ` = v` where a call that shows one step returned v before anybody else did something that is shown. */
@@ -111,11 +112,12 @@ export class Drawing {
 
   /** What the calls of the agent's own function returned, if they took more than one line. */
   private returns(step: TraceLine): void {
-    for (let call: Call | undefined = this.calls.get(step.index)!; call !== undefined; call = call.parent) {
+    for (let call = this.calls.get(step.index); call !== undefined; call = call.parent) {
       if (call.parent === undefined || call.parent.parent !== undefined) continue;
       if (call.returnedAt !== step.index || call.value === undefined || call.value === '0') continue;
       if (!this.printed.has(call) || wraps(call)) continue;
       this.row(step, 0, `${call.fn}() = ${call.value}`, this.options.loud(step) ? undefined : step.index);
+      this.returned = this.drawn.at(-1);
     }
   }
 
@@ -124,25 +126,30 @@ export class Drawing {
     const { trace, drawn } = this;
     const last = trace.steps.at(-1);
     if (last !== undefined && trace.verdict === 'violation') {
-      const row = drawn.at(-1);
-      if (row === undefined || row.column !== this.column(last.agent) || row.mark !== undefined)
-        this.row(last, 0, `breaks ${trace.property}`, last.index);
+      const claimed = trace.pending.some(({ agent, op }) => agent === last.agent && op === 'fail');
+      if (claimed ? this.returned !== drawn.at(-1) : !this.options.loud(last))
+        this.row(
+          last,
+          0,
+          `breaks ${trace.property}`,
+          claimed && this.options.loud(last) ? undefined : last.index,
+        );
       drawn.at(-1)!.mark = '(!!)';
     }
     for (const pending of trace.pending) {
       if (!isTold(trace, pending)) continue;
       const fn = pending.stack.at(-1)?.fn;
-      const verb = trace.verdict === 'deadlock' ? 'waits' : 'next';
+      const does = trace.verdict === 'deadlock' ? waitsFor(trace, pending) : racesWith(trace, pending);
       drawn.push({
         column: this.column(pending.agent),
-        text: `${verb}: ${fn === undefined ? '' : `${fn}(): `}${waitsFor(trace, pending)}`,
+        text: pending.stack.length < 2 ? does : `${fn!}(): ${does}`,
         mark: '(!!)',
       });
     }
   }
 
   private column(agent: number): number {
-    return this.options.shown.indexOf(agent);
+    return this.options.columnOf[agent]!;
   }
 
   private row({ agent }: TraceLine, indent: number, text: string, number: number | undefined): void {

@@ -21,15 +21,15 @@ export class HeldLocks {
     this.held = trace.agents.map(() => []);
   }
 
-  /** Takes note of what a step locked or unlocked. */
-  after(step: TraceLine): void {
+  /** Takes note of what a step locked or unlocked. A step that is shown says so itself. */
+  after(step: TraceLine, shown: boolean): void {
     const mine = this.held[step.agent]!;
     for (const { cell, from, to } of step.changes) {
       if (this.trace.cells[cell]?.lock === undefined) continue;
       const at = mine.findIndex((lock) => lock.cell === cell);
       if (to === 'free') {
         if (at >= 0) mine.splice(at, 1);
-      } else if (from === 'free' && at < 0) mine.push({ cell, by: this.calls.get(step.index)!, said: false });
+      } else if (from === 'free' && at < 0) mine.push({ cell, by: this.calls.get(step.index)!, said: shown });
     }
   }
 

@@ -1,57 +1,15 @@
 // SPDX-License-Identifier: MIT
-/** Which steps of a run say something, and which two the outcome hinges on. */
+/** Which two steps the outcome of a run hinges on. */
 import type { Trace, TraceLine } from '../explore/trace.js';
-import { alwaysMatters, effects, sawThere } from './words.js';
+import { hostsOf } from './hosts.js';
+import { isStale, looksAgain } from './looks.js';
 
-/** A read and the write of another agent that made it stale, or two steps that met on a cell. */
+/** A look and the change by another agent that made it stale, or two steps that met on a cell. */
 export interface Race {
   readonly kind: 'stale' | 'met';
   readonly cell: string;
   readonly first: TraceLine;
   readonly second: TraceLine;
-}
-
-/** By cell: which agents looked at it or changed it, and which changed it. */
-interface Users {
-  readonly all: Set<number>;
-  readonly changers: Set<number>;
-}
-
-/** Says of each step whether a diagram shows it. */
-export function loudSteps(trace: Trace): (step: TraceLine) => boolean {
-  const users = usersOf(trace);
-  const conflicts = (cell: string, agent: number, changes: boolean): boolean => {
-    const { all, changers } = users.get(cell)!;
-    if (trace.cells[cell]?.ghost === true) return false;
-    return [...(changes ? all : changers)].some((other) => other !== agent);
-  };
-  return (step) => {
-    if (effects(trace, step).length === 0) return false;
-    if (step.index === trace.steps.length || step.fault !== undefined) return true;
-    const touched = [...step.reads, ...step.writes];
-    if (step.text !== undefined && !touched.some((cell) => trace.cells[cell]?.lock !== undefined))
-      return true;
-    const changed = new Set(step.changes.map(({ cell }) => cell));
-    if ([...changed].some((cell) => alwaysMatters(trace, cell))) return true;
-    return [...touched, ...changed].some((cell) => conflicts(cell, step.agent, changed.has(cell)));
-  };
-}
-
-function usersOf(trace: Trace): Map<string, Users> {
-  const users = new Map<string, Users>();
-  const of = (cell: string): Users => {
-    let found = users.get(cell);
-    if (found === undefined) users.set(cell, (found = { all: new Set(), changers: new Set() }));
-    return found;
-  };
-  for (const { agent, reads, writes, changes } of trace.steps) {
-    for (const cell of [...reads, ...writes]) of(cell).all.add(agent);
-    for (const { cell } of changes) {
-      of(cell).all.add(agent);
-      of(cell).changers.add(agent);
-    }
-  }
-  return users;
 }
 
 /**
@@ -68,9 +26,10 @@ export function raceOf(trace: Trace): Race | undefined {
 }
 
 function meeting(trace: Trace, last: TraceLine): Race | undefined {
+  const hosts = hostsOf(trace);
   const touched = new Set([...last.reads, ...last.writes, ...last.changes.map(({ cell }) => cell)]);
   for (const step of trace.steps.slice(0, -1).reverse()) {
-    if (step.agent === last.agent) continue;
+    if (hosts[step.agent] === hosts[last.agent]) continue;
     const change = step.changes.find(({ cell }) => touched.has(cell) && trace.cells[cell]?.ghost !== true);
     if (change !== undefined) return { kind: 'met', cell: change.cell, first: step, second: last };
   }
@@ -79,20 +38,21 @@ function meeting(trace: Trace, last: TraceLine): Race | undefined {
 
 function staleLook(trace: Trace, by: (agent: number) => boolean): Race | undefined {
   const { steps } = trace;
+  const hosts = hostsOf(trace);
   for (const first of steps.toReversed()) {
-    const { cell } = first;
-    if (!by(first.agent)) continue;
-    if (cell === undefined || trace.cells[cell]?.lock !== undefined || sawThere(first) === undefined)
-      continue;
+    const { cell, agent } = first;
+    if (!by(agent) || cell === undefined || trace.cells[cell]?.lock !== undefined) continue;
     const second = steps
       .slice(first.index)
-      .find((step) => step.agent !== first.agent && step.changes.some((change) => change.cell === cell));
+      .find(
+        (step) =>
+          hosts[step.agent] !== agent &&
+          step.changes.some((change) => change.cell === cell && isStale(first, change.raw[1]) === true),
+      );
     if (second === undefined) continue;
-    const later = steps.slice(second.index).filter((step) => step.agent === first.agent);
-    const looksAgain = later.some(
-      (step) => step.index < steps.length && (step.reads.includes(cell) || step.writes.includes(cell)),
-    );
-    if (later.length > 0 && !looksAgain) return { kind: 'stale', cell, first, second };
+    const later = steps.slice(second.index).filter((step) => step.agent === agent);
+    const again = later.some((step) => step.index < steps.length && looksAgain(first, step));
+    if (later.length > 0 && !again) return { kind: 'stale', cell, first, second };
   }
   return undefined;
 }

@@ -4,7 +4,7 @@
 export function wrap(text: string, width: number, indent = ''): string[] {
   const lines: string[] = [];
   let line = '';
-  for (let word of text.split(' ')) {
+  for (let word of text.split(/ (?!held\])/)) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line);
       line = indent;
@@ -34,4 +34,21 @@ export function pad(text: string, width: number): string {
 /** A number with commas: 4,118. */
 export function grouped(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** Rows as aligned columns, two spaces apart. `sides`: l or r for each column. */
+export function aligned(rows: readonly (readonly string[])[], sides: string): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (sides[i] === 'r' ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+export function listed(items: readonly string[]): string {
+  return items.length < 2 ? items.join() : `${items.slice(0, -1).join(', ')} and ${items.at(-1)!}`;
 }

@@ -15,17 +15,18 @@ const ERRNO: Readonly<Record<number, string>> = {
 };
 
 /** What a call returned, as a diagram writes it: `f1` (also if it is the only one in a list), `[f1 f2]`, `-EBUSY`; undefined where that says nothing. */
-export function kernelValue(value: unknown): string | undefined {
+export function kernelValue(value: unknown, callee = ''): string | undefined {
   switch (typeof value) {
     case 'boolean':
       return String(value);
     case 'number':
       if (value < 0 && ERRNO[-value] !== undefined) return `-${ERRNO[-value]!}`;
-      return Math.abs(value) < 4096 ? String(value) : undefined; // larger ones are packed words
+      // Most numbers are entries or other packed words, which say nothing as numbers.
+      return /seq|begin|count|nr_/.test(callee) ? String(value) : undefined;
     case 'object': {
       if (value === null) return 'NULL';
       if (Array.isArray(value)) {
-        const items = value.map(kernelValue);
+        const items = value.map((item) => kernelValue(item, callee));
         if (items.includes(undefined)) return undefined;
         return items.length === 0 ? 'none' : items.length === 1 ? items[0] : `[${items.join(' ')}]`;
       }

@@ -7,7 +7,7 @@ export function cellName(trace: Trace, cell: string): string {
   const label = trace.cells[cell]?.label;
   if (label !== undefined) return label;
   return cell
-    .replace(/^f(\d+)\.pte\[(\d+)\]$/, 'pte[f$1][$2]')
+    .replace(/^f(\d+)\.(pte|pte_high)\[(\d+)\]$/, '$2[f$1][$3]')
     .replace(/^cpu(\d+)\.tlb\[(.*)\]$/, 'CPU$1 TLB $2')
     .replace(/^cpu(\d+)\.pwc\[(.*)\]$/, 'CPU$1 walk cache $2');
 }
@@ -34,23 +34,21 @@ export function sawThere(step: TraceLine): string | undefined {
     case 'add_unless':
       return step.observed === 1 ? `not ${step.operands![1]!}` : step.operands![1];
     case 'sub_and_test':
-    case 'add_return':
       return step.changes.find(({ cell }) => cell === step.cell)?.to;
     default:
       return undefined;
   }
 }
 
-/** A step that only looks. */
-export function isLook({ op, changes }: TraceLine): boolean {
-  return changes.length === 0 && ['load', 'read', 'eq', 'test'].includes(op);
-}
-
 /** Lines that say what a step did; none if it says nothing of itself. `again`: the agent saw the same value before. */
 export function effects(trace: Trace, step: TraceLine, again = false): string[] {
   const lines: string[] = [];
-  const described = step.cell === undefined ? (step.text ?? undefined) : basic(trace, step, again);
+  const described = step.cell === undefined ? step.text : basic(trace, step, again);
   if (described !== undefined) lines.push(described);
+  if (step.op === 'drain')
+    return step.changes
+      .filter(({ cell }) => !isBuffer(cell))
+      .map(({ cell, from, to }) => `store buffer: ${changed(trace, cell, from, to)}`);
   for (const { cell, from, to } of step.changes) {
     if (cell === step.cell || trace.cells[cell]?.ghost === true || !alwaysMatters(trace, cell)) continue;
     if (step.text?.startsWith('free ') === true && from === 'none') continue;
@@ -97,16 +95,41 @@ function basic(trace: Trace, step: TraceLine, again: boolean): string {
       return `${name} is ${b!} at last`;
     case 'await_clear':
       return `${name} has no ${b!} at last`;
-    case 'drain':
-      return 'store buffer drains';
   }
   if (change !== undefined) return changed(trace, cell, change.from, change.to) + plain;
-  if (step.op === 'store' || step.op === 'write') return `${name} = ${b!}, as it was${plain}`;
+  if (step.op === 'store' || step.op === 'write') {
+    const how = inBuffer(step) ? 'in the store buffer' : 'as it was';
+    return `${name} = ${b!}, ${how}${plain}`;
+  }
   return `${name} unchanged`;
 }
 
-/** What an agent waits for, or is about to do. */
-export function waitsFor(trace: Trace, { op, cell, writes, reads }: Trace['pending'][number]): string {
-  const name = cell ?? writes[0] ?? reads[0];
-  return `${op}${name === undefined ? '' : `(${cellName(trace, name)})`}`;
+/** A store that waits in a store buffer. */
+export function inBuffer({ op, changes }: TraceLine): boolean {
+  return (op === 'store' || op === 'write' || op === 'unlock') && changes.some(({ cell }) => isBuffer(cell));
+}
+
+/** An entry of a store buffer. */
+function isBuffer(cell: string): boolean {
+  return /^cpu\d+\.sb\[/.test(cell);
+}
+
+/** What an agent waits for at the end of a run: `waits for b_lock, held by right`. */
+export function waitsFor(
+  trace: Trace,
+  { op, cell, operands, writes, reads }: Trace['pending'][number],
+): string {
+  const at = cell ?? writes[0] ?? reads[0];
+  if (at === undefined) return `waits in ${op}`;
+  const name = cellName(trace, at);
+  if (op === 'await_eq') return `waits for ${name} = ${operands![0]!}`;
+  const now = trace.steps.flatMap(({ changes }) => changes).findLast((change) => change.cell === at)?.to;
+  if (now === undefined) return `waits for ${name}`;
+  return `waits for ${name}, ${now.startsWith('held by ') ? now : `which is ${now}`}`;
+}
+
+/** One of two accesses that race: `writes x, plain`. */
+export function racesWith(trace: Trace, { cell, plain, writes, reads }: Trace['pending'][number]): string {
+  const name = cellName(trace, cell ?? writes[0] ?? reads[0] ?? '');
+  return `${writes.length === 0 ? 'reads' : 'writes'} ${name}, ${plain === true ? 'plain' : 'marked'}`;
 }

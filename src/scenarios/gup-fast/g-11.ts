@@ -6,6 +6,7 @@ import {
   get_user_pages_fast_only,
   local_irq_restore,
   local_irq_save,
+  madvise_dontneed,
   pte_none,
   ptep_get_lockless,
   user_store,
@@ -16,7 +17,10 @@ const torn = violates('NO-TORN');
 /**
  * Two-word entries: the comment above ptep_get_lockless() rests on two things: an entry never goes from present to
  * present without passing none and a TLB flush, and the flush can't return while the reader has interrupts off. The
- * writer is a COW fault: A, none, flush, B. Frame 0 is somebody else's: it is what a high word of 0 names.
+ * writer takes the entry from A through none to B, with equal flags (MADV_DONTNEED, then a store) or with others (a COW
+ * fault: A was write-protected). `words`: whether frames differ in the high word only, or in both. `frame`: whether
+ * somebody else keeps the frame of A, so that B is another one, or it is freed and may come back as B. Frame 0 is somebody
+ * else's: it is what a high word of 0 names.
  */
 export const g11 = scenario({
   id: 'G-11',
@@ -28,18 +32,21 @@ export const g11 = scenario({
     'pae.read': ['low-high-low', 'low-high', 'high-low'],
     irqs: ['off', 'on'],
     words: ['equal-low', 'different-low'],
+    writer: ['dontneed', 'cow'],
+    frame: ['kept', 'freed'],
     'cow.order': ['clear-flush-set', 'set-flush'],
     'pae.write': ['high-low', 'low-high'],
   },
-  bounds: 'one lockless read, one COW fault (A, none, B)',
-  setup(m) {
+  bounds: 'one lockless read; one MADV_DONTNEED and store, or one COW fault (A, none, B)',
+  setup(m, { writer, frame }) {
     m.fixFrames();
     m.reserve();
     const p = m.process('P');
-    const x = p.mmap({ pages: 1, touched: true, shared: true });
-    return { p, x, ptep: p.ptep(x.start), watch: m.watchTorn() };
+    const x = p.mmap({ pages: 1, touched: true, dirty: true, shared: writer === 'cow' });
+    if (writer === 'dontneed' && frame === 'kept') m.hold(p.page(x.start));
+    return { x, ptep: p.ptep(x.start), watch: m.watchTorn() };
   },
-  agents: ({ x, ptep, watch }, { irqs }) => ({
+  agents: ({ x, ptep, watch }, { irqs, writer }) => ({
     *reader(): Path {
       yield* watch.begin();
       if (irqs === 'off') yield* local_irq_save();
@@ -49,26 +56,37 @@ export const g11 = scenario({
       see(pte_none(pte) ? 'none' : 'present');
     },
     *writer(): Path {
+      if (writer === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
       yield* user_store(x.start);
-      see('copied');
+      see('written');
     },
   }),
-  sometimes: ['present', 'copied'],
+  sometimes: ['present', 'written'],
   expect: {
     base: 'safe',
     'words=different-low': 'safe',
+    'writer=cow': 'safe',
     'pae.read=high-low': torn,
     'pae.read=low-high': torn,
     'pae.read=high-low,words=different-low': torn,
     'pae.read=low-high,words=different-low': torn,
-    'irqs=on': 'safe',
-    'machine=bcast': 'safe',
+    'irqs=on': torn,
+    'machine=bcast': torn,
     'irqs=on,words=different-low': 'safe',
     'words=different-low,machine=bcast': 'safe',
-    'cow.order=set-flush': 'safe',
-    'words=different-low,cow.order=set-flush': torn,
+    'irqs=on,words=different-low,frame=freed': torn,
+    'words=different-low,frame=freed,machine=bcast': torn,
+    'words=different-low,frame=freed': 'safe',
+    'irqs=on,writer=cow': 'safe',
+    'writer=cow,machine=bcast': 'safe',
+    'words=different-low,writer=cow,cow.order=set-flush': torn,
+    'writer=cow,cow.order=set-flush': 'safe',
     'pae.write=low-high': torn,
     'words=different-low,pae.write=low-high': violates('TLB-LIVE'),
+  },
+  differs: {
+    'irqs=on,words=different-low,frame=freed': 'SAFE',
+    'words=different-low,frame=freed,machine=bcast': 'SAFE',
   },
 });
 
