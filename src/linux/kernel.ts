@@ -7,10 +7,14 @@ import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
+import { defineRcuSyncOps } from './kernel/rcu/sync.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { defineVmaOps } from './mm/mmap.js';
+import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
+import { defineDevPagemapOps } from './mm/memremap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
+import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 
 export interface KernelOptions {
@@ -30,6 +34,10 @@ function defineOps(kernel: Kernel) {
     ...definePageAllocOps(kernel),
     ...defineRwsemOps(kernel.system),
     ...defineVmaOps(kernel),
+    ...defineRcuSyncOps(kernel),
+    ...defineSparseOps(kernel),
+    ...definePageIsolationOps(kernel),
+    ...defineDevPagemapOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -52,6 +60,8 @@ export class Kernel {
   readonly mms: Mm[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
+  /** Memory hotplug; undefined where struct pages never go away. */
+  readonly hotplug: Hotplug | undefined;
   readonly op: KernelOps;
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
@@ -63,6 +73,7 @@ export class Kernel {
     this.knobs = { ...documentedKnobs(), ...options.knobs };
     for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
     this.rcu = new RcuState(this, options.rcuCallbacks);
+    this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
   }

@@ -45,8 +45,8 @@ export interface MachineOptions {
 }
 
 /** What a page frame is used for. */
-export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4 } as const;
-const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone'];
+export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4, DEVICE: 5 } as const;
+const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone', 'free device memory'];
 const useType: ValueType = { name: 'use', show: (value) => USE_NAMES[value] ?? String(value) };
 const irqType: ValueType = { name: 'irq', show: (value) => (value ? 'irqs off' : 'irqs on') };
 

@@ -44,6 +44,11 @@ export function* folio_ref_try_add(folio: Folio, count: number): Path<boolean> {
   return yield* page_ref_add_unless(folio, count, 0);
 }
 
+/** @kernel 6.12 include/linux/page_ref.h folio_try_get: faithful */
+export function* folio_try_get(folio: Folio): Path<boolean> {
+  return yield* folio_ref_try_add(folio, 1);
+}
+
 /** @kernel 6.12 include/linux/page_ref.h folio_put_testzero / folio_ref_sub_and_test: faithful */
 export function* folio_ref_sub_and_test(folio: Folio, refs: number): Path<boolean> {
   return yield* subAndTest(folio._refcount, refs);

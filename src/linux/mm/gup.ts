@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, equals, read } from '../../core/primitives.js';
+import { add, claim, equals, read } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import { GUP_PIN_COUNTING_BIAS, type Folio, type Mm, type Page } from '../include/mm_types.js';
@@ -14,8 +14,10 @@ import {
   pmd_present,
   pmdp_get_lockless,
   pte_access_permitted,
+  pte_devmap,
   pte_offset,
   pte_page,
+  pte_pfn,
   pte_protnone,
   pte_special,
   pte_unmap,
@@ -23,6 +25,14 @@ import {
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
+import {
+  type DevPagemap,
+  get_dev_pagemap,
+  is_pci_p2pdma_page,
+  put_dev_pagemap,
+  put_devmap_managed_folio_refs,
+} from './memremap.js';
+import { pfn_valid } from './sparse.js';
 import { folio_put_refs } from './swap.js';
 
 /** @kernel 6.12 include/linux/mm_types.h enum FOLL_*: adapted (those that paths here read) */
@@ -48,6 +58,9 @@ export function* try_get_folio(page: Page, refs: number): Path<Folio | undefined
  * @kernel 6.12 mm/gup.c try_grab_folio_fast: adapted (no zero page, no longterm zones; small folios)
  */
 export function* try_grab_folio_fast(page: Page, refs: number, flags: number): Path<Folio | undefined> {
+  if (!(flags & FOLL.PCI_P2PDMA)) {
+    if (yield* is_pci_p2pdma_page(page)) return undefined; // read before there is a reference
+  }
   const folio = yield* try_get_folio(page, refs);
   if (folio === undefined || !(flags & FOLL.PIN)) return folio;
   // Before the PTE is compared, and a full barrier: pairs with folio_try_share_anon_rmap_pte().
@@ -57,14 +70,23 @@ export function* try_grab_folio_fast(page: Page, refs: number, flags: number): P
 
 /** Drops what try_grab_folio_fast() took. @kernel 6.12 mm/gup.c gup_put_folio: adapted */
 export function* gup_put_folio(folio: Folio, refs: number, flags: number): Path {
-  yield* folio_put_refs(folio, flags & FOLL.PIN ? refs * GUP_PIN_COUNTING_BIAS : refs);
+  const count = flags & FOLL.PIN ? refs * GUP_PIN_COUNTING_BIAS : refs;
+  if (!(yield* put_devmap_managed_folio_refs(folio, count))) yield* folio_put_refs(folio, count);
+}
+
+/** A pgmap look-up failed: everything since the start of the table is given back. @kernel 6.12 mm/gup.c gup_fast_undo_dev_pagemap: faithful */
+function* gup_fast_undo_dev_pagemap(pages: Page[], nr_start: number, flags: number): Path {
+  while (pages.length > nr_start) {
+    const page = pages.pop()!;
+    yield* gup_put_folio(yield* page_folio(page), 1, flags);
+  }
 }
 
 /**
  * Takes references on the pages of [start, end) through one page table, which is found by the PMD value `pmd` that was
  * read earlier. Appends to `pages`; returns false if it had to stop.
  * @context IRQs off
- * @kernel 6.12 mm/gup.c gup_fast_pte_range: adapted (no devmap)
+ * @kernel 6.12 mm/gup.c gup_fast_pte_range: faithful
  */
 export function* gup_fast_pte_range(
   pmd: number,
@@ -74,37 +96,47 @@ export function* gup_fast_pte_range(
   flags: number,
   pages: Page[],
 ): Path<boolean> {
-  const pteRecheck = knob('gup.pte_recheck');
-  yield* rcu_read_lock(); // pte_offset_map(&pmd): the value, not the PMD, so it can't fail
-  for (let addr = start; addr < end; addr += PAGE_SIZE) {
+  const nr_start = pages.length;
+  let pgmap: DevPagemap | undefined;
+  let ret = false;
+  // pte_offset_map(&pmd): the value, not the PMD, so it can't fail
+  if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_lock();
+  for (let addr = start; ; addr += PAGE_SIZE) {
+    if (addr >= end) {
+      ret = true;
+      break;
+    }
     const ptep = pte_offset(pmd, addr);
     const pte = yield* ptep_get_lockless(ptep);
-    if (pte_protnone(pte) || !pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0) || pte_special(pte)) {
-      yield* pte_unmap();
-      return false;
+    if (pte_protnone(pte) || !pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0)) break;
+    if (pte_devmap(pte)) {
+      if (flags & FOLL.LONGTERM) break;
+      pgmap = yield* get_dev_pagemap(pte_pfn(pte), pgmap);
+      if (pgmap === undefined) {
+        yield* gup_fast_undo_dev_pagemap(pages, nr_start, flags);
+        break;
+      }
+    } else if (pte_special(pte)) break;
+    if (knob('gup.pfn_valid') !== 'none' && !(yield* pfn_valid(pte_pfn(pte)))) {
+      if (knob('gup.pfn_valid') === 'bail') break;
+      yield* claim(false, 'META-ALIVE', 'VM_BUG_ON(!pfn_valid(pte_pfn(pte))) in gup_fast_pte_range()');
     }
     const page = pte_page(pte);
-    if (pteRecheck === 'before-ref' && !(yield* equals(ptep.cell, pte))) {
-      yield* pte_unmap();
-      return false;
-    }
+    if (knob('gup.pte_recheck') === 'before-ref' && !(yield* equals(ptep.cell, pte))) break;
     const folio = yield* try_grab_folio_fast(page, 1, flags);
-    if (folio === undefined) {
-      yield* pte_unmap();
-      return false;
-    }
+    if (folio === undefined) break;
     const changed =
       (knob('gup.pmd_recheck') === 'on' && !(yield* equals(pmdp, pmd))) ||
-      (pteRecheck === 'after-ref' && !(yield* equals(ptep.cell, pte)));
+      (knob('gup.pte_recheck') === 'after-ref' && !(yield* equals(ptep.cell, pte)));
     if (changed) {
       yield* gup_put_folio(folio, 1, flags);
-      yield* pte_unmap();
-      return false;
+      break;
     }
     pages.push(page);
   }
+  if (pgmap !== undefined) yield* put_dev_pagemap(pgmap);
   yield* pte_unmap();
-  return true;
+  return ret;
 }
 
 /** @context IRQs off @kernel 6.12 mm/gup.c gup_fast_pmd_range: adapted (upper levels folded) */

@@ -12,6 +12,7 @@ import {
   pmd_none,
   pmd_offset,
   pmdp_get_lockless,
+  pte_devmap,
   pte_none,
   pte_offset_map_lock,
   pte_page,
@@ -21,7 +22,14 @@ import {
   ptep_get_and_clear,
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
-import { type MmuGather, tlb_adjust_range, tlb_remove_page, tlb_remove_table } from './mmu_gather.js';
+import {
+  type MmuGather,
+  tlb_adjust_range,
+  tlb_finish_mmu,
+  tlb_gather_mmu,
+  tlb_remove_page,
+  tlb_remove_table,
+} from './mmu_gather.js';
 import { folio_remove_rmap_pte } from './rmap.js';
 
 /**
@@ -41,6 +49,7 @@ export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: n
       const page = pte_page(ptent);
       yield* ptep_get_and_clear(ptep);
       tlb_adjust_range(tlb, addr, PAGE_SIZE);
+      if (pte_devmap(ptent)) continue; // vm_normal_page() finds no page that the mapping counts
       yield* folio_remove_rmap_pte(page);
       tlb_remove_page(tlb, page);
       rss--;
@@ -85,4 +94,15 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
   tlb_adjust_range(tlb, addr, PAGE_SIZE);
   tlb.freed_tables = true;
   yield* tlb_remove_table(tlb, token);
+}
+
+/**
+ * Zaps the pages of [start, end), which lies in one VMA.
+ * @context mmap_lock held for read, or i_mmap_rwsem
+ * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no notifier, no huge pages)
+ */
+export function* zap_page_range_single(mm: Mm, start: number, end: number): Path {
+  const tlb = yield* tlb_gather_mmu(mm);
+  yield* unmap_page_range(tlb, mm, start, end);
+  yield* tlb_finish_mmu(tlb);
 }

@@ -11,7 +11,10 @@ import type { Page } from '../include/mm_types.js';
  */
 export function definePageAllocOps(kernel: Kernel) {
   const { system } = kernel;
-  const free = (): Page[] => kernel.mem_map.filter((page) => page.frame.use.value === Use.FREE);
+  const free = (): Page[] =>
+    kernel.mem_map.filter(
+      (page) => page.frame.use.value === Use.FREE && kernel.hotplug?.isolated(page) !== true,
+    );
   return {
     /** Takes a free frame for use a; b = 1: may sleep and reclaim. Observes frame + 1, or 0 if none is free. */
     pageAlloc: system.op({

@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import type { Folio } from '../include/mm_types.js';
 import { folio_ref_sub_and_test } from '../include/page_ref.js';
+import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
 import { free_unref_page } from './page_alloc.js';
 
 /**
@@ -10,7 +11,8 @@ import { free_unref_page } from './page_alloc.js';
  * @kernel 6.12 mm/swap.c __folio_put: adapted (no LRU removal, no memcg)
  */
 export function* __folio_put(folio: Folio): Path {
-  yield* free_unref_page(folio);
+  if (yield* folio_is_zone_device(folio)) yield* free_zone_device_folio(folio);
+  else yield* free_unref_page(folio);
 }
 
 /**
