@@ -65,9 +65,8 @@ export const KNOBS = {
   },
   'free_zone_device_folio.count': {
     'after-page_free':
-      '6.12: the count of a free page is set to 1 after page_free() has dropped its pgmap reference',
-    'before-page_free':
-      'set while the reference is still held (since 6.15 nothing is set: free pages rest at 0)',
+      '6.12: the type of the pgmap is read and the count set to 1 after page_free(), which in p2pdma drops the pgmap reference',
+    'before-page_free': 'both while that reference is held (since 6.15 the count of P2PDMA pages is not set)',
   },
   'sparse.usage_free': {
     rcu: '6.8 (5ec8e8ea8b77): kfree_rcu(ms->usage), and pfn_valid() reads it under RCU',

@@ -163,8 +163,9 @@ export class Testbed {
     const { rcu } = this.kernel;
     const { rss } = this.hotplug.mem_hotplug_lock;
     rss.gp_state.init(GP.EXIT);
-    rcu.callbacks[0]!.func.init(rcu.callback('rcu_sync_func'));
-    rcu.callbacks[0]!.arg.init(rss.cb_head + 1);
+    const [slot] = rcu.callbacks;
+    slot!.func.init(rcu.callback('rcu_sync_func'));
+    slot!.arg.init(rss.cb_head + 1);
   }
 
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */

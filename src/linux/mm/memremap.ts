@@ -149,25 +149,25 @@ export function* memunmap_pages(pgmap: DevPagemap): Path {
 }
 
 /**
- * The last reference on a device page is gone. For types whose free pages rest at a count of 1 the count is set after
- * the driver has taken the page back, and with it dropped the reference that kept the pgmap: see
- * `free_zone_device_folio.count`.
+ * The last reference on a device page is gone. For types whose free pages rest at a count of 1 the struct page is read
+ * and written after the driver has taken the page back; if the driver drops its pgmap reference in doing so, nothing
+ * keeps the struct page then: see `free_zone_device_folio.count`.
  * @context any
  * @kernel 6.12 mm/memremap.c free_zone_device_folio: faithful
  */
 export function* free_zone_device_folio(folio: Folio): Path {
   const pgmap = pgmapOf(folio);
   if (pgmap?.ops.page_free === undefined) return;
-  yield* write(folio.mapping, 0);
   const { page_free } = pgmap.ops;
-  if (pgmap.type === PRIVATE || pgmap.type === COHERENT) {
-    yield* page_free(folio, pgmap);
-    yield* put_dev_pagemap(pgmap);
-    return;
-  }
-  if (knob('free_zone_device_folio.count') === 'before-page_free') yield* write(folio._refcount, 1);
+  const restsAtOne = pgmap.type !== PRIVATE && pgmap.type !== COHERENT;
+  const early = knob('free_zone_device_folio.count') === 'before-page_free';
+  yield* write(folio.mapping, 0);
+  if (early && restsAtOne) yield* write(folio._refcount, 1);
   yield* page_free(folio, pgmap);
-  if (knob('free_zone_device_folio.count') === 'after-page_free') yield* write(folio._refcount, 1);
+  if (early && restsAtOne) return;
+  yield* folio_is_zone_device(folio); // folio->page.pgmap->type
+  if (restsAtOne) yield* write(folio._refcount, 1);
+  else yield* put_dev_pagemap(pgmap);
 }
 
 /**

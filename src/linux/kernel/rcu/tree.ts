@@ -93,6 +93,20 @@ export class RcuState {
     );
   }
 
+  /** Puts the callbacks in the order of their functions, free slots last: which slot one has makes no difference. */
+  sortCallbacks(): void {
+    const { set } = this.kernel.system;
+    const queued = this.callbacks
+      .map(({ func, arg, mask }) => ({ func: func.value, arg: arg.value, mask: mask.value }))
+      .filter(({ func }) => func !== 0)
+      .sort((x, y) => x.func - y.func);
+    this.callbacks.forEach(({ func, arg, mask }, i) => {
+      set(func.at, queued[i]?.func ?? 0);
+      set(arg.at, queued[i]?.arg ?? 0);
+      set(mask.at, queued[i]?.mask ?? 0);
+    });
+  }
+
   /** A task may have left its last read-side section. */
   quiescent(agent: number): void {
     const { system } = this.kernel;
@@ -179,14 +193,15 @@ export function defineRcuOps(kernel: Kernel) {
     callRcu: system.op({
       name: 'call_rcu',
       exec: (a, b) => {
-        const slot = rcu.callbacks.find(({ func }) => func.value === 0);
-        if (slot === undefined)
+        const slot = rcu.callbacks.at(-1)!;
+        if (slot.func.value !== 0)
           throw new Error(
             `expected a free RCU callback slot: the scenario has ${rcu.callbacks.length} (rcuCallbacks)`,
           );
         system.set(slot.func.at, a);
         system.set(slot.arg.at, b);
         system.set(slot.mask.at, rcu.readers());
+        rcu.sortCallbacks();
         return 0;
       },
       args: ['plain', callbackArg, 'plain'],
@@ -206,6 +221,7 @@ export function defineRcuOps(kernel: Kernel) {
         const taken = (slot.func.value << 12) | slot.arg.value;
         system.set(slot.func.at, 0);
         system.set(slot.arg.at, 0);
+        rcu.sortCallbacks();
         return taken;
       },
       result: {
@@ -215,8 +231,7 @@ export function defineRcuOps(kernel: Kernel) {
       },
       touches: (_a, _b, _c, _agent, access) => {
         for (const { func, arg, mask } of rcu.callbacks) {
-          access.writes.push(func.at, arg.at);
-          access.reads.push(mask.at);
+          access.writes.push(func.at, arg.at, mask.at);
         }
       },
     }),

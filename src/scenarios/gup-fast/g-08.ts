@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { scenario, see, violates } from '../../litmus/index.js';
+import {
+  folio_put,
+  FOLL,
+  get_user_pages_fast_only,
+  madvise_dontneed,
+  memunmap_pages,
+} from '../../linux/index.js';
+
+const freed = violates('META-FREED', { reports: ['DATA-RACE'] });
+
+/**
+ * Device memory is removed while mem_hotplug_lock is busy, so that no grace period protects the reader.
+ * section_deactivate() clears SECTION_HAS_MEM_MAP, or the bit of the subsection, before the memory map goes: does
+ * VM_BUG_ON(!pfn_valid()) catch the reader in time?
+ */
+export default scenario({
+  id: 'G-08',
+  family: 'gup-fast',
+  title: 'VM_BUG_ON(!pfn_valid()) in gup_fast_pte_range()',
+  question: 'Does the look at pfn_valid() keep GUP-fast from a struct page that is gone?',
+  machine: { cpus: 3, frames: 3, hotplug: true, rcuCallbacks: 3 },
+  knobs: {
+    'gup.pfn_valid': ['vm-bug-on', 'none', 'bail'],
+    'removed part': ['section', 'subsection', 'subsection-of-early'],
+    'debug_vm.poison': ['off', 'on'],
+    'sparse.usage_free': ['rcu', 'direct'],
+  },
+  kernelKnobs: { 'mem_hotplug_begin.gp': 'never' },
+  bounds: 'one look-up of one page, its last zap, one memunmap_pages() of one page; a section of one or two pages',
+  setup(m, k) {
+    const p = m.process('P');
+    const x = p.mmap({ pages: 1, touched: true });
+    const part = k['removed part'];
+    m.section(m.pages(x), {
+      others: part === 'section' ? 0 : 1,
+      early: part === 'subsection-of-early',
+    });
+    return { p, x, pgmap: m.pagemap('COHERENT', x) };
+  },
+  agents: ({ p, x, pgmap }) => ({
+    *reader() {
+      const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
+      if (pages[0] === undefined) return see('fell back');
+      see('got the page');
+      yield* folio_put(pages[0]);
+    },
+    *zapper() {
+      yield* madvise_dontneed(p.mm, x.start, x.end);
+    },
+    *remover() {
+      yield* memunmap_pages(pgmap);
+      see('removed');
+    },
+  }),
+  sometimes: ['got the page', 'fell back', 'removed'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': freed,
+    'gup.pfn_valid=none': 'safe',
+    'gup.pfn_valid=none,machine=bcast': freed,
+    'gup.pfn_valid=bail': 'safe',
+    'gup.pfn_valid=bail,machine=bcast': freed,
+    'removed part=subsection': 'safe',
+    'removed part=subsection,machine=bcast': freed,
+    'gup.pfn_valid=bail,removed part=subsection,machine=bcast': freed,
+    'removed part=subsection-of-early': 'safe',
+    'removed part=subsection-of-early,machine=bcast': 'safe',
+    'removed part=subsection-of-early,debug_vm.poison=on,machine=bcast': violates('META-POISONED'),
+    'debug_vm.poison=on': 'safe',
+    'debug_vm.poison=on,machine=bcast': violates('META-POISONED'),
+    'gup.pfn_valid=bail,sparse.usage_free=direct,machine=bcast': violates('GP-RULE'),
+    'sparse.usage_free=direct': 'safe',
+  },
+});
