@@ -56,6 +56,10 @@ export const KNOBS = {
     'after-remove': "6.12: only pgmap_array_delete()'s, after arch_remove_memory()",
     'after-begin': 'seed 004: Popple adds synchronize_rcu() right after mem_hotplug_begin()',
   },
+  'pgmap_array_delete.gp': {
+    on: '6.12: synchronize_rcu() between the removal from pgmap_array and the end of the pgmap',
+    off: 'G-06b twin: a look-up that has found the pgmap may meet it freed',
+  },
   'offline_pages.gp': {
     'before-isolation': "6.12: only lru_cache_disable()'s, before the pages are isolated",
     'before-poison':

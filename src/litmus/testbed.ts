@@ -4,6 +4,7 @@ import { holder } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
+import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
 import { GP } from '../linux/kernel/rcu/sync.js';
 import type { Hotplug } from '../linux/mm/memory_hotplug.js';
 import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
@@ -112,6 +113,11 @@ export class Testbed {
     const { hotplug } = this.kernel;
     if (hotplug === undefined) throw new Error('expected a machine with hotplug: true');
     return hotplug;
+  }
+
+  /** mem_hotplug_lock. */
+  get mem_hotplug_lock(): PercpuRwSemaphore {
+    return this.hotplug.mem_hotplug_lock;
   }
 
   /** The pages that a region maps now. */

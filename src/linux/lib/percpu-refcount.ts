@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, addUnless, read, setBits, subAndTest, testBits } from '../../core/primitives.js';
+import { add, addUnless, read, setBits, subAndTest, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { knob, type Kernel } from '../kernel.js';
 import { call_rcu, rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
@@ -20,6 +20,8 @@ export class PercpuRef {
   /** data->count. */
   readonly count: Cell;
   readonly rcu: number;
+  /** 1: percpu_ref_exit() was called, the object that contains the count may be freed. */
+  readonly exited: Cell;
 
   /** A live reference count with the initial reference and `references` more. */
   constructor(
@@ -29,14 +31,17 @@ export class PercpuRef {
     readonly release: () => Path,
   ) {
     const { system } = kernel;
+    this.exited = system.cell(`${name}.exited`);
+    const guard = { cell: this.exited, alive: 1, property: () => 'PGMAP-LIVE' };
     this.percpu_count_ptr = system.cell(`${name}.percpu_count_ptr`, 0, {
+      guard,
       type: {
         name: 'percpu_ref',
         show: (value) => ['percpu', 'atomic', 'dead', 'atomic, dead'][value] ?? '?',
       },
     });
-    this.percpu_count = system.cell(`${name}.percpu_count`, references);
-    this.count = system.cell(`${name}.count`, PERCPU_COUNT_BIAS + 1);
+    this.percpu_count = system.cell(`${name}.percpu_count`, references, { guard });
+    this.count = system.cell(`${name}.count`, PERCPU_COUNT_BIAS + 1, { guard });
     this.rcu = kernel.rcu.head(this);
   }
 }
@@ -124,4 +129,12 @@ export function* percpu_ref_kill(ref: PercpuRef): Path {
   if (!(yield* testBits(ref.percpu_count_ptr, __PERCPU_REF_ATOMIC)))
     yield* __percpu_ref_switch_to_atomic(ref);
   yield* percpu_ref_put(ref);
+}
+
+/**
+ * Nobody uses the count any more; its owner may free it.
+ * @kernel 6.12 lib/percpu-refcount.c percpu_ref_exit: adapted (only marks it)
+ */
+export function* percpu_ref_exit(ref: PercpuRef): Path {
+  yield* write(ref.exited, 1);
 }

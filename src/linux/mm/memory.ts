@@ -106,3 +106,12 @@ export function* zap_page_range_single(mm: Mm, start: number, end: number): Path
   yield* unmap_page_range(tlb, mm, start, end);
   yield* tlb_finish_mmu(tlb);
 }
+
+/**
+ * Zaps what one mapping of a file maps of it: unmap_mapping_range() does it for each.
+ * @context i_mmap_rwsem held for read
+ * @kernel 6.12 mm/memory.c unmap_mapping_range_vma: adapted (i_mmap_rwsem is the caller's business)
+ */
+export function* unmap_mapping_range_vma(mm: Mm, start: number, end: number): Path {
+  yield* zap_page_range_single(mm, start, end);
+}

@@ -8,6 +8,7 @@ import { current, knob, type Kernel } from '../kernel.js';
 import { complete, Completion, wait_for_completion } from '../kernel/sched/completion.js';
 import { rcu_read_lock, rcu_read_unlock, synchronize_rcu } from '../kernel/rcu/tree.js';
 import {
+  percpu_ref_exit,
   percpu_ref_kill,
   percpu_ref_put,
   percpu_ref_put_many,
@@ -118,7 +119,8 @@ export function* put_dev_pagemap(pgmap: DevPagemap): Path {
 /** @context may sleep @kernel 6.12 mm/memremap.c pgmap_array_delete: faithful */
 export function* pgmap_array_delete(pgmap: DevPagemap): Path {
   yield* write(pgmap.entry, 0);
-  yield* synchronize_rcu();
+  // For those who found the pgmap in the array: it is about struct dev_pagemap, not about struct page.
+  if (knob('pgmap_array_delete.gp') === 'on') yield* synchronize_rcu();
 }
 
 /**
@@ -138,7 +140,7 @@ export function* pageunmap_range(pgmap: DevPagemap): Path {
 /**
  * Removes device memory: no new references, waits for the old ones, takes the struct pages away.
  * @context may sleep
- * @kernel 6.12 mm/memremap.c memunmap_pages: adapted (one range; percpu_ref_exit left out)
+ * @kernel 6.12 mm/memremap.c memunmap_pages: adapted (one range)
  */
 export function* memunmap_pages(pgmap: DevPagemap): Path {
   yield* percpu_ref_kill(pgmap.ref);
@@ -146,6 +148,7 @@ export function* memunmap_pages(pgmap: DevPagemap): Path {
     yield* percpu_ref_put_many(pgmap.ref, pgmap.pages.length);
   yield* wait_for_completion(pgmap.done);
   yield* pageunmap_range(pgmap);
+  yield* percpu_ref_exit(pgmap.ref);
 }
 
 /**

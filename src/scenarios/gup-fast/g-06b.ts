@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { scenario, see, violates } from '../../litmus/index.js';
+import { deadlocks, scenario, see, violates } from '../../litmus/index.js';
 import {
   dax_wait_page_idle,
   FOLL,
+  get_dev_pagemap,
   get_user_pages_fast_only,
   gup_put_folio,
-  madvise_dontneed,
   memunmap_pages,
+  put_dev_pagemap,
+  unmap_mapping_range_vma,
 } from '../../linux/index.js';
 
 const poisoned = violates('META-POISONED');
@@ -21,12 +23,15 @@ export default scenario({
   family: 'gup-fast',
   title: 'ZONE_DEVICE removal against GUP-fast on devmap pages',
   question: 'What makes the pgmap reference that GUP-fast takes for a devmap PTE safe?',
-  machine: { cpus: 2, frames: 2, hotplug: true, rcuCallbacks: 3 },
+  // Nobody loads or stores: on demand no TLB would ever be filled.
+  machine: { cpus: 2, frames: 2, fill: 'eager', hotplug: true, rcuCallbacks: 3 },
   knobs: {
     'percpu_ref.switch': ['gp', 'no-gp'],
     lock: ['idle', 'back-to-back'],
     'mem_hotplug_begin.gp': ['when-idle', 'never'],
     'dax wait': ['idle', 'none'],
+    reader: ['gup-fast', 'memory-failure'],
+    'pgmap_array_delete.gp': ['on', 'off'],
   },
   kernelKnobs: { 'gup.pfn_valid': 'none' }, // G-08
   bounds: 'one look-up of one fsdax page, its last zap, one memunmap_pages() of a section of one page',
@@ -40,13 +45,21 @@ export default scenario({
   },
   agents: ({ p, x, page, pgmap }, k) => ({
     *reader() {
+      if (k.reader === 'memory-failure') {
+        // memory_failure(): a PFN out of the blue
+        const found = yield* get_dev_pagemap(page.pfn);
+        if (found === undefined) return see('fell back');
+        see('got the page');
+        yield* put_dev_pagemap(found);
+        return;
+      }
       const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
       if (pages[0] === undefined) return see('fell back');
       see('got the page');
       yield* gup_put_folio(pages[0], 1, FOLL.GET); // put_page()
     },
     *remover() {
-      yield* madvise_dontneed(p.mm, x.start, x.end);
+      yield* unmap_mapping_range_vma(p.mm, x.start, x.end);
       if (k['dax wait'] === 'idle') yield* dax_wait_page_idle(page);
       yield* memunmap_pages(pgmap);
       see('removed');
@@ -61,11 +74,18 @@ export default scenario({
     'lock=back-to-back': 'safe',
     'lock=back-to-back,machine=bcast': 'safe',
     'percpu_ref.switch=no-gp': 'safe',
-    'percpu_ref.switch=no-gp,machine=bcast': 'safe',
+    'percpu_ref.switch=no-gp,machine=bcast': deadlocks(), // the reader's reference is lost, its put is not
     'percpu_ref.switch=no-gp,mem_hotplug_begin.gp=never': 'safe',
     'percpu_ref.switch=no-gp,mem_hotplug_begin.gp=never,machine=bcast': poisoned,
     'percpu_ref.switch=no-gp,lock=back-to-back,machine=bcast': poisoned,
     'dax wait=none': poisoned,
     'dax wait=none,machine=bcast': poisoned,
+    // What the grace period in pgmap_array_delete() is for.
+    'reader=memory-failure': 'safe',
+    'reader=memory-failure,machine=bcast': 'safe',
+    'reader=memory-failure,pgmap_array_delete.gp=off': violates('PGMAP-LIVE'),
+    'reader=memory-failure,pgmap_array_delete.gp=off,machine=bcast': violates('PGMAP-LIVE'),
+    'pgmap_array_delete.gp=off': 'safe',
+    'pgmap_array_delete.gp=off,machine=bcast': 'safe',
   },
 });

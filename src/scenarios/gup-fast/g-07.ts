@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { scenario, see, violates } from '../../litmus/index.js';
+import { awaitValue, scenario, see, violates } from '../../litmus/index.js';
 import {
   folio_put,
   FOLL,
   get_user_pages_fast_only,
+  GP,
   madvise_dontneed,
   memory_block_offline,
   page_idle_get_folio,
   PG,
-  synchronize_rcu,
   try_remove_memory,
 } from '../../linux/index.js';
 
@@ -26,26 +26,28 @@ export default scenario({
   id: 'G-07',
   family: 'gup-fast',
   title: 'Where a grace period helps when memory is unplugged',
-  question: 'Where must a grace period stand in the offline path, so that GUP-fast meets no dead struct page?',
+  question:
+    'Where must a grace period stand in the offline path, so that GUP-fast meets no dead struct page?',
   machine: { cpus: 3, frames: 2, hotplug: true, rcuCallbacks: 2 },
   knobs: {
     'offline_pages.gp': ['before-isolation', 'before-poison', 'before-remove'],
-    between: ['nothing', 'grace-period'],
+    lock: ['back-to-back', 'idle'],
     'mem_hotplug_begin.gp': ['when-idle', 'always', 'never'],
     'debug_vm.poison': ['on', 'off'],
     walker: ['gup-fast', 'pfn-walker'],
   },
   kernelKnobs: { 'gup.pfn_valid': 'none' }, // G-08
   bounds:
-    'one look-up of one page, its last zap, one section of one page taken offline and removed; mem_hotplug_lock idle at the start',
+    'one look-up of one page, its last zap, one section of one page taken offline and removed, at once or when mem_hotplug_lock is idle again',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const [page] = m.pages(x);
     page!.flags.init(page!.flags.value | PG.lru);
-    return { p, x, pfn: page!.pfn, section: m.section([page!], { online: true }) };
+    const { gp_state } = m.mem_hotplug_lock.rss;
+    return { p, x, pfn: page!.pfn, section: m.section([page!], { online: true }), gp_state };
   },
-  agents: ({ p, x, pfn, section }, k) => ({
+  agents: ({ p, x, pfn, section, gp_state }, k) => ({
     *reader() {
       const page =
         k.walker === 'gup-fast'
@@ -60,7 +62,7 @@ export default scenario({
     },
     *unplug() {
       yield* memory_block_offline(section);
-      if (k.between === 'grace-period') yield* synchronize_rcu();
+      if (k.lock === 'idle') yield* awaitValue(gp_state, GP.IDLE);
       yield* try_remove_memory(section);
       see('removed');
     },
@@ -71,10 +73,10 @@ export default scenario({
     'machine=bcast': poisoned,
     'debug_vm.poison=off': 'safe',
     'debug_vm.poison=off,machine=bcast': freed,
-    'between=grace-period': 'safe',
-    'between=grace-period,machine=bcast': poisoned,
-    'between=grace-period,debug_vm.poison=off': 'safe',
-    'between=grace-period,debug_vm.poison=off,machine=bcast': 'safe',
+    'lock=idle': 'safe',
+    'lock=idle,machine=bcast': poisoned,
+    'lock=idle,debug_vm.poison=off': 'safe',
+    'lock=idle,debug_vm.poison=off,machine=bcast': 'safe',
     'offline_pages.gp=before-poison': 'safe',
     'offline_pages.gp=before-poison,machine=bcast': 'safe',
     'offline_pages.gp=before-poison,debug_vm.poison=off': 'safe',
@@ -84,6 +86,14 @@ export default scenario({
     'offline_pages.gp=before-remove,machine=bcast': poisoned,
     'offline_pages.gp=before-remove,debug_vm.poison=off': 'safe',
     'offline_pages.gp=before-remove,debug_vm.poison=off,machine=bcast': 'safe',
+    'offline_pages.gp=before-poison,lock=idle': 'safe',
+    'offline_pages.gp=before-poison,lock=idle,machine=bcast': 'safe',
+    'offline_pages.gp=before-poison,lock=idle,debug_vm.poison=off': 'safe',
+    'offline_pages.gp=before-poison,lock=idle,debug_vm.poison=off,machine=bcast': 'safe',
+    'offline_pages.gp=before-remove,lock=idle': 'safe',
+    'offline_pages.gp=before-remove,lock=idle,machine=bcast': poisoned,
+    'offline_pages.gp=before-remove,lock=idle,debug_vm.poison=off': 'safe',
+    'offline_pages.gp=before-remove,lock=idle,debug_vm.poison=off,machine=bcast': 'safe',
     'mem_hotplug_begin.gp=always': 'safe',
     'mem_hotplug_begin.gp=always,machine=bcast': poisoned,
     'mem_hotplug_begin.gp=always,debug_vm.poison=off': 'safe',

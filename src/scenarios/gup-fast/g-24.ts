@@ -19,7 +19,8 @@ export default scenario({
   family: 'gup-fast',
   title: 'Interrupts off as an RCU read-side section',
   question: 'Does synchronize_rcu() wait for a region with interrupts off?',
-  machine: { cpus: 3, frames: 2, hotplug: true, rcuCallbacks: 3 },
+  // Nobody loads or stores: on demand no TLB would ever be filled.
+  machine: { cpus: 3, frames: 2, fill: 'eager', hotplug: true, rcuCallbacks: 3 },
   knobs: {
     'rcu.flavour': ['consolidated', 'pre-4.20'],
     'pte_offset_map.rcu': ['on', 'off'],
