@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { Path } from './path.js';
+
 /**
  * Runtime of the source transform (`src/transform`). The transform records, at each `yield*` of a path, the site and
  * the locals that are still live there; the recorded frames of all callers are the path's continuation, so two runs with
@@ -20,19 +22,30 @@ export class PathError extends Error {
   override readonly name = 'PathError';
 }
 
+/** Site, locals, site, locals …, outermost first; and the locks that a mutant did not take. */
+export type Frames = unknown[] & { phantoms?: number[] };
+
 const sites: Site[] = [];
 const identities = new WeakMap<object, number>();
 let identitiesGiven = 0;
 
+function* leftOut(): Path<unknown> {
+  return live.cutValue;
+}
+
 /** What the instrumented code calls. One object, so that a driver can swap the stack before it resumes a path. */
 export const live = {
   /** Site, locals, site, locals …, outermost first: the frames of the path that runs now. */
-  stack: [] as unknown[],
-  /** Mutation testing: the site whose call is left out, and what it then yields. */
+  stack: [] as Frames,
+  /** Mutation testing: the site whose call is changed, -1 for none. */
   cut: -1,
+  /** What becomes of the path that the cut site calls. Default: it is left out and observes `cutValue`. */
+  mutate: undefined as ((path: Path<unknown>) => Path<unknown>) | undefined,
   cutValue: 0 as unknown,
   /** Set when the cut site was reached. */
   cutHit: false,
+  /** How often it was reached since the path was resumed: a loop that makes no request any more must end. */
+  cuts: 0,
 
   /** Called once by each instrumented file; returns the number of its first site. */
   register(file: string, table: readonly (readonly [line: number, fn: string, callee: string])[]): number {
@@ -41,18 +54,23 @@ export const live = {
     return first;
   },
   /** Before a `yield*`: pushes its frame. */
-  enter(site: number, locals: unknown[]): void {
-    live.stack.push(site, locals);
+  enter(at: number, locals: unknown[]): void {
+    live.stack.push(at, locals);
   },
   /** After a `yield*`: pops its frame and hands the value through. */
   leave<T>(_entered: void, value: T): T {
     live.stack.length -= 2;
     return value;
   },
-  /** Stands for the call at the cut site. */
-  skipped(): unknown {
+  /** Around the path that a `yield*` delegates to. */
+  delegate<T>(at: number, path: T): T {
+    if (at !== live.cut) return path;
     live.cutHit = true;
-    return live.cutValue;
+    if (++live.cuts > 10_000) {
+      const { file, line, fn } = site(at);
+      throw new PathError(`${file}:${line}: ${fn}() loops for ever without this call`);
+    }
+    return (live.mutate ?? leftOut)(path as Path<unknown>) as T;
   },
   /** Around a call that is not delegated to: a path that was created but will never run is an error. */
   called<T>(value: T, file: string, line: number, callee: string): T {
@@ -87,14 +105,19 @@ export function stackSites(stack: readonly unknown[]): number[] {
 }
 
 /** A text that is equal for two stacks exactly when all sites and all live locals are. */
-export function stackKey(stack: readonly unknown[]): string {
-  let key = '';
+export function stackKey(stack: Readonly<Frames>): string {
+  let key = stack.phantoms === undefined ? '' : `without ${stack.phantoms.join()}:`;
   for (let i = 0; i < stack.length; i += 2) {
     key += `${stack[i] as number}(`;
     for (const local of stack[i + 1] as unknown[]) key += valueKey(local, stack[i] as number);
     key += ')';
   }
   return key;
+}
+
+/** A text that is equal for two values exactly when they are built alike from equal numbers, texts and handles. */
+export function structureKey(value: unknown): string {
+  return valueKey(value, -1);
 }
 
 function valueKey(value: unknown, at: number): string {
@@ -109,11 +132,11 @@ function valueKey(value: unknown, at: number): string {
       if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at)).join('')}],`;
       if (prototype === Object.prototype || prototype === null) {
         return `{${Object.entries(value)
-          .map(([name, item]) => `${name}:${valueKey(item, at)}`)
+          .map(([name, item]) => `${JSON.stringify(name)}:${valueKey(item, at)}`)
           .join('')}},`;
       }
       if (value instanceof Map || value instanceof Set) {
-        const { file, line, fn } = site(at);
+        const { file, line, fn } = sites[at] ?? { file: 'monitor', line: 0, fn: 'context' };
         throw new PathError(
           `${file}:${line}: ${fn}() keeps a ${value.constructor.name} in a local: use numbers, arrays or records`,
         );

@@ -23,9 +23,14 @@ export interface Variant {
   readonly knobs: KnobSetting;
   /** Absent where the user set the knobs: then nothing is declared. */
   readonly expect: Expectation | undefined;
+  /** What the specification expected, where that is something else; docs/findings.md says why the run stands. */
+  readonly spec?: string;
 }
 
-/** What a node monitor remembers of a node, and checks there: lock order, context. Knows paths, not states. */
+/**
+ * What a node monitor remembers of a node, and checks there: lock order, context. Knows paths, not states. Its context is
+ * made of numbers, texts, arrays, records and handles: points of a path with different contexts are different nodes.
+ */
 export interface NodeMonitor {
   /** Before the agent's first request. */
   start(agent: number): unknown;

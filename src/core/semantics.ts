@@ -69,6 +69,7 @@ export function semantics(system: System): Semantics {
     }
     set(buffer + 2 * depth - 2, 0);
     set(buffer + 2 * depth - 1, 0);
+    if (guarded) system.touch(cell);
     set(cell, value);
   };
 
@@ -185,7 +186,7 @@ export function semantics(system: System): Semantics {
         set(a, agent + 1);
         return 1;
       case Op.UNLOCK:
-        if (mem[a] !== agent + 1)
+        if ((tso ? forwarded(agent, a) : mem[a]) !== agent + 1)
           system.fail('LOCK', `${system.cells[a]!.name} is released by an agent that does not hold it`);
         if (tso) buffered(agent, a, 0);
         else set(a, 0);

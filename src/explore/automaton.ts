@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op, type Access } from '../core/ops.js';
-import { live, PathError, stackKey, stackSites } from '../core/live.js';
+import { live, PathError, stackKey, stackSites, structureKey } from '../core/live.js';
 import type { Path } from '../core/path.js';
 import { resume, running } from '../core/running.js';
 import { accessOf, namesCell } from '../core/semantics.js';
 import type { NodeMonitor } from '../core/scenario.js';
 import type { System } from '../core/system.js';
+import { grown } from './findings.js';
 
 /** Called when the search walks an edge for the first time: the state it is in is where the thing was seen. */
 export interface AutomatonEvents {
@@ -14,16 +15,20 @@ export interface AutomatonEvents {
 }
 
 const SMALL = 8;
+/** Above every node number: an edge of a large observation is kept under value * NODES + node. */
+const NODES = 2097152;
 
 /**
  * The agents' paths, learnt as they are explored: a node is a point of a path (its continuation and its pending
  * request), an edge is an observed value. A path's code runs once for each edge, not once for each visit. Nodes are
- * merged when agent, request and live locals of all frames are equal.
+ * merged when agent, request, live locals of all frames and the monitor's context are equal.
  */
 export class Automaton {
   /** Number of nodes. Node 0 is not used. */
   size = 1;
-  op = new Uint8Array(1024);
+  op = new Uint16Array(1024);
+  /** 1: a plain access is pending. */
+  plain = new Uint8Array(1024);
   a = new Int32Array(1024);
   b = new Int32Array(1024);
   c = new Int32Array(1024);
@@ -45,7 +50,10 @@ export class Automaton {
   private readonly accesses: (Access | undefined)[] = [];
   /** A path that stands at a node, kept so that going on from there needs no replay. */
   private readonly parked = new Map<number, { path: Path<unknown>; stack: unknown[] }>();
-  private mappings = new Map<string, Int32Array>();
+  /** By renaming: node -> its image, 0 = not known. */
+  private readonly mappings = new Map<string, Int32Array>();
+  /** Witnesses seen on the edge from a node by a value, where there are any. */
+  private readonly witnesses = new Map<string, string>();
 
   constructor(
     readonly system: System,
@@ -66,7 +74,7 @@ export class Automaton {
       const known = this.next[node * SMALL + value]!;
       return known !== 0 ? known : this.create(this.agent[node]!, node, value);
     }
-    return this.wide.get(value * 2097152 + node) ?? this.create(this.agent[node]!, node, value);
+    return this.wide.get(value * NODES + node) ?? this.create(this.agent[node]!, node, value);
   }
 
   /** The site numbers of the frames at a node, outermost first. */
@@ -109,29 +117,88 @@ export class Automaton {
    */
   renamed(node: number, to: readonly number[], renamer: Renamer): number {
     const key = to.join();
+    const known = this.mappings.get(key)?.[node];
+    if (known !== undefined && known !== 0) return known;
+    return this.rename(node, key, to, renamer);
+  }
+
+  private rename(node: number, key: string, to: readonly number[], renamer: Renamer): number {
     let map = this.mappings.get(key);
-    if (map === undefined || node >= map.length) {
-      const larger = new Int32Array(Math.max(1024, this.op.length));
-      if (map !== undefined) larger.set(map);
-      this.mappings.set(key, (map = larger));
+    if (map === undefined || map.length < this.op.length) {
+      map = grown(map ?? new Int32Array(0), new Int32Array(this.op.length));
+      this.mappings.set(key, map);
     }
-    const known = map[node]!;
-    if (known !== 0) return known;
-    const before = this.parent[node]!;
-    let image: number;
-    if (before === 0) image = node;
-    else
-      image = this.child(this.renamed(before, to, renamer), renamer.result(before, this.observed[node]!, to));
-    if (!renamer.sameRequest(node, image, to)) {
-      throw new PathError(
-        `${this.system.agents[this.agent[node]!]!.name}: a path calculates with a frame number (its request changes in another way when frames are renamed): ` +
-          `fix the frame at set-up`,
-      );
+    // From the last ancestor whose image is known (the start is its own image) down to the node.
+    const line: number[] = [];
+    let at = node;
+    for (; this.parent[at] !== 0 && map[at] === 0; at = this.parent[at]!) line.push(at);
+    if (this.parent[at] === 0) {
+      this.sameUnder(at, at, to, renamer);
+      map[at] = at;
     }
-    map = this.mappings.get(key)!;
-    if (node >= map.length) return image;
-    map[node] = image;
-    return image;
+    for (let i = line.length - 1; i >= 0; i--) {
+      at = line[i]!;
+      const before = this.parent[at]!;
+      const from = map[before]!;
+      const value = this.observed[at]!;
+      const seen = renamer.result(before, value, to);
+      const image = this.child(from, seen);
+      this.sameUnder(at, image, to, renamer);
+      if (this.witnesses.get(`${before}:${value}`) !== this.witnesses.get(`${from}:${seen}`))
+        throw this.calculates(at);
+      map[at] = image;
+    }
+    return map[node]!;
+  }
+
+  private sameUnder(node: number, image: number, to: readonly number[], renamer: Renamer): void {
+    if (!renamer.sameRequest(node, image, to)) throw this.calculates(node);
+  }
+
+  private calculates(node: number): PathError {
+    return new PathError(
+      `${this.system.agents[this.agent[node]!]!.name}: a path calculates with a frame number (what it does changes in another way when frames are renamed): ` +
+        `fix the frame at set-up`,
+    );
+  }
+
+  /** Whether an agent can come back to a point of its path where it was before. */
+  cyclic(): boolean {
+    const after = this.edges();
+    const colour = new Uint8Array(this.size); // 1: on the way, 2: done
+    for (const root of this.roots) {
+      const way: { node: number; next: number }[] = [{ node: root, next: 0 }];
+      if (colour[root] !== 0) continue;
+      colour[root] = 1;
+      while (way.length > 0) {
+        const top = way[way.length - 1]!;
+        const child = after[top.node]?.[top.next++];
+        if (child === undefined) {
+          colour[top.node] = 2;
+          way.pop();
+        } else if (colour[child] === 1) return true;
+        else if (colour[child] === 0) {
+          colour[child] = 1;
+          way.push({ node: child, next: 0 });
+        }
+      }
+    }
+    return false;
+  }
+
+  /** By node: the nodes that follow. */
+  private edges(): (number[] | undefined)[] {
+    const after: (number[] | undefined)[] = [];
+    for (let node = 1; node < this.size; node++)
+      for (let value = 0; value < SMALL; value++) {
+        const child = this.next[node * SMALL + value]!;
+        if (child !== 0) (after[node] ??= []).push(child);
+      }
+    for (const [key, child] of this.wide) {
+      const node = key - Math.floor(key / NODES) * NODES;
+      (after[node] ??= []).push(child);
+    }
+    return after;
   }
 
   /** Forgets parked paths. */
@@ -172,6 +239,7 @@ export class Automaton {
     let key = `${agent}:${op},${a},${b},${c}:`;
     if (!this.merge) key += `${before},${value}`;
     else if (!result.done) key += stackKey(standing.stack);
+    if (context !== undefined) key += structureKey(context);
     let node = this.byKey.get(key);
     const fresh = node === undefined;
     if (node === undefined) {
@@ -186,10 +254,13 @@ export class Automaton {
     }
     if (before !== 0) {
       if (value >= 0 && value < SMALL) this.next[before * SMALL + value] = node;
-      else this.wide.set(value * 2097152 + before, node);
+      else this.wide.set(value * NODES + before, node);
       if (progressed.length > 0) this.progressEdges.set(`${before}:${value}`, progressed);
     }
-    for (const name of seen) this.events.witness(name);
+    if (seen.length > 0) {
+      this.witnesses.set(`${before}:${value}`, seen.join());
+      for (const name of seen) this.events.witness(name);
+    }
     if (fresh)
       this.monitor?.check(context, agent, op, a, b, c, (name, detail) => this.events.report(name, detail));
     return node;
@@ -217,23 +288,23 @@ export class Automaton {
     c: number,
   ): number {
     const node = this.size++;
-    if (node >= this.limit || node >= 2097152) {
-      const { name } = this.system.agents[this.agent[before]!]!;
+    if (node >= this.limit || node >= NODES) {
+      const { name } = this.system.agents[agent]!;
       throw new PathError(
         `agent ${name} has more than ${this.limit} different continuations: is there a counter in a local of an endless loop?`,
       );
     }
     if (node === this.op.length) {
-      const grow = <T extends Int32Array | Uint8Array>(old: T, made: T): T => (made.set(old), made);
       const capacity = node * 2;
-      this.op = grow(this.op, new Uint8Array(capacity));
-      this.agent = grow(this.agent, new Uint8Array(capacity));
-      this.a = grow(this.a, new Int32Array(capacity));
-      this.b = grow(this.b, new Int32Array(capacity));
-      this.c = grow(this.c, new Int32Array(capacity));
-      this.parent = grow(this.parent, new Int32Array(capacity));
-      this.observed = grow(this.observed, new Int32Array(capacity));
-      this.next = grow(this.next, new Int32Array(capacity * SMALL));
+      this.op = grown(this.op, new Uint16Array(capacity));
+      this.plain = grown(this.plain, new Uint8Array(capacity));
+      this.agent = grown(this.agent, new Uint8Array(capacity));
+      this.a = grown(this.a, new Int32Array(capacity));
+      this.b = grown(this.b, new Int32Array(capacity));
+      this.c = grown(this.c, new Int32Array(capacity));
+      this.parent = grown(this.parent, new Int32Array(capacity));
+      this.observed = grown(this.observed, new Int32Array(capacity));
+      this.next = grown(this.next, new Int32Array(capacity * SMALL));
     }
     this.op[node] = op;
     this.agent[node] = agent;
@@ -246,6 +317,8 @@ export class Automaton {
       throw new Error(`expected a cell below ${this.system.cells.length}, got ${a}`);
     if (op >= FIRST_OWN_OP && this.system.ops[op - FIRST_OWN_OP] === undefined)
       throw new Error(`expected an operation of this system, got ${op}`);
+    this.plain[node] =
+      op === Op.LOAD || op === Op.STORE || (op >= FIRST_OWN_OP && this.access(node).plain) ? 1 : 0;
     return node;
   }
 }

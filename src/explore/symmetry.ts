@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import { namesCell } from '../core/semantics.js';
-import type { System, ValueType } from '../core/system.js';
+import { bits, frameSet, type System, type ValueType } from '../core/system.js';
 import type { Automaton, Renamer } from './automaton.js';
 import { mixHigh, mixLow } from './fingerprint.js';
+
+/** Operations whose second argument is a mask. */
+const MASKED: ReadonlySet<number> = new Set([
+  Op.TEST,
+  Op.TEST_AND_SET,
+  Op.SET_BITS,
+  Op.CLEAR_BITS,
+  Op.TEST_AND_CLEAR,
+  Op.AWAIT_CLEAR,
+  Op.BIT_LOCK,
+]);
 
 /**
  * Frame symmetry: with an allocator that may hand out any free frame, states that differ only in which frame plays
@@ -21,6 +32,9 @@ export class FrameSymmetry implements Renamer {
   private readonly slotOfCell: Int32Array;
   private readonly plain: number[] = [];
   private readonly owned: number[] = [];
+  /** Store buffers: the entries' first words, and by cell whether it is the first (1) or second (2) word of one. */
+  private readonly buffered: number[] = [];
+  private readonly inBuffer: Uint8Array;
   private readonly signature: Int32Array;
   private readonly order: number[];
   private readonly renamings = new Map<string, { to: number[]; cells: Int32Array }>();
@@ -44,13 +58,21 @@ export class FrameSymmetry implements Renamer {
     for (let cell = 0; cell < system.cells.length; cell++) {
       (this.frameOfCell[cell]! >= 0 ? this.owned : this.plain).push(cell);
     }
+    this.inBuffer = new Uint8Array(system.cells.length);
+    for (const first of system.storeBuffers)
+      for (let i = 0; i < system.storeBufferDepth; i++) {
+        this.buffered.push(first + 2 * i);
+        this.inBuffer[first + 2 * i] = 1;
+        this.inBuffer[first + 2 * i + 1] = 2;
+      }
     this.signature = new Int32Array(frames);
     this.order = Array.from({ length: frames }, (_, f) => f);
   }
 
   /** Whether there is anything to rename. */
   get useful(): boolean {
-    return this.free.length > 1;
+    // Store buffers hold addresses, which are not renamed.
+    return this.free.length > 1 && this.system.memory === 'sc';
   }
 
   /** Puts the fingerprint of the representative of `state` (cells, then the agents' nodes) in `low` and `high`. */
@@ -62,20 +84,25 @@ export class FrameSymmetry implements Renamer {
       const type = cellTypes[cell]!;
       const frame = frameOfCell[cell]!;
       const named = type.frameOf === undefined ? -1 : type.frameOf(value);
-      const colour = type.rename === undefined ? value : named >= 0 ? 77 + (named === frame ? 1 : 0) : value;
+      // The same for a value and its renamed value.
+      const colour =
+        type.rename === undefined || value === 0
+          ? value
+          : named >= 0
+            ? 77 + (named === frame ? 1 : 0)
+            : type.frameOf === undefined
+              ? 79
+              : value;
       if (colour !== 0) signature[frame] = (signature[frame]! + mixLow(slotOfCell[cell]! + 1000, colour)) | 0;
-      if (named >= 0) signature[named] = (signature[named]! + mixLow(slotOfCell[cell]! + 3000, 5)) | 0;
+      if (named >= 0) this.sign(named, slotOfCell[cell]! + 3000);
+      else if (type === frameSet) for (const f of bits(value)) this.sign(f, slotOfCell[cell]! + 3000);
     }
-    for (const cell of this.plain) {
-      const type = cellTypes[cell]!;
-      if (type.rename === undefined || state[cell] === 0) continue;
-      if (type.frameOf === undefined) {
-        for (const f of free)
-          if ((state[cell]! >> f) & 1) signature[f] = (signature[f]! + mixLow(cell + 5000, 1)) | 0;
-      } else {
-        const named = type.frameOf(state[cell]!);
-        if (named >= 0) signature[named] = (signature[named]! + mixLow(cell + 5000, 1)) | 0;
-      }
+    for (const cell of this.plain) this.signNamed(cellTypes[cell]!, state[cell]!, cell + 5000);
+    for (const entry of this.buffered) {
+      const cell = state[entry]! - 1;
+      if (cell < 0) continue;
+      if (frameOfCell[cell]! >= 0) this.sign(frameOfCell[cell]!, slotOfCell[cell]! + entry * 64 + 7000);
+      this.signNamed(cellTypes[cell]!, state[entry + 1]!, entry + 7000);
     }
     const sorted = free.slice().sort((x, y) => signature[x]! - signature[y]!);
     let first = true;
@@ -106,6 +133,17 @@ export class FrameSymmetry implements Renamer {
     permuteTies(0);
   }
 
+  private sign(frame: number, how: number): void {
+    this.signature[frame] = (this.signature[frame]! + mixLow(how, 1)) | 0;
+  }
+
+  private signNamed(type: ValueType, value: number, how: number): void {
+    if (type.rename === undefined || value === 0) return;
+    const named = type.frameOf === undefined ? -1 : type.frameOf(value);
+    if (named >= 0) this.sign(named, how);
+    else if (type === frameSet) for (const f of bits(value)) this.sign(f, how);
+  }
+
   private fingerprint(state: Int32Array, to: number[]): { low: number; high: number } {
     const { cells } = this.renaming(to);
     const count = this.system.cells.length;
@@ -115,6 +153,9 @@ export class FrameSymmetry implements Renamer {
       let value = state[cell]!;
       const { rename } = this.cellTypes[cell]!;
       if (value !== 0 && rename !== undefined) value = rename(value, to);
+      if (this.inBuffer[cell] === 1 && state[cell] !== 0) value = cells[state[cell]! - 1]! + 1;
+      else if (this.inBuffer[cell] === 2 && state[cell - 1] !== 0)
+        value = this.value(this.cellTypes[state[cell - 1]! - 1]!, value, to);
       low ^= mixLow(cells[cell]!, value);
       high ^= mixHigh(cells[cell]!, value);
     }
@@ -160,7 +201,10 @@ export class FrameSymmetry implements Renamer {
       const { cells } = this.renaming(to.slice());
       const type = this.cellTypes[a[node]!]!;
       const value = (x: number): number => this.value(type, x, to);
-      const arithmetic = op[node]! >= Op.ADD && op[node]! <= Op.SUB_AND_TEST;
+      // A number that is added, or a mask of flags: only a mask of frames is renamed.
+      const arithmetic =
+        (op[node]! >= Op.ADD && op[node]! <= Op.SUB_AND_TEST) ||
+        (MASKED.has(op[node]!) && type.frameOf !== undefined);
       return (
         cells[a[node]!] === a[image] &&
         (arithmetic ? b[node] : value(b[node]!)) === b[image] &&

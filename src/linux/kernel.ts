@@ -5,17 +5,22 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import { definePteOps } from './include/pgtable.js';
+import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { defineRcuSyncOps } from './kernel/rcu/sync.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
-import { defineVmaOps } from './mm/mmap.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
+import { defineVmaOps } from './mm/vma.js';
+import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { defineRmapOps } from './mm/rmap.js';
+import { defineRmapBatchOps } from './mm/rmap-batch.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -23,6 +28,8 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** There are folios of more than one page, and PMDs that map a page. */
+  readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
 }
@@ -33,11 +40,16 @@ function defineOps(kernel: Kernel) {
     ...defineRcuOps(kernel),
     ...definePageAllocOps(kernel),
     ...defineRwsemOps(kernel.system),
+    ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
     ...defineRcuSyncOps(kernel),
     ...defineSparseOps(kernel),
     ...definePageIsolationOps(kernel),
     ...defineDevPagemapOps(kernel),
+    ...defineRmapOps(kernel),
+    ...defineRmapBatchOps(kernel),
+    ...definePteOps(kernel),
+    ...defineSrcuOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -58,10 +70,14 @@ export class Kernel {
   readonly knobs: Knobs;
   readonly mem_map: Page[] = [];
   readonly mms: Mm[] = [];
+  /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
+  readonly anon_vmas: Rwsem[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
   /** Memory hotplug; undefined where struct pages never go away. */
   readonly hotplug: Hotplug | undefined;
+  /** SRCU domains; added at set-up, before the tasks. */
+  readonly srcu: SrcuStruct[] = [];
   readonly op: KernelOps;
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
@@ -71,7 +87,8 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
-    for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
+    for (const frame of this.machine.frames)
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
     this.op = defineOps(this);
@@ -85,6 +102,7 @@ export class Kernel {
     const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
     this.tasks[number] = task;
     this.rcu.addTask(number);
+    for (const domain of this.srcu) domain.addTask(number);
     const sharers = system.agents
       .map((other, i) => ({ ...other, i }))
       .filter((other) => other.cpu === agent.cpu && agent.cpu >= 0);
@@ -97,8 +115,19 @@ export class Kernel {
     return task;
   }
 
+  addSrcu(name: string): SrcuStruct {
+    const domain = new SrcuStruct(this.system, name, this.srcu.length);
+    this.srcu.push(domain);
+    return domain;
+  }
+
   addMm(name: string, pages: number, cpus: readonly number[]): Mm {
-    const mm = new Mm(this.system, this.machine.addSpace(name, pages, cpus), this.mms.length);
+    const mm = new Mm(
+      this.system,
+      this.machine.addSpace(name, pages, cpus),
+      this.mms.length,
+      this.options.thp,
+    );
     this.mms.push(mm);
     return mm;
   }
@@ -107,6 +136,13 @@ export class Kernel {
     const vma = new Vma(this.system, mm, mm.vmas.length);
     mm.vmas.push(vma);
     return vma;
+  }
+
+  /** Set-up: the anon_vma of an mm, one for all its VMAs. */
+  anonVma(mm: Mm): number {
+    const number = mm.number + 1;
+    this.anon_vmas[number] ??= new Rwsem(this.system, `${mm.name}.anon_vma`, 'anon_vma');
+    return number;
   }
 
   /** The entry of a page table, interned so that a local may hold it. */
@@ -129,6 +165,25 @@ export class Kernel {
   /** Set-up: takes a free frame for data, with one reference. Not for paths. */
   setupPage(): Page {
     return this.setupFrame(Use.DATA);
+  }
+
+  /** Set-up: takes `nr` free frames in a row as one folio, with one reference; more than one can't be renamed. */
+  setupFolio(nr: number): Page {
+    if (nr === 1) return this.setupPage();
+    const free = ({ frame }: Page): boolean => frame.use.value === Use.FREE;
+    const head = this.mem_map.find(({ pfn }) => {
+      const row = this.mem_map.slice(pfn, pfn + nr);
+      return pfn % nr === 0 && row.length === nr && row.every(free);
+    });
+    if (head === undefined) throw new Error(`expected ${nr} free frames in a row at set-up`);
+    for (const page of this.mem_map.slice(head.pfn, head.pfn + nr)) {
+      page.frame.use.init(Use.DATA);
+      if (page !== head) page.compound_head.init(head.pfn + 1);
+      this.system.fixedFrames.add(page.pfn);
+    }
+    head.flags.init(PG.head);
+    head._refcount.init(1);
+    return head;
   }
 
   /** Set-up: takes a free frame as an empty page table. */

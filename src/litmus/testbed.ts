@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
-import { holder } from '../core/system.js';
-import { PG, VM, type Mm, type Page, type Vma } from '../linux/include/mm_types.js';
+import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
 import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
@@ -9,8 +8,9 @@ import { GP } from '../linux/kernel/rcu/sync.js';
 import type { Hotplug } from '../linux/mm/memory_hotplug.js';
 import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
 import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
-import { PTE, makeEntry, pfnOf } from '../machine/pte.js';
-import { PinWatch } from '../properties/pin.js';
+import { defineMutex } from '../linux/kernel/locking/mutex.js';
+import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
+import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -25,8 +25,12 @@ export interface MapOptions {
   readonly prot?: 'r' | 'rw';
   /** Each page is present, in a frame of its own. */
   readonly touched?: boolean;
+  /** Present pages are write-protected and shared with another process, as after a fork. */
+  readonly shared?: boolean;
   /** Present pages are dirty in the PTE. */
   readonly dirty?: boolean;
+  /** The pages are one large folio, mapped by PTEs or by a PMD. Needs machine.thp; pages = ptrsPerPte. */
+  readonly folio?: 'pte' | 'pmd';
   /** First page; default: after the last region. */
   readonly at?: number;
 }
@@ -41,7 +45,15 @@ export class Process {
   ) {}
 
   /** Maps private anonymous memory. */
-  mmap({ pages, prot = 'rw', touched = false, dirty = false, at = this.next }: MapOptions): Region {
+  mmap({
+    pages,
+    prot = 'rw',
+    touched = false,
+    dirty = false,
+    shared = false,
+    folio,
+    at = this.next,
+  }: MapOptions): Region {
     const { kernel, mm } = this;
     const end = at + pages;
     if (end > mm.space.pages)
@@ -52,16 +64,25 @@ export class Process {
     vma.vm_end.init(end);
     vma.vm_flags.init(VM.READ | (prot === 'rw' ? VM.WRITE : 0));
     vma.attached.init(1);
-    if (touched) {
+    vma.vm_pgoff.init(at);
+    vma.anon_vma.init(kernel.anonVma(mm));
+    if (folio !== undefined) this.mapFolio(vma, at, pages, folio);
+    else if (touched) {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
-        page.flags.init(PG.anon | PG.anon_exclusive | PG.swapbacked);
+        page.flags.init(PG.anon | PG.swapbacked | PG.lru | (shared ? 0 : PG.anon_exclusive));
+        page.mapping.init(vma.anon_vma.value);
+        page.index.init(addr);
+        if (shared) {
+          page._refcount.init(2);
+          kernel.hold(page.pfn);
+        }
         this.setPte(
           addr,
           makeEntry(
             page.pfn,
-            PTE.PRESENT | PTE.USER | (prot === 'rw' ? PTE.RW : 0) | (dirty ? PTE.DIRTY : 0),
+            PTE.PRESENT | PTE.USER | (prot === 'rw' && !shared ? PTE.RW : 0) | (dirty ? PTE.DIRTY : 0),
           ),
         );
       }
@@ -70,13 +91,61 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
+  private mapFolio(vma: Vma, at: number, pages: number, by: 'pte' | 'pmd'): void {
+    const { kernel, mm } = this;
+    const { ptrsPerPte } = kernel.machine.options;
+    const head = kernel.setupFolio(pages);
+    if (!kernel.options.thp || pages !== ptrsPerPte || at % ptrsPerPte !== 0)
+      throw new Error(`expected machine.thp and ${ptrsPerPte} pages from a multiple of ${ptrsPerPte} on`);
+    head.mapping.init(vma.anon_vma.value);
+    head.index.init(at);
+    mm.anon_rss.init(mm.anon_rss.value + pages);
+    const flags = PTE.PRESENT | PTE.USER | PTE.RW;
+    for (let i = 0; i < pages; i++) {
+      const page = kernel.mem_map[head.pfn + i]!;
+      if (i === 0) page.flags.init(page.flags.value | PG.anon | PG.swapbacked | PG.lru | PG.anon_exclusive);
+      if (by === 'pmd') continue;
+      page.flags.init(page.flags.value | PG.anon_exclusive);
+      page._mapcount.init(1);
+      this.setPte(at + i, makeEntry(page.pfn, flags));
+    }
+    if (by === 'pte') head._refcount.init(pages);
+    else {
+      mm.pmd[at / ptrsPerPte]!.init(makeEntry(head.pfn, flags | PTE.PSE));
+      mm.pmd_huge_pte[at / ptrsPerPte]!.init(kernel.setupTable().pfn + 1);
+      if (pages === 1) head._mapcount.init(1);
+      else head.large!.entire_mapcount.init(1);
+    }
+    if (pages > 1) head.large!.mapcount.init(by === 'pte' ? pages : 1);
+  }
+
+  /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
+  page(addr: number): Page {
+    const { ptrsPerPte } = this.kernel.machine.options;
+    const { value: pmd } = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
+    const pfn = pmd & PTE.PSE ? pfnOf(pmd) + (addr % ptrsPerPte) : pfnOf(this.ptep(addr).cell.value);
+    this.kernel.system.fixedFrames.add(pfn);
+    return this.kernel.mem_map[pfn]!;
+  }
+
+  /** Where the entry for a page is. The set-up speaks of its table by name, so that frame takes no part in symmetry. */
+  ptep(addr: number): PtePointer {
+    const { ptrsPerPte } = this.kernel.machine.options;
+    const table = pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value);
+    this.kernel.system.fixedFrames.add(table);
+    return this.kernel.pte(table, addr % ptrsPerPte);
+  }
+
   /** Sets an initial page-table entry, with a table if there is none. */
   setPte(addr: number, entry: number): void {
     const { machine } = this.kernel;
     const { ptrsPerPte } = machine.options;
     const pmd = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
     if (pmd.value === 0) pmd.init(makeEntry(this.kernel.setupTable().pfn, PTE.PRESENT));
-    machine.frames[pfnOf(pmd.value)]!.pte[addr % ptrsPerPte]!.init(entry);
+    const table = machine.frames[pfnOf(pmd.value)]!;
+    const index = addr % ptrsPerPte;
+    table.pte[index]!.init(machine.options.pae === undefined ? entry : lowWord(entry, machine.options.pae));
+    table.pteHigh[index]?.init(highWord(entry));
   }
 }
 
@@ -98,9 +167,28 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
+  /** A cell, 0 at first, with which agents tell each other how far they are. */
+  flag(name: string): Cell {
+    return this.kernel.system.cell(name);
+  }
+
+  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
+  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+    const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
+    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    return child;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
-    return this.kernel.system.cell(name, 0, { type: holder, lockClass: name });
+    return defineMutex(this.kernel.system, name);
+  }
+
+  /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
+  devicePte(name: string): Cell {
+    const entry = this.kernel.system.cell(name, 0, { type: pteType });
+    deviceEntryLive(this.kernel, entry);
+    return entry;
   }
 
   /** A frame by number. The set-up speaks of it by name from then on, so it takes no part in frame symmetry. */
@@ -177,5 +265,33 @@ export class Testbed {
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */
   watchPin(mm: Mm, addr: number, { write = false }: { write?: boolean } = {}): PinWatch {
     return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
+  }
+
+  /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
+  watchHold(mm: Mm, addr: number): PinHold {
+    return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
+  /** Watches one lockless read of a page-table entry: NO-TORN. */
+  watchTorn(): TornWatch {
+    return new TornWatch(this.kernel, 'read');
+  }
+
+  /** A frame in use by something outside of the scenario, with one reference. */
+  reserve(): Page {
+    const page = this.kernel.setupPage();
+    this.kernel.hold(page.pfn);
+    return page;
+  }
+
+  /** Something outside of the scenario has a reference on the page, to the end. */
+  hold(page: Page): void {
+    page._refcount.init(page._refcount.value + 1);
+    this.kernel.hold(page.pfn);
+  }
+
+  /** Takes no part in frame symmetry: none of the frames may be renamed. */
+  fixFrames(): void {
+    for (const page of this.kernel.mem_map) this.kernel.system.fixedFrames.add(page.pfn);
   }
 }

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
-import {
-  type Cell,
-  type CellOptions,
-  type Guard,
-  type MemoryModel,
-  System,
-  type ValueType,
-} from '../core/system.js';
+import type { Cell, Guard, MemoryModel, System, ValueType } from '../core/system.js';
+import { type AddressSpace, type Frame, frameCell, Use, useType } from './frame.js';
+import { defineDmaOps } from './dma.js';
 import { defineMmuOps, fillEagerly } from './mmu.js';
-import { frameOf, pfnOf, pmdType, PTE, pteType } from './pte.js';
+import { joinWords, type PaeLayout, pfnOf, pmdType, PTE, pteType } from './pte.js';
 import { defineTlbOps } from './tlb.js';
+
+export { type AddressSpace, type Frame, frameCell, Use } from './frame.js';
 
 /** How a TLB shoot-down reaches other CPUs. */
 export type TlbFlush =
@@ -36,52 +33,16 @@ export interface MachineOptions {
   readonly frames: number;
   /** Entries of a page table: PTRS_PER_PTE. */
   readonly ptrsPerPte: number;
-  /** Page-table entries are two words that are stored and read separately (x86 PAE). */
-  readonly pae: boolean;
+  /** Page-table entries are two words that are stored and read separately (x86 PAE); undefined: one word. */
+  readonly pae: PaeLayout | undefined;
   /** Walkers cache PMDs: a freed table can be walked until a flush that says that tables were freed. */
   readonly pageWalkCache: boolean;
   /** Frames have contents, that loads and stores follow. */
   readonly data: boolean;
 }
 
-/** What a page frame is used for. */
-export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4, DEVICE: 5 } as const;
-const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone', 'free device memory'];
-const useType: ValueType = { name: 'use', show: (value) => USE_NAMES[value] ?? String(value) };
+const highType: ValueType = { name: 'high word', show: (value) => `high ${value}` };
 const irqType: ValueType = { name: 'irq', show: (value) => (value ? 'irqs off' : 'irqs on') };
-
-/** Makes record fields of frame `n`: all frames have the same ones, so that they can be renamed. */
-export function frameCell(
-  system: System,
-  number: number,
-  slot: string,
-  options: Omit<CellOptions, 'frame'> & { name?: string } = {},
-): Cell {
-  const { name, ...rest } = options;
-  return system.cell(name ?? `f${number}.${slot}`, 0, { ...rest, frame: { number, slot } });
-}
-
-/** A page frame: memory that is either free, data, or a page table. */
-export interface Frame {
-  readonly number: number;
-  readonly use: Cell;
-  /** Its entries while it is a page table; touching them at any other time breaks TABLE-ALIVE. With PAE, the low words. */
-  readonly pte: readonly Cell[];
-  /** PAE: the high words. */
-  readonly pteHigh: readonly Cell[];
-  /** Contents, while it is data. */
-  readonly data: Cell | undefined;
-}
-
-/** What the walker starts from: the upper levels folded into one row of PMDs. */
-export interface AddressSpace {
-  readonly name: string;
-  readonly pmd: readonly Cell[];
-  /** Virtual pages. */
-  readonly pages: number;
-  /** CPUs that run it: mm_cpumask. */
-  readonly cpus: number[];
-}
 
 /** The hardware. */
 export class Machine {
@@ -95,7 +56,9 @@ export class Machine {
   readonly pwc: Cell[][][] = [];
   /** By CPU: the CPUs whose answer to this CPU's interrupt is still out, one bit each. */
   readonly ipiPending: Cell[] = [];
-  readonly op: ReturnType<typeof defineTlbOps> & ReturnType<typeof defineMmuOps>;
+  readonly op: ReturnType<typeof defineTlbOps> &
+    ReturnType<typeof defineMmuOps> &
+    ReturnType<typeof defineDmaOps>;
 
   constructor(
     readonly system: System,
@@ -109,7 +72,7 @@ export class Machine {
     }
     for (let number = 0; number < options.frames; number++) this.addFrame();
     if (options.memory === 'tso') this.addStoreBuffers(2);
-    this.op = { ...defineTlbOps(this), ...defineMmuOps(this) };
+    this.op = { ...defineTlbOps(this), ...defineMmuOps(this), ...defineDmaOps(this) };
   }
 
   addFrame(): Frame {
@@ -117,15 +80,15 @@ export class Machine {
     const number = this.frames.length;
     const use = frameCell(system, number, 'use', { type: useType });
     const guard: Guard = { cell: use, alive: 1 << Use.TABLE, property: () => 'TABLE-ALIVE' };
-    const entries = (slot: string): Cell[] =>
+    const entries = (slot: string, type: ValueType = pteType): Cell[] =>
       Array.from({ length: options.ptrsPerPte }, (_, i) =>
-        frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type: pteType, guard }),
+        frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type, guard }),
       );
     const frame: Frame = {
       number,
       use,
       pte: entries('pte'),
-      pteHigh: options.pae ? entries('pte_high') : [],
+      pteHigh: options.pae === undefined ? [] : entries('pte_high', highType),
       data: options.data ? frameCell(system, number, 'data') : undefined,
     };
     this.frames.push(frame);
@@ -164,8 +127,15 @@ export class Machine {
     if ((pmd & PTE.PRESENT) === 0) return 0;
     if (pmd & PTE.PSE)
       return ((pfnOf(pmd) + (page % ptrsPerPte)) << PTE.PFN_SHIFT) | (pmd & ((1 << PTE.PFN_SHIFT) - 1));
-    const entry = this.frames[pfnOf(pmd)]!.pte[page % ptrsPerPte]!.value;
+    const entry = this.entry(this.frames[pfnOf(pmd)]!, page % ptrsPerPte);
     return entry & PTE.PRESENT ? entry : 0;
+  }
+
+  /** The entry of a page table now; with two words, what they add up to. */
+  entry(table: Frame, index: number): number {
+    const { pae } = this.options;
+    const low = table.pte[index]!.value;
+    return pae === undefined ? low : joinWords(low, table.pteHigh[index]!.value, pae);
   }
 
   /** The cells that `leaf` may read. */
@@ -173,7 +143,10 @@ export class Machine {
     const { ptrsPerPte } = this.options;
     return [
       space.pmd[Math.floor(page / ptrsPerPte)]!,
-      ...this.frames.map((frame) => frame.pte[page % ptrsPerPte]!),
+      ...this.frames.flatMap((frame) => [
+        frame.pte[page % ptrsPerPte]!,
+        ...frame.pteHigh.slice(page % ptrsPerPte, (page % ptrsPerPte) + 1),
+      ]),
     ];
   }
 
@@ -190,9 +163,4 @@ export class Machine {
       system.storeBuffers[cpu] = first.at;
     }
   }
-}
-
-/** Whether a TLB or page-table entry names this frame. */
-export function names(entry: number, frame: number): boolean {
-  return entry !== 0 && frameOf(entry) === frame;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Access } from '../core/ops.js';
-import type { AddressSpace, Machine } from './machine.js';
-import { Use } from './machine.js';
+import { type AddressSpace, Use } from './frame.js';
+import type { Machine } from './machine.js';
 import { frameOf, makeEntry, pfnOf, PTE } from './pte.js';
 
 /** The walker and the accesses of user code. Space is an index of `machine.spaces`, pages are numbered from 0. */
@@ -82,13 +82,14 @@ export function defineMmuOps(machine: Machine) {
             (pmd & ((1 << PTE.PFN_SHIFT) - 1) & ~PTE.PSE) | (c === 0 ? 0 : PTE.DIRTY),
           );
         } else {
-          const cell = machine.frames[pfnOf(pmd)]!.pte[b % ptrsPerPte]!;
+          const table = machine.frames[pfnOf(pmd)]!;
+          const cell = table.pte[b % ptrsPerPte]!;
           system.touch(cell.at);
-          entry = cell.value;
+          entry = machine.entry(table, b % ptrsPerPte);
           if ((entry & needed) !== needed) return 0;
           if (c !== 0) {
             entry |= PTE.DIRTY;
-            system.set(cell.at, entry);
+            system.set(cell.at, cell.value | PTE.DIRTY);
           }
         }
         system.set(machine.tlb[cpu]![a]![b]!.at, entry);

@@ -23,12 +23,17 @@ export function defineTlbOps(machine: Machine) {
       for (const entry of [...(machine.tlb[cpu]![space] ?? []), ...(machine.pwc[cpu]![space] ?? [])])
         access.writes.push(entry.at);
   };
+  const drained = (cpu: number): boolean => {
+    const buffer = system.storeBuffers[cpu];
+    return buffer === undefined || system.mem[buffer] === 0;
+  };
   /** CPUs that can handle the interrupt of agent's CPU now. */
   const answering = (agent: number): number[] => {
     const mask = machine.ipiPending[cpuOf(agent)]!.value;
     const cpus: number[] = [];
     for (let cpu = 0; cpu < options.cpus; cpu++)
-      if ((mask >> cpu) & 1 && machine.irqsOff[cpu]!.value === 0) cpus.push(cpu);
+      // An interrupt drains the store buffer of the CPU that it hits.
+      if ((mask >> cpu) & 1 && machine.irqsOff[cpu]!.value === 0 && drained(cpu)) cpus.push(cpu);
     return cpus;
   };
   const pages = (space: number, packed: number): string => {
@@ -89,7 +94,11 @@ export function defineTlbOps(machine: Machine) {
         const cpu = cpuOf(agent);
         access.writes.push(machine.ipiPending[cpu]!.at);
         for (let other = 0; other < options.cpus; other++)
-          if (other !== cpu) access.reads.push(machine.irqsOff[other]!.at);
+          if (other !== cpu) {
+            access.reads.push(machine.irqsOff[other]!.at);
+            const buffer = system.storeBuffers[other];
+            if (buffer !== undefined) access.reads.push(buffer);
+          }
         if (b >= 0)
           tlbCells(
             machine.spaces[a]!.cpus.filter((other) => other !== cpu),

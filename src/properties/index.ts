@@ -3,8 +3,11 @@ import type { Kernel } from '../linux/kernel.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 
+export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
+export { PinHold } from './pin-valid.js';
+export { TornWatch } from './torn.js';
 export { countMappings } from './sums.js';
 
 /**

@@ -39,10 +39,15 @@ export function countMappings(kernel: Kernel): Mapped {
   mms.forEach((mm, number) => {
     mm.pmd.forEach(({ value: pmd }) => {
       if ((pmd & PTE.PRESENT) === 0) return;
-      if (pmd & PTE.PSE)
+      if (pmd & PTE.PSE) {
         for (let i = 0; i < machine.options.ptrsPerPte; i++)
           count(number, ((pfnOf(pmd) + i) << PTE.PFN_SHIFT) | PTE.PRESENT);
-      else for (const cell of machine.frames[pfnOf(pmd)]!.pte) count(number, cell.value);
+        // One reference, and one mapping at the head, stand for the whole folio.
+        references[pfnOf(pmd)]! -= machine.options.ptrsPerPte - 1;
+      } else {
+        const table = machine.frames[pfnOf(pmd)]!;
+        table.pte.forEach((_, index) => count(number, machine.entry(table, index)));
+      }
     });
   });
   return { references, mappings, resident };
@@ -58,14 +63,14 @@ export function balances(kernel: Kernel): string[] {
     void system.invariants.push({ property, when: 'end', kind: 'leak', cells: [], check });
   end('REF-SUM', () => {
     const { references } = countMappings(kernel);
+    // A large folio is counted at its head.
+    for (const { pfn, compound_head } of mem_map)
+      if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
     for (const page of mem_map) {
       const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
-      // A large folio is counted at its head.
       if (page.compound_head.value !== 0) continue;
-      const tails = mem_map.filter((tail) => tail.compound_head.value === page.pfn + 1);
-      const held = [page, ...tails].reduce((sum, { pfn }) => sum + references[pfn]!, 0);
-      const expected = (use === Use.TABLE ? 1 : held) + kernel.held(page.pfn);
+      const expected = (use === Use.TABLE ? 1 : references[page.pfn]!) + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
@@ -74,8 +79,12 @@ export function balances(kernel: Kernel): string[] {
   end('MAP-SUM', () => {
     const { mappings } = countMappings(kernel);
     for (const page of mem_map) {
-      if (page.frame.use.value === Use.DATA && page._mapcount.value !== mappings[page.pfn])
-        return `f${page.pfn}._mapcount is ${page._mapcount.value}, and ${mappings[page.pfn]} entries map it`;
+      if (page.frame.use.value !== Use.DATA) continue;
+      const { value: head } = page.compound_head;
+      const large = mem_map[head === 0 ? page.pfn : head - 1]!.large?.entire_mapcount.value ?? 0;
+      const counted = page._mapcount.value + large;
+      if (counted !== mappings[page.pfn])
+        return `f${page.pfn}._mapcount is ${counted}, and ${mappings[page.pfn]} entries map it`;
     }
     return undefined;
   });

@@ -6,7 +6,7 @@ import MagicString from 'magic-string';
 /**
  * The source transform behind live-locals merging. In every generator function, each `yield* f(x)` becomes
  *
- *     (cut === site ? skipped() : leave(enter(site, [live locals]), yield* f(x)))
+ *     leave(enter(site, [live locals]), yield* delegate(site, f(x)))
  *
  * so that at each request the recorded frames (site and live locals of every caller) are the whole continuation of the
  * path. Liveness is textual and errs on the side of keeping a local. What it can't see is refused with file and line:
@@ -18,6 +18,8 @@ export interface InstrumentOptions {
   readonly file: string;
   /** Module specifier of `core/live.js` as seen from the file. */
   readonly live: string;
+  /** Line of the source that the code was emitted from; line from 1, column from 0. Absent: the code is the source. */
+  lineOf?(line: number, column: number): number;
 }
 
 /** The file can't be a path file as it stands. The message begins with file:line. */
@@ -34,7 +36,8 @@ interface Node {
   [field: string]: unknown;
 }
 
-const MARK = '/*shootdown:live*/';
+/** Says that a file was rewritten, and by which version of what is inserted here: raise it when that changes. */
+const MARK = '/*shootdown:live 2*/';
 const LOOPS = new Set([
   'ForStatement',
   'ForOfStatement',
@@ -49,6 +52,10 @@ export function instrument(
   code: string,
   options: InstrumentOptions,
 ): { code: string; map: ReturnType<MagicString['generateMap']> | null } {
+  if (!code.includes(MARK) && code.includes('/*shootdown:live'))
+    throw new TransformError(
+      `${options.file}: was rewritten by another version of the transform: npm run clean, then build`,
+    );
   if (code.includes(MARK) || !/function\s*\*|\*\s*[\w$[]+.*\(|yield/.test(code)) return { code, map: null };
   let ast: Node;
   try {
@@ -60,7 +67,9 @@ export function instrument(
       allowHashBang: true,
     }) as unknown as Node;
   } catch (error) {
-    throw new TransformError(`${options.file}: ${(error as Error).message}`);
+    const { message, loc } = error as Error & { loc?: { line: number; column: number } };
+    const line = loc === undefined ? '' : `${options.lineOf?.(loc.line, loc.column) ?? loc.line}:`;
+    throw new TransformError(`${options.file}:${line} ${message.replace(/ \(\d+:\d+\)$/, '')}`);
   }
   const generators: Node[] = [];
   visit(ast, (node) => {
@@ -135,12 +144,10 @@ class File {
         if (counter !== undefined && contains(loop['body'] as Node, node)) locals.push(counter);
       }
       const callee = calleeName(node['argument'] as Node, this.code);
-      const number = this.sites.push(JSON.stringify([node.loc.start.line, name, callee])) - 1;
+      const number = this.sites.push(JSON.stringify([this.line(node), name, callee])) - 1;
       const at = `$at+${number}`;
-      this.text.appendLeft(
-        node.start,
-        `($live.cut===${at}?$live.skipped():$live.leave($live.enter(${at},[${locals.join(',')}]),`,
-      );
+      this.text.appendLeft(node.start, `$live.leave($live.enter(${at},[${locals.join(',')}]),`);
+      this.text.appendLeft(this.code.indexOf('*', node.start) + 1, ` $live.delegate(${at},`);
       this.text.prependRight(node.end, '))');
     }
     for (const call of calls) {
@@ -151,7 +158,7 @@ class File {
       this.text.appendLeft(call.start, '$live.called(');
       this.text.prependRight(
         call.end,
-        `,${JSON.stringify(this.options.file)},${call.loc.start.line},${JSON.stringify(calleeName(call, this.code))})`,
+        `,${JSON.stringify(this.options.file)},${this.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
       );
     }
   }
@@ -306,7 +313,12 @@ class File {
   }
 
   private error(node: Node, message: string): TransformError {
-    return new TransformError(`${this.options.file}:${node.loc.start.line}: ${message}`);
+    return new TransformError(`${this.options.file}:${this.line(node)}: ${message}`);
+  }
+
+  private line(node: Node): number {
+    const { line, column } = node.loc.start;
+    return this.options.lineOf?.(line, column) ?? line;
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, load, setBits, store, testBits } from '../../core/primitives.js';
+import { add, load, read, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
@@ -71,6 +71,16 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   return true;
 }
 
+/** As pte_alloc(), then pte_offset_map_lock(); undefined without memory. @kernel 6.12 include/linux/mm.h pte_alloc_map_lock: faithful */
+export function* pte_alloc_map_lock(
+  mm: Mm,
+  pmd: Cell,
+  address: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  if (!(yield* pte_alloc(mm, pmd))) return undefined;
+  return yield* pte_offset_map_lock(pmd, address);
+}
+
 /**
  * Serves a fault on a private anonymous page that is not there.
  * @context mmap_lock held for read; may sleep
@@ -81,6 +91,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   if (!(yield* pte_alloc(mm, pmd))) return VM_FAULT.OOM;
   const folio = yield* alloc_page();
   if (folio === undefined) return VM_FAULT.OOM;
+  yield* clear_user_highpage(folio);
   let entry = mk_pte(folio, PTE.PRESENT | PTE.USER);
   if ((yield* load(vma.vm_flags)) & VM.WRITE) entry = pte_mkwrite(pte_mkdirty(entry));
   const mapped = yield* pte_offset_map_lock(pmd, address);
@@ -90,7 +101,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
     return VM_FAULT.NONE;
   }
   yield* add(mm.anon_rss, 1);
-  yield* folio_add_new_anon_rmap(folio, vma);
+  yield* folio_add_new_anon_rmap(folio, vma, address);
   yield* set_pte(mapped.ptep, entry);
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;
@@ -154,9 +165,10 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     if (old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
     if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
-    yield* ptep_clear_flush(mm, address, mapped.ptep);
-    yield* folio_add_new_anon_rmap(new_folio, vma);
+    if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
+    yield* folio_add_new_anon_rmap(new_folio, vma, address);
     yield* set_pte(mapped.ptep, entry);
+    if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
     if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page);
     unused = old_folio;
   }
@@ -166,10 +178,20 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   return VM_FAULT.NONE;
 }
 
-/** Copies the contents of a page, where the machine has contents. @kernel 6.12 mm/memory.c __wp_page_copy_user: adapted */
+/**
+ * Copies the contents of a page, where the machine has contents.
+ * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
+ */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
-  if (to.frame.data === undefined || from?.frame.data === undefined) return;
-  yield* store(to.frame.data, yield* load(from.frame.data));
+  if (from === undefined) return yield* clear_user_highpage(to);
+  if (to.frame.data === undefined || from.frame.data === undefined) return;
+  // Marked: contents of a user page belong to user code and devices, not to C.
+  yield* write(to.frame.data, yield* read(from.frame.data));
+}
+
+/** Zeroes a new page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: faithful */
+export function* clear_user_highpage(page: Page): Path {
+  if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
 }
 
 /**
@@ -202,9 +224,9 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
   }
   if (vmf.flags & (FAULT_FLAG.WRITE | FAULT_FLAG.UNSHARE)) {
     if (!pte_write(vmf.orig_pte)) return yield* do_wp_page(vmf, mapped.ptep, mapped.ptl);
-    // Somebody else served the fault: only this CPU's TLB is behind.
-    yield* set_pte(mapped.ptep, pte_mkdirty(vmf.orig_pte));
-    yield* flush_tlb_page(vmf.mm, vmf.address);
+    // Somebody else served the fault. This CPU dropped its TLB entry when it faulted.
+    const entry = pte_mkdirty(vmf.orig_pte);
+    if (entry !== vmf.orig_pte) yield* set_pte(mapped.ptep, entry);
   }
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;

@@ -3,7 +3,7 @@ import type { Path } from '../../core/path.js';
 import { add } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
-import type { Mm } from '../include/mm_types.js';
+import type { Mm, Vma } from '../include/mm_types.js';
 import {
   PAGE_SIZE,
   pmd_addr_end,
@@ -31,6 +31,7 @@ import {
   tlb_remove_table,
 } from './mmu_gather.js';
 import { folio_remove_rmap_pte } from './rmap.js';
+import { flush_tlb_batched_pending } from './rmap-batch.js';
 
 /**
  * Clears the entries of [addr, end) in one page table and gathers their pages, which are put after the flush.
@@ -40,6 +41,7 @@ import { folio_remove_rmap_pte } from './rmap.js';
 export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: number): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
+  yield* flush_tlb_batched_pending(tlb.mm);
   let rss = 0;
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start);
@@ -72,14 +74,43 @@ export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: nu
 }
 
 /**
- * Unlinks the page tables of [start, end) and hands them to the gather, which frees them after the flush.
+ * Unlinks the page tables below `vmas`, which are in order, and hands them to the gather, which frees them after the
+ * flush. A table that reaches below `floor` or above `ceiling` belongs to a neighbour as well and stays.
  * @context mmap_lock held for write, or the VMAs are detached
- * @kernel 6.12 mm/memory.c free_pgtables: adapted (upper levels folded)
+ * @kernel 6.12 mm/memory.c free_pgtables: adapted (no rmap to hide from yet)
  */
-export function* free_pgtables(tlb: MmuGather, mm: Mm, start: number, end: number): Path {
-  let next: number;
-  for (let addr = start; addr < end; addr = next) {
-    next = pmd_addr_end(addr, end);
+export function* free_pgtables(
+  tlb: MmuGather,
+  mm: Mm,
+  vmas: readonly { readonly vm_start: number; readonly vm_end: number }[],
+  floor: number,
+  ceiling: number,
+): Path {
+  const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
+  for (let i = 0; i < vmas.length; i++) {
+    const addr = vmas[i]!.vm_start;
+    // Nearby VMAs go in one call, or neither of two that share a table would free it.
+    while (i + 1 < vmas.length && vmas[i + 1]!.vm_start <= vmas[i]!.vm_end + PMD_SIZE) i++;
+    yield* free_pgd_range(tlb, mm, addr, vmas[i]!.vm_end, floor, vmas[i + 1]?.vm_start ?? ceiling);
+  }
+}
+
+/** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
+function* free_pgd_range(
+  tlb: MmuGather,
+  mm: Mm,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Path {
+  const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
+  const tableStart = (addr: number): number => Math.floor(addr / PMD_SIZE) * PMD_SIZE;
+  let from = tableStart(start);
+  if (from < floor) from += PMD_SIZE;
+  // A table that is cut by the ceiling has its start above what is left of the range.
+  const to = end > tableStart(ceiling) ? tableStart(ceiling) : end;
+  for (let addr = from; addr < to; addr = pmd_addr_end(addr, to)) {
     const pmdp = pmd_offset(mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
@@ -97,13 +128,13 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
 }
 
 /**
- * Zaps the pages of [start, end), which lies in one VMA.
- * @context mmap_lock held for read, or i_mmap_rwsem
- * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no notifier, no huge pages)
+ * Zaps [address, address + size) of one VMA; the tables stay.
+ * @context mmap_lock held, or i_mmap_rwsem
+ * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no mmu notifiers)
  */
-export function* zap_page_range_single(mm: Mm, start: number, end: number): Path {
-  const tlb = yield* tlb_gather_mmu(mm);
-  yield* unmap_page_range(tlb, mm, start, end);
+export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
+  const tlb = yield* tlb_gather_mmu(vma.vm_mm);
+  yield* unmap_page_range(tlb, vma.vm_mm, address, address + size);
   yield* tlb_finish_mmu(tlb);
 }
 
@@ -112,6 +143,6 @@ export function* zap_page_range_single(mm: Mm, start: number, end: number): Path
  * @context i_mmap_rwsem held for read
  * @kernel 6.12 mm/memory.c unmap_mapping_range_vma: adapted (i_mmap_rwsem is the caller's business)
  */
-export function* unmap_mapping_range_vma(mm: Mm, start: number, end: number): Path {
-  yield* zap_page_range_single(mm, start, end);
+export function* unmap_mapping_range_vma(vma: Vma, start: number, end: number): Path {
+  yield* zap_page_range_single(vma, start, end - start);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
 import { load, store, write } from '../../core/primitives.js';
-import { Use } from '../../machine/machine.js';
+import { Use } from '../../machine/frame.js';
 import type { Page } from '../include/mm_types.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import {

@@ -2,7 +2,7 @@
 import { request, type Path } from '../../core/path.js';
 import { addReturn, read, testBits, write } from '../../core/primitives.js';
 import { frameRef, type Cell } from '../../core/system.js';
-import { Use } from '../../machine/machine.js';
+import { Use } from '../../machine/frame.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { complete, Completion, wait_for_completion } from '../kernel/sched/completion.js';

@@ -2,7 +2,7 @@
 import { request, type Path } from '../../core/path.js';
 import { load, read, store, write } from '../../core/primitives.js';
 import { bits, frameRef, type Cell, type ValueType } from '../../core/system.js';
-import { Use } from '../../machine/machine.js';
+import { Use } from '../../machine/frame.js';
 import { Meta, type Page } from '../include/mm_types.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { call_rcu, rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';

@@ -39,9 +39,9 @@ export default scenario({
     const x = p.mmap({ pages: 1, touched: true });
     const [page] = m.pages(x);
     page!.flags.init(page!.flags.value | PG.lru);
-    return { p, x, pfn: page!.pfn, section: m.section([page!], { online: true }) };
+    return { x, pfn: page!.pfn, section: m.section([page!], { online: true }) };
   },
-  agents: ({ p, x, pfn, section }, k) => ({
+  agents: ({ x, pfn, section }, k) => ({
     *reader() {
       const page =
         k.walker === 'gup-fast'
@@ -52,7 +52,7 @@ export default scenario({
       yield* folio_put(page);
     },
     *zapper() {
-      yield* madvise_dontneed(p.mm, x.start, x.end);
+      yield* madvise_dontneed(x.vma, x.start, x.end);
     },
     *next() {
       if (k.after === 'recycled') {

@@ -41,9 +41,9 @@ export default scenario({
     const x = p.mmap({ pages: 1, touched: true });
     m.section(m.pages(x));
     if (k.lock === 'back-to-back') m.hotplugJustDone();
-    return { p, x, pgmap: m.pagemap(k.type, x) };
+    return { x, pgmap: m.pagemap(k.type, x) };
   },
-  agents: ({ p, x, pgmap }, k) => ({
+  agents: ({ x, pgmap }, k) => ({
     *reader() {
       const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET | FOLL.PCI_P2PDMA);
       if (pages[0] === undefined) return see('fell back');
@@ -51,10 +51,10 @@ export default scenario({
       yield* folio_put(pages[0]);
     },
     *zapper() {
-      if (k.zap === 'any-time') yield* madvise_dontneed(p.mm, x.start, x.end);
+      if (k.zap === 'any-time') yield* madvise_dontneed(x.vma, x.start, x.end);
     },
     *remover() {
-      if (k.zap === 'before-kill') yield* unmap_mapping_range_vma(p.mm, x.start, x.end);
+      if (k.zap === 'before-kill') yield* unmap_mapping_range_vma(x.vma, x.start, x.end);
       yield* memunmap_pages(pgmap);
       see('removed');
     },

@@ -41,9 +41,9 @@ export default scenario({
     const [page] = m.pages(x);
     m.section([page!]);
     if (k.lock === 'back-to-back') m.hotplugJustDone();
-    return { p, x, page: page!, pgmap: m.pagemap('FS_DAX', x) };
+    return { x, page: page!, pgmap: m.pagemap('FS_DAX', x) };
   },
-  agents: ({ p, x, page, pgmap }, k) => ({
+  agents: ({ x, page, pgmap }, k) => ({
     *reader() {
       if (k.reader === 'memory-failure') {
         // memory_failure(): a PFN out of the blue
@@ -59,7 +59,7 @@ export default scenario({
       yield* gup_put_folio(pages[0], 1, FOLL.GET); // put_page()
     },
     *remover() {
-      yield* unmap_mapping_range_vma(p.mm, x.start, x.end);
+      yield* unmap_mapping_range_vma(x.vma, x.start, x.end);
       if (k['dax wait'] === 'idle') yield* dax_wait_page_idle(page);
       yield* memunmap_pages(pgmap);
       see('removed');

@@ -45,9 +45,9 @@ export default scenario({
     const [page] = m.pages(x);
     page!.flags.init(page!.flags.value | PG.lru);
     const { gp_state } = m.mem_hotplug_lock.rss;
-    return { p, x, pfn: page!.pfn, section: m.section([page!], { online: true }), gp_state };
+    return { x, pfn: page!.pfn, section: m.section([page!], { online: true }), gp_state };
   },
-  agents: ({ p, x, pfn, section, gp_state }, k) => ({
+  agents: ({ x, pfn, section, gp_state }, k) => ({
     *reader() {
       const page =
         k.walker === 'gup-fast'
@@ -58,7 +58,7 @@ export default scenario({
       yield* folio_put(page);
     },
     *zapper() {
-      yield* madvise_dontneed(p.mm, x.start, x.end);
+      yield* madvise_dontneed(x.vma, x.start, x.end);
     },
     *unplug() {
       yield* memory_block_offline(section);

@@ -42,9 +42,9 @@ export default scenario({
       others: part === 'section' ? 0 : 1,
       early: part === 'subsection-of-early',
     });
-    return { p, x, pgmap: m.pagemap('COHERENT', x) };
+    return { x, pgmap: m.pagemap('COHERENT', x) };
   },
-  agents: ({ p, x, pgmap }) => ({
+  agents: ({ x, pgmap }) => ({
     *reader() {
       const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
       if (pages[0] === undefined) return see('fell back');
@@ -52,7 +52,7 @@ export default scenario({
       yield* folio_put(pages[0]);
     },
     *zapper() {
-      yield* madvise_dontneed(p.mm, x.start, x.end);
+      yield* madvise_dontneed(x.vma, x.start, x.end);
     },
     *remover() {
       yield* memunmap_pages(pgmap);

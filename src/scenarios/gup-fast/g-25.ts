@@ -35,9 +35,9 @@ export default scenario({
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     m.section(m.pages(x));
-    return { p, x, pgmap: m.pagemap('COHERENT', x) };
+    return { x, pgmap: m.pagemap('COHERENT', x) };
   },
-  agents: ({ p, x, pgmap }, k) => ({
+  agents: ({ x, pgmap }, k) => ({
     *reader() {
       const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
       if (pages[0] === undefined) return see('fell back');
@@ -49,7 +49,7 @@ export default scenario({
         yield* mem_hotplug_begin();
         yield* mem_hotplug_done();
       }
-      yield* madvise_dontneed(p.mm, x.start, x.end);
+      yield* madvise_dontneed(x.vma, x.start, x.end);
     },
     *remover() {
       yield* memunmap_pages(pgmap);

@@ -44,14 +44,20 @@ export class RcuState {
     private readonly kernel: Kernel,
     callbacks: number,
   ) {
-    const { system } = kernel;
-    for (let i = 0; i < callbacks; i++) {
-      this.callbacks.push({
-        func: system.cell(`rcu_cb[${i}].func`),
-        arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: callbackArg }),
-        mask: system.cell(`rcu_cb[${i}].readers`, 0, { type: readers }),
-      });
-    }
+    for (let i = 0; i < callbacks; i++) this.addCallback();
+  }
+
+  /** One more callback that can be outstanding. */
+  addCallback(): Callback {
+    const { system } = this.kernel;
+    const i = this.callbacks.length;
+    const slot = {
+      func: system.cell(`rcu_cb[${i}].func`),
+      arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: callbackArg }),
+      mask: system.cell(`rcu_cb[${i}].readers`, 0, { type: readers }),
+    };
+    this.callbacks.push(slot);
+    return slot;
   }
 
   addTask(agent: number): void {
@@ -193,8 +199,9 @@ export function defineRcuOps(kernel: Kernel) {
     callRcu: system.op({
       name: 'call_rcu',
       exec: (a, b) => {
-        const slot = rcu.callbacks.at(-1)!;
-        if (slot.func.value !== 0)
+        let slot = rcu.callbacks.at(-1);
+        if (slot?.func.value !== 0) slot = system.growable ? rcu.addCallback() : undefined;
+        if (slot === undefined)
           throw new Error(
             `expected a free RCU callback slot: the scenario has ${rcu.callbacks.length} (rcuCallbacks)`,
           );

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+import type { Finding, Step } from './result.js';
+
+/**
+ * First size of what grows with the states. Small, so that it has grown before the optimiser takes the search's functions
+ * on: a branch that it has not seen run throws the compiled code away when it does run.
+ */
+export const FIRST = 64;
+
+/** What a search has found, and where each of its states came from, which gives the run to it. */
+export class Findings {
+  readonly list: Finding[] = [];
+  /** Everything that was looked for is found. */
+  stopped = false;
+  /** Nothing that is seen now counts. */
+  muted = false;
+  /** The state that is expanded (-1: none yet) and the step that is being taken from it (moving -1: none). */
+  expanding = -1;
+  moving = -1;
+  choosing = 0;
+  private parents = new Int32Array(FIRST);
+  private movers = new Uint8Array(FIRST);
+  private choices = new Uint16Array(FIRST);
+  private readonly names = new Set<string>();
+
+  constructor(private readonly until: ReadonlySet<string> | undefined) {}
+
+  get bytes(): number {
+    return this.parents.byteLength + this.movers.byteLength + this.choices.byteLength;
+  }
+
+  /** The step that is being taken leads to state `number`, seen for the first time. */
+  arrive(number: number): void {
+    if (number === this.parents.length) {
+      this.parents = grown(this.parents, new Int32Array(number * 2));
+      this.movers = grown(this.movers, new Uint8Array(number * 2));
+      this.choices = grown(this.choices, new Uint16Array(number * 2));
+    }
+    this.parents[number] = this.expanding;
+    this.movers[number] = this.moving;
+    this.choices[number] = this.choosing;
+  }
+
+  has(kind: Finding['kind'], name: string): boolean {
+    return this.names.has(`${kind} ${name}`);
+  }
+
+  /** Notes the first of each kind and name. `inStep`: the step that is being taken shows it, else the state before. */
+  add(kind: Finding['kind'], name: string, detail: string, inStep: boolean): void {
+    if (this.muted || this.has(kind, name)) return;
+    this.names.add(`${kind} ${name}`);
+    const run = this.runTo(this.expanding);
+    if (inStep && this.moving >= 0) run.push({ agent: this.moving, choice: this.choosing });
+    this.list.push({ kind, name, detail, run });
+    if (kind === 'violation' || kind === 'deadlock' || kind === 'leak') this.names.add('violation');
+    if (this.until !== undefined && [...this.until].every((wanted) => this.names.has(wanted)))
+      this.stopped = true;
+  }
+
+  private runTo(number: number): Step[] {
+    const run: Step[] = [];
+    for (let at = number; at >= 0 && this.parents[at]! >= 0; at = this.parents[at]!)
+      run.push({ agent: this.movers[at]!, choice: this.choices[at]! });
+    return run.reverse();
+  }
+}
+
+/** Copies `old` into the larger array that takes its place. */
+export function grown<T extends Int32Array | Uint8Array | Uint16Array>(old: T, larger: T): T {
+  larger.set(old);
+  return larger;
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/** Which two steps the outcome of a run hinges on. */
+import type { Trace, TraceLine } from '../explore/trace.js';
+import { hostsOf } from './hosts.js';
+import { isStale, looksAgain } from './looks.js';
+
+/** A look and the change by another agent that made it stale, or two steps that met on a cell. */
+export interface Race {
+  readonly kind: 'stale' | 'met';
+  readonly cell: string;
+  readonly first: TraceLine;
+  readonly second: TraceLine;
+}
+
+/**
+ * The last look at a cell that another agent changed afterwards, while the one that looked went on without looking
+ * again: of the agent that makes the last step, or else of any. Where a step broke something by itself and its agent
+ * saw nothing stale, the last change that it ran into.
+ */
+export function raceOf(trace: Trace): Race | undefined {
+  const last = trace.steps.at(-1);
+  if (last === undefined) return undefined;
+  return (
+    staleLook(trace, (agent) => agent === last.agent) ?? meeting(trace, last) ?? staleLook(trace, () => true)
+  );
+}
+
+function meeting(trace: Trace, last: TraceLine): Race | undefined {
+  const hosts = hostsOf(trace);
+  const touched = new Set([...last.reads, ...last.writes, ...last.changes.map(({ cell }) => cell)]);
+  for (const step of trace.steps.slice(0, -1).reverse()) {
+    if (hosts[step.agent] === hosts[last.agent]) continue;
+    const change = step.changes.find(({ cell }) => touched.has(cell) && trace.cells[cell]?.ghost !== true);
+    if (change !== undefined) return { kind: 'met', cell: change.cell, first: step, second: last };
+  }
+  return undefined;
+}
+
+function staleLook(trace: Trace, by: (agent: number) => boolean): Race | undefined {
+  const { steps } = trace;
+  const hosts = hostsOf(trace);
+  for (const first of steps.toReversed()) {
+    const { cell, agent } = first;
+    if (!by(agent) || cell === undefined || trace.cells[cell]?.lock !== undefined) continue;
+    const second = steps
+      .slice(first.index)
+      .find(
+        (step) =>
+          hosts[step.agent] !== agent &&
+          step.changes.some((change) => change.cell === cell && isStale(first, change.raw[1]) === true),
+      );
+    if (second === undefined) continue;
+    const later = steps.slice(second.index).filter((step) => step.agent === agent);
+    const again = later.some((step) => step.index < steps.length && looksAgain(first, step));
+    if (later.length > 0 && !again) return { kind: 'stale', cell, first, second };
+  }
+  return undefined;
+}
