@@ -9,6 +9,7 @@ import g03 from './g-03.js';
 import g05 from './g-05.js';
 import g06 from './g-06.js';
 import g06b from './g-06b.js';
+import g06c from './g-06c.js';
 import g07 from './g-07.js';
 import g08 from './g-08.js';
 import g10 from './g-10.js';
@@ -32,6 +33,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g05,
   g06,
   g06b,
+  g06c,
   g07,
   g08,
   g10,
