@@ -143,6 +143,15 @@ export const KNOBS = {
     on: '6.12: MADV_FREE flushes the entries that it has cleaned',
     off: 'twin: a TLB entry stays dirty, so a later store does not mark the PTE',
   },
+  'ksm.mapping_checks': {
+    three: '6.12: ksm_get_folio() compares page->mapping before and after the reference and after the lock',
+    'no-second': 'G-13: not after the reference',
+    'no-third': 'G-13: not after the lock',
+  },
+  'ksm.spin': {
+    on: '6.12: ksm_get_folio() waits while the count is frozen and the folio is in the swap cache',
+    off: 'G-13: takes a count of zero for a page that has gone',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':

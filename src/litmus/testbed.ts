@@ -8,6 +8,8 @@ import { GP } from '../linux/kernel/rcu/sync.js';
 import type { Hotplug } from '../linux/mm/memory_hotplug.js';
 import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
 import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
+import type { KsmStableNode } from '../linux/mm/ksm.js';
+import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
@@ -260,6 +262,32 @@ export class Testbed {
     const [slot] = rcu.callbacks;
     slot!.func.init(rcu.callback('rcu_sync_func'));
     slot!.arg.init(rss.cb_head + 1);
+  }
+
+  /** Makes a mapped page the KSM page of a stable node of its own. */
+  ksmPage(process: Process, region: Region, page: Page): KsmStableNode {
+    const { ksm_nodes } = this.kernel;
+    const node = ksm_nodes.find((each) => each !== undefined && each.linked.value === 0);
+    if (node === undefined) throw new Error('expected a free stable node: machine.ksmNodes');
+    page.flags.init((page.flags.value & ~PG.anon_exclusive) | PG.ksm | PG.uptodate);
+    page.mapping.init(node.mapping);
+    node.kpfn.init(page.pfn + 1);
+    node.linked.init(1);
+    node.rmap.push({ vma: region.vma, address: page.index.value });
+    const entry = process.ptep(page.index.value).cell;
+    entry.init(entry.value & ~PTE.RW);
+    return node;
+  }
+
+  /** Puts a page into the swap cache. */
+  swapCache(page: Page): void {
+    const slot = this.kernel.swap?.slots.find(({ map }) => map.value === 0);
+    if (slot === undefined) throw new Error('expected a free slot: machine.swapSlots');
+    slot.map.init(SWAP_HAS_CACHE);
+    slot.cache.init(page.pfn + 1);
+    page.swap!.init(slot.number + 1);
+    page.flags.init(page.flags.value | PG.swapcache);
+    page._refcount.init(page._refcount.value + 1);
   }
 
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */

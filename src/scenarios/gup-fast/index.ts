@@ -5,6 +5,9 @@ import g01b from './g-01b.js';
 import g01c from './g-01c.js';
 import g01d from './g-01d.js';
 import g02 from './g-02.js';
+import g01e from './g-01e.js';
+import g01f from './g-01f.js';
+import g01g from './g-01g.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
 import g06 from './g-06.js';
@@ -14,6 +17,7 @@ import g07 from './g-07.js';
 import g08 from './g-08.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
+import { g13, g13b } from './g-13.js';
 import g15 from './g-15.js';
 import g17 from './g-17.js';
 import g20 from './g-20.js';
@@ -28,6 +32,9 @@ export const GUP_FAST: readonly Scenario[] = [
   g01b,
   g01c,
   g01d,
+  g01e,
+  g01f,
+  g01g,
   g02,
   g03,
   g05,
@@ -39,6 +46,8 @@ export const GUP_FAST: readonly Scenario[] = [
   g10,
   g11,
   g11b,
+  g13,
+  g13b,
   g15,
   g17,
   g20,
