@@ -49,6 +49,9 @@ export default scenario({
     'machine=bcast': 'safe',
     'asked=PIN-RIGHT': 'safe',
     'asked=PIN-RIGHT,machine=bcast': 'safe',
+    // The reference may be taken while the PMD is clear: khugepaged sees it then, gives up and puts the table back.
+    'gup.pmd_recheck=off,asked=PIN-RIGHT': violates('PIN-RIGHT'),
+    'gup.pmd_recheck=off,asked=PIN-RIGHT,machine=bcast': violates('PIN-RIGHT'),
     'gup.pmd_recheck=off': 'safe',
     'gup.pmd_recheck=off,machine=bcast': 'safe',
     'khugepaged.sync_one=off': 'safe',

@@ -51,6 +51,8 @@ export default scenario({
     'machine=bcast': 'safe',
     'gup.protnone_check=off': 'safe',
     'arch.pte_access_permitted=generic': 'safe',
+    'gup.protnone_check=off,machine=bcast': 'safe',
+    'arch.pte_access_permitted=generic,machine=bcast': 'safe',
     'gup.protnone_check=off,arch.pte_access_permitted=generic': violates('PIN-RIGHT'),
     'gup.protnone_check=off,arch.pte_access_permitted=generic,machine=bcast': violates('PIN-RIGHT'),
   },
