@@ -4,7 +4,7 @@ import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/
 import type { Kernel } from '../linux/kernel.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
-import { deviceEntryLive, PinWatch, TornWatch } from '../properties/index.js';
+import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -166,6 +166,13 @@ export class Testbed {
     return this.kernel.system.cell(name);
   }
 
+  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
+  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+    const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
+    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    return child;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return defineMutex(this.kernel.system, name);
@@ -187,6 +194,11 @@ export class Testbed {
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */
   watchPin(mm: Mm, addr: number, { write = false }: { write?: boolean } = {}): PinWatch {
     return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
+  }
+
+  /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
+  watchHold(mm: Mm, addr: number): PinHold {
+    return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
   }
 
   /** Watches one lockless read of a page-table entry: NO-TORN. */

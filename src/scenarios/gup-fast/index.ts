@@ -8,6 +8,7 @@ import g03 from './g-03.js';
 import g05 from './g-05.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
+import g15 from './g-15.js';
 import g17 from './g-17.js';
 import g20 from './g-20.js';
 import g21 from './g-21.js';
@@ -24,6 +25,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g10,
   g11,
   g11b,
+  g15,
   g17,
   g20,
   g21,
