@@ -56,6 +56,7 @@ export class PinWatch {
     mm: Mm,
     addr: number,
     write: boolean,
+    reuse: boolean,
   ) {
     const { system, machine } = kernel;
     this.open = system.cell(`${name}.open`);
@@ -84,7 +85,7 @@ export class PinWatch {
         if (agent === owner && refs > seen)
           bits |= HELD | (bits & MAPPED ? WEAK : 0) | (bits & HELD || this.late.value === 0 ? 0 : LATE);
         if (agent === owner && refs < seen) bits &= ~(HELD | WEAK | RIGHT | LATE);
-        if (bits & MAPPED && refs === 0) bits |= FREED;
+        if (reuse && bits & MAPPED && refs === 0) bits |= FREED;
         if (page.frame.use.value !== Use.DATA || refs === 0) bits &= ~MAPPED;
         if (page.pfn === mapped) bits |= MAPPED | (bits & HELD ? RIGHT | WEAK : 0);
         system.set(cell.at, bits);
@@ -164,7 +165,7 @@ export class PinWatch {
     yield* request(this.ops.begin);
   }
 
-  /** Whether the page, which the call returned, was freed during the call and came back. Before `judge`. */
+  /** Whether the page, which the call returned, was freed during the call and came back. Before `judge`, with `reuse`. */
   *cameBack(page: Page | undefined): Path<boolean> {
     return page !== undefined && (yield* request(this.ops.judge, page.pfn + 1, FREED)) !== 0;
   }
