@@ -3,7 +3,6 @@
 export type { Path } from '../core/path.js';
 export {
   add,
-  awaitValue,
   choose,
   claim,
   equals,

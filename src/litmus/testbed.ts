@@ -179,11 +179,6 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
-  /** A cell, 0 at first, with which agents tell each other how far they are. */
-  flag(name: string): Cell {
-    return this.kernel.system.cell(name);
-  }
-
   /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
   child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
     const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));

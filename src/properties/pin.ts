@@ -48,7 +48,7 @@ export class PinWatch {
   private readonly open: Cell;
   private readonly late: Cell;
   private readonly count: Cell[];
-  private readonly ops: { begin: number; judge: number; end: number; revoked: number; mapped: number };
+  private readonly ops: { begin: number; judge: number; end: number; revoked: number };
 
   constructor(
     kernel: Kernel,
@@ -148,15 +148,6 @@ export class PinWatch {
         },
         touches: (_a, _b, _c, _agent, access) => void access.writes.push(this.late.at),
       }),
-      /** Observes whether the address maps frame a - 1 now. */
-      mapped: system.op({
-        name: `${name}_mapped`,
-        exec: (a) => (maps() === a - 1 ? 1 : 0),
-        args: [frameRef, 'plain', 'plain'],
-        touches: (_a, _b, _c, _agent, access) => {
-          for (const cell of machine.leafCells(mm.space, addr)) access.reads.push(cell.at);
-        },
-      }),
     };
   }
 
@@ -181,11 +172,5 @@ export class PinWatch {
     const got = page === undefined ? wanted : yield* request(this.ops.judge, page.pfn + 1, seen);
     yield* request(this.ops.end);
     yield* claim(got === wanted, property, `${this.name}: ${wrong}`);
-  }
-
-  /** PIN-VALID: the page, which the caller still holds, is what the address maps. Nobody asked for it to be unmapped. */
-  *valid(page: Page): Path {
-    const mapped = yield* request(this.ops.mapped, page.pfn + 1);
-    yield* claim(mapped === 1, 'PIN-VALID', `${this.name}: the page that is held is no longer mapped here`);
   }
 }

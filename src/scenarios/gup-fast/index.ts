@@ -7,6 +7,7 @@ import g01d from './g-01d.js';
 import g01e from './g-01e.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
+import g05b from './g-05b.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
 import g15 from './g-15.js';
@@ -24,6 +25,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g01e,
   g03,
   g05,
+  g05b,
   g10,
   g11,
   g11b,
