@@ -2,6 +2,12 @@
 import type { Cell } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
+import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
+import { GP } from '../linux/kernel/rcu/sync.js';
+import type { Hotplug } from '../linux/mm/memory_hotplug.js';
+import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
+import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
@@ -186,6 +192,12 @@ export class Testbed {
     return child;
   }
 
+  /** The page belongs to a driver that is told at the last put (knob swap.page_free_hook). */
+  hookFree(page: Page): Page {
+    this.kernel.hooked.add(page.pfn);
+    return page;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return defineMutex(this.kernel.system, name);
@@ -202,6 +214,71 @@ export class Testbed {
   frame(number: number): Page {
     this.kernel.system.fixedFrames.add(number);
     return this.kernel.mem_map[number]!;
+  }
+
+  private get hotplug(): Hotplug {
+    const { hotplug } = this.kernel;
+    if (hotplug === undefined) throw new Error('expected a machine with hotplug: true');
+    return hotplug;
+  }
+
+  /** mem_hotplug_lock. */
+  get mem_hotplug_lock(): PercpuRwSemaphore {
+    return this.hotplug.mem_hotplug_lock;
+  }
+
+  /** The pages that a region maps now. */
+  pages({ mm, start, end }: Region): Page[] {
+    const { machine, mem_map } = this.kernel;
+    return Array.from({ length: end - start }, (_, i) => mem_map[pfnOf(machine.leaf(mm.space, start + i))]!);
+  }
+
+  /** These pages, and so many that nobody uses, are a section of the memory map: it can be removed. */
+  section(
+    pages: readonly Page[],
+    { others = 0, ...options }: SectionOptions & { others?: number } = {},
+  ): MemSection {
+    const all = [...pages];
+    for (let i = 0; i < others; i++) all.push(this.kernel.setupPage());
+    for (const page of all.slice(pages.length)) this.kernel.hold(page.pfn);
+    return this.hotplug.addSection(all, options);
+  }
+
+  /** The region's pages are device memory of that type: what memremap_pages() and the driver's mmap made of them. */
+  pagemap(type: keyof typeof MEMORY_DEVICE, region: Region): DevPagemap {
+    const { kernel } = this;
+    const pages = this.pages(region);
+    const dax = type === 'FS_DAX';
+    const page_free = type === 'PCI_P2PDMA' ? p2pdma_page_free : deviceListFree;
+    const pgmap = new DevPagemap(
+      kernel,
+      'pgmap',
+      MEMORY_DEVICE[type],
+      pages,
+      dax ? {} : { page_free },
+      dax ? 0 : pages.length,
+    );
+    this.hotplug.pgmaps.push(pgmap);
+    pages.forEach((page, i) => {
+      page.flags.init(page.flags.value & ~(PG.anon | PG.anon_exclusive | PG.swapbacked));
+      if (!dax) return;
+      page._mapcount.init(0); // the mapping counts nothing, the page's own count is 1 when it is idle
+      kernel.hold(page.pfn);
+      const leaf = kernel.machine.leaf(region.mm.space, region.start + i);
+      new Process(kernel, region.mm).setPte(region.start + i, leaf | PTE.DEVMAP);
+    });
+    if (dax) region.mm.anon_rss.init(region.mm.anon_rss.value - pages.length);
+    return pgmap;
+  }
+
+  /** Somebody has just changed the memory map: mem_hotplug_lock is free, and its rcu_sync is still in EXIT. */
+  hotplugJustDone(): void {
+    const { rcu } = this.kernel;
+    const { rss } = this.hotplug.mem_hotplug_lock;
+    rss.gp_state.init(GP.EXIT);
+    const [slot] = rcu.callbacks;
+    slot!.func.init(rcu.callback('rcu_sync_func'));
+    slot!.arg.init(rss.cb_head + 1);
   }
 
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */

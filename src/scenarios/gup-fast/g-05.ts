@@ -18,6 +18,7 @@ export default scenario({
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
+    m.hookFree(p.page(x.start));
     return { p, x, pin: m.watchPin(p.mm, x.start) };
   },
   agents: ({ p, x, pin }) => ({

@@ -2,6 +2,7 @@
 import { read, safe, scenario, see, violates, write, type Path } from '../../litmus/index.js';
 import {
   dup_mmap,
+  exit_mmap,
   FOLL,
   gup_fast,
   GUP_PIN_COUNTING_BIAS,
@@ -20,14 +21,14 @@ export default scenario({
   family: 'gup-fast',
   title: 'The unpin after fork is the last put',
   question: 'Can gup_fast() free a page when it undoes its pins because of fork, and in which context?',
-  machine: { cpus: 2, frames: 4, rcuCallbacks: 0 },
+  machine: { cpus: 2, frames: 4, rcuCallbacks: 1 },
   knobs: { 'gup.zero_bail': ['on', 'off'], 'swap.page_free_hook': ['atomic', 'sleeps'] },
-  bounds: 'one gup_fast() with FOLL_PIN of one page, one fork and then one MADV_DONTNEED by the parent',
+  bounds: 'one gup_fast() with FOLL_PIN of one page, one fork, one MADV_DONTNEED by the parent, the exit of the child',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const c = m.child('C', p);
-    return { p, x, c, page: p.page(x.start), pinOnly: m.kernel.system.cell('only_the_pin_is_left') };
+    return { p, x, c, page: m.hookFree(p.page(x.start)), pinOnly: m.kernel.system.cell('only_the_pin_is_left') };
   },
   agents: ({ p, x, c, page, pinOnly }) => ({
     *pinner(): Path {
@@ -43,6 +44,7 @@ export default scenario({
     *parent(): Path {
       yield* dup_mmap(c.mm, p.mm);
       yield* madvise_dontneed(x.vma, x.start, x.end);
+      yield* exit_mmap(c.mm);
       if ((yield* read(page._refcount)) === GUP_PIN_COUNTING_BIAS) yield* write(pinOnly, 1);
     },
   }),
