@@ -27,8 +27,6 @@ export interface MapOptions {
   readonly touched?: boolean;
   /** Present pages are write-protected and shared with another process, as after a fork. */
   readonly shared?: boolean;
-  /** The pages of another process's region, write-protected in both, as after a fork. */
-  readonly shares?: Region;
   /** Present pages are dirty in the PTE. */
   readonly dirty?: boolean;
   /** The pages are one large folio, mapped by PTEs or by a PMD. Needs machine.thp; pages = ptrsPerPte. */
@@ -53,7 +51,6 @@ export class Process {
     touched = false,
     dirty = false,
     shared = false,
-    shares,
     folio,
     at = this.next,
   }: MapOptions): Region {
@@ -69,8 +66,7 @@ export class Process {
     vma.attached.init(1);
     vma.vm_pgoff.init(at);
     vma.anon_vma.init(kernel.anonVma(mm));
-    if (shares !== undefined) this.mapShared(at, shares);
-    else if (folio !== undefined) this.mapFolio(vma, at, pages, folio);
+    if (folio !== undefined) this.mapFolio(vma, at, pages, folio);
     else if (touched) {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
@@ -93,20 +89,6 @@ export class Process {
       mm.anon_rss.init(mm.anon_rss.value + pages);
     }
     return { mm, vma, start: at, end };
-  }
-
-  private mapShared(at: number, { mm, start, end }: Region): void {
-    const { kernel } = this;
-    for (let i = 0; i < end - start; i++) {
-      const theirs = new Process(kernel, mm).ptep(start + i).cell;
-      const page = kernel.mem_map[pfnOf(theirs.value)]!;
-      theirs.init(theirs.value & ~PTE.RW);
-      this.setPte(at + i, theirs.value);
-      page.flags.init(page.flags.value & ~PG.anon_exclusive);
-      page._refcount.init(page._refcount.value + 1);
-      page._mapcount.init(page._mapcount.value + 1);
-    }
-    this.mm.anon_rss.init(this.mm.anon_rss.value + end - start);
   }
 
   private mapFolio(vma: Vma, at: number, pages: number, by: 'pte' | 'pmd'): void {

@@ -23,12 +23,19 @@ export default scenario({
   question: 'Can gup_fast() free a page when it undoes its pins because of fork, and in which context?',
   machine: { cpus: 2, frames: 4, rcuCallbacks: 1 },
   knobs: { 'gup.zero_bail': ['on', 'off'], 'swap.page_free_hook': ['atomic', 'sleeps'] },
-  bounds: 'one gup_fast() with FOLL_PIN of one page, one fork, one MADV_DONTNEED by the parent, the exit of the child',
+  bounds:
+    'one gup_fast() with FOLL_PIN of one page, one fork, one MADV_DONTNEED by the parent, the exit of the child',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const c = m.child('C', p);
-    return { p, x, c, page: m.hookFree(p.page(x.start)), pinOnly: m.kernel.system.cell('only_the_pin_is_left') };
+    return {
+      p,
+      x,
+      c,
+      page: m.hookFree(p.page(x.start)),
+      pinOnly: m.kernel.system.cell('only_the_pin_is_left'),
+    };
   },
   agents: ({ p, x, c, page, pinOnly }) => ({
     *pinner(): Path {

@@ -4,7 +4,6 @@ import g01 from './g-01.js';
 import g01b from './g-01b.js';
 import g01c from './g-01c.js';
 import g01d from './g-01d.js';
-import g01e from './g-01e.js';
 import g02 from './g-02.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
@@ -29,7 +28,6 @@ export const GUP_FAST: readonly Scenario[] = [
   g01b,
   g01c,
   g01d,
-  g01e,
   g02,
   g03,
   g05,
