@@ -90,6 +90,8 @@ export class Kernel {
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
   readonly op: KernelOps;
+  /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
+  readonly hooked = new Set<number>();
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
 

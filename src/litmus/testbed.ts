@@ -169,16 +169,17 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
-  /** A cell, 0 at first, with which agents tell each other how far they are. */
-  flag(name: string): Cell {
-    return this.kernel.system.cell(name);
-  }
-
   /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
   child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
     const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
     for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
     return child;
+  }
+
+  /** The page belongs to a driver that is told at the last put (knob swap.page_free_hook). */
+  hookFree(page: Page): Page {
+    this.kernel.hooked.add(page.pfn);
+    return page;
   }
 
   /** A mutex of a driver. */
@@ -291,8 +292,12 @@ export class Testbed {
   }
 
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */
-  watchPin(mm: Mm, addr: number, { write = false }: { write?: boolean } = {}): PinWatch {
-    return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
+  watchPin(
+    mm: Mm,
+    addr: number,
+    { write = false, reuse = false }: { write?: boolean; reuse?: boolean } = {},
+  ): PinWatch {
+    return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write, reuse);
   }
 
   /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */

@@ -10,6 +10,7 @@ import g01f from './g-01f.js';
 import g01g from './g-01g.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
+import g05b from './g-05b.js';
 import g06 from './g-06.js';
 import g06b from './g-06b.js';
 import g06c from './g-06c.js';
@@ -38,6 +39,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g02,
   g03,
   g05,
+  g05b,
   g06,
   g06b,
   g06c,
