@@ -23,6 +23,8 @@ export * from './kernel/sched/core.js';
 export * from './kernel/smp.js';
 export { current, knob } from './kernel.js';
 export * from './mm/gup.js';
+export * from './mm/huge_memory.js';
+export * from './mm/khugepaged.js';
 export * from './mm/madvise.js';
 export * from './mm/gup-slow.js';
 export * from './mm/memory.js';

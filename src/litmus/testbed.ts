@@ -23,6 +23,8 @@ export interface MapOptions {
   readonly shared?: boolean;
   /** Present pages are dirty in the PTE. */
   readonly dirty?: boolean;
+  /** The pages are one large folio, mapped by PTEs or by a PMD. Needs machine.thp; pages = ptrsPerPte. */
+  readonly folio?: 'pte' | 'pmd';
   /** First page; default: after the last region. */
   readonly at?: number;
 }
@@ -43,6 +45,7 @@ export class Process {
     touched = false,
     dirty = false,
     shared = false,
+    folio,
     at = this.next,
   }: MapOptions): Region {
     const { kernel, mm } = this;
@@ -57,7 +60,8 @@ export class Process {
     vma.attached.init(1);
     vma.vm_pgoff.init(at);
     vma.anon_vma.init(kernel.anonVma(mm));
-    if (touched) {
+    if (folio !== undefined) this.mapFolio(vma, at, pages, folio);
+    else if (touched) {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
@@ -81,9 +85,57 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
+  private mapFolio(vma: Vma, at: number, pages: number, by: 'pte' | 'pmd'): void {
+    const { kernel, mm } = this;
+    const { ptrsPerPte } = kernel.machine.options;
+    const head = kernel.setupFolio(pages);
+    if (!kernel.options.thp || pages !== ptrsPerPte || at % ptrsPerPte !== 0)
+      throw new Error(`expected machine.thp and ${ptrsPerPte} pages from a multiple of ${ptrsPerPte} on`);
+    head.mapping.init(vma.anon_vma.value);
+    head.index.init(at);
+    mm.anon_rss.init(mm.anon_rss.value + pages);
+    const flags = PTE.PRESENT | PTE.USER | PTE.RW;
+    for (let i = 0; i < pages; i++) {
+      const page = kernel.mem_map[head.pfn + i]!;
+      if (i === 0) page.flags.init(page.flags.value | PG.anon | PG.swapbacked | PG.lru | PG.anon_exclusive);
+      if (by === 'pmd') continue;
+      page.flags.init(page.flags.value | PG.anon_exclusive);
+      page._mapcount.init(1);
+      this.setPte(at + i, makeEntry(page.pfn, flags));
+    }
+    if (by === 'pte') head._refcount.init(pages);
+    else {
+      mm.pmd[at / ptrsPerPte]!.init(makeEntry(head.pfn, flags | PTE.PSE));
+      mm.pmd_huge_pte[at / ptrsPerPte]!.init(kernel.setupTable().pfn + 1);
+      if (pages === 1) head._mapcount.init(1);
+      else head.large!.entire_mapcount.init(1);
+    }
+    if (pages > 1) head.large!.mapcount.init(by === 'pte' ? pages : 1);
+  }
+
+  /** Makes `copy` what fork makes of the VMA `vma` of `parent`. */
+  copyVma(copy: Vma, vma: Vma, parent: Process): void {
+    const { kernel, mm } = this;
+    for (const field of ['vm_start', 'vm_end', 'vm_flags', 'vm_pgoff', 'anon_vma', 'attached'] as const)
+      copy[field].init(vma[field].value);
+    for (let addr = vma.vm_start.value; addr < vma.vm_end.value; addr++) {
+      const entry = kernel.machine.leaf(parent.mm.space, addr);
+      if (entry === 0) continue;
+      const page = kernel.mem_map[pfnOf(entry)]!;
+      parent.setPte(addr, entry & ~PTE.RW);
+      this.setPte(addr, entry & ~PTE.RW);
+      page.flags.init(page.flags.value & ~PG.anon_exclusive);
+      page._refcount.init(page._refcount.value + 1);
+      page._mapcount.init(page._mapcount.value + 1);
+      mm.anon_rss.init(mm.anon_rss.value + 1);
+    }
+  }
+
   /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
   page(addr: number): Page {
-    const pfn = pfnOf(this.ptep(addr).cell.value);
+    const { ptrsPerPte } = this.kernel.machine.options;
+    const { value: pmd } = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
+    const pfn = pmd & PTE.PSE ? pfnOf(pmd) + (addr % ptrsPerPte) : pfnOf(this.ptep(addr).cell.value);
     this.kernel.system.fixedFrames.add(pfn);
     return this.kernel.mem_map[pfn]!;
   }
@@ -127,10 +179,25 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
-  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
-  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+  /** A cell, 0 at first, with which agents tell each other how far they are. */
+  flag(name: string): Cell {
+    return this.kernel.system.cell(name);
+  }
+
+  /**
+   * A child of `parent`, running on `cpus` (default none). With `forked` as fork leaves it: what the parent maps is
+   * shared and write-protected on both sides. Without, an empty mm with room for the parent's VMAs: for dup_mmap().
+   */
+  child(
+    name: string,
+    parent: Process,
+    { cpus = [], forked = false }: { cpus?: readonly number[]; forked?: boolean } = {},
+  ): Process {
     const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
-    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    for (const vma of parent.mm.vmas) {
+      const copy = this.kernel.addVma(child.mm);
+      if (forked) child.copyVma(copy, vma, parent);
+    }
     return child;
   }
 

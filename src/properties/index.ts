@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
+import { anonExclusive } from './anon.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 
@@ -15,11 +16,13 @@ export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
+  anonExclusive(kernel);
   return [
     'TLB-LIVE',
     'FRAME-REUSE',
     'TABLE-ALIVE',
     'FREE-ONCE',
+    'ANON-EXCL',
     ...(kernel.options.hotplug ? ['META-ALIVE'] : []),
     'LOCK',
     ...balances(kernel),
