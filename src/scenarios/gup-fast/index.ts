@@ -14,6 +14,7 @@ import g17 from './g-17.js';
 import g20 from './g-20.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
+import { g23, g23b } from './g-23.js';
 
 /** Seed 004: lockless page-table walks, GUP-fast, lifetime of struct pages. */
 export const GUP_FAST: readonly Scenario[] = [
@@ -32,4 +33,6 @@ export const GUP_FAST: readonly Scenario[] = [
   g20,
   g21,
   g22,
+  g23,
+  g23b,
 ];
