@@ -110,7 +110,7 @@ export const g23b = scenario({
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const c = m.child('C', p);
-    return { p, x, c, written: m.kernel.system.cell('written') };
+    return { p, x, c, written: m.flag('written') };
   },
   agents: ({ p, x, c, written }, { flags }) => ({
     *reader() {

@@ -9,7 +9,7 @@ import g05 from './g-05.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
 import g14 from './g-14.js';
-import g15 from './g-15.js';
+import { g15, g15b } from './g-15.js';
 import g17 from './g-17.js';
 import g20 from './g-20.js';
 import g21 from './g-21.js';
@@ -29,6 +29,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g11b,
   g14,
   g15,
+  g15b,
   g17,
   g20,
   g21,
