@@ -107,7 +107,7 @@ export class Execution {
    * Stands in for `live.leave` while a path runs. A call looks it up before it starts, not when it returns: so it is
    * one function for all steps, and finds out by itself which step is on.
    */
-  private readonly leave = <T>(entered: void, value: T): T => {
+  private readonly leave = <T>(entered: number, value: T): T => {
     const depth = live.stack.length / 2 - 1;
     this.returned.push({ site: live.stack[depth * 2] as number, depth, value });
     return leave(entered, value);
