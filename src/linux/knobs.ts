@@ -54,6 +54,10 @@ export const KNOBS = {
     atomic: '6.12: what runs at the last put does not sleep',
     sleeps: 'G-05: a driver-provided page_free() that may sleep',
   },
+  'fork.flush_tlb': {
+    on: '6.12: dup_mmap() flushes the TLBs of the parent after it has write-protected its pages',
+    off: 'G-15b twin: a CPU may go on with an entry that allows stores',
+  },
   'fault.pte_same': {
     on: '6.12: handle_pte_fault() compares the entry again under the PTL',
     off: 'G-14 twin: acts on the entry that was read without the lock',

@@ -121,6 +121,24 @@ export class Process {
     if (pages > 1) head.large!.mapcount.init(by === 'pte' ? pages : 1);
   }
 
+  /** Makes `copy` what fork makes of the VMA `vma` of `parent`. */
+  copyVma(copy: Vma, vma: Vma, parent: Process): void {
+    const { kernel, mm } = this;
+    for (const field of ['vm_start', 'vm_end', 'vm_flags', 'vm_pgoff', 'anon_vma', 'attached'] as const)
+      copy[field].init(vma[field].value);
+    for (let addr = vma.vm_start.value; addr < vma.vm_end.value; addr++) {
+      const entry = kernel.machine.leaf(parent.mm.space, addr);
+      if (entry === 0) continue;
+      const page = kernel.mem_map[pfnOf(entry)]!;
+      parent.setPte(addr, entry & ~PTE.RW);
+      this.setPte(addr, entry & ~PTE.RW);
+      page.flags.init(page.flags.value & ~PG.anon_exclusive);
+      page._refcount.init(page._refcount.value + 1);
+      page._mapcount.init(page._mapcount.value + 1);
+      mm.anon_rss.init(mm.anon_rss.value + 1);
+    }
+  }
+
   /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
   page(addr: number): Page {
     const { ptrsPerPte } = this.kernel.machine.options;
@@ -169,10 +187,25 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
-  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
-  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+  /** A cell, 0 at first, with which agents tell each other how far they are. */
+  flag(name: string): Cell {
+    return this.kernel.system.cell(name);
+  }
+
+  /**
+   * A child of `parent`, running on `cpus` (default none). With `forked` as fork leaves it: what the parent maps is
+   * shared and write-protected on both sides. Without, an empty mm with room for the parent's VMAs: for dup_mmap().
+   */
+  child(
+    name: string,
+    parent: Process,
+    { cpus = [], forked = false }: { cpus?: readonly number[]; forked?: boolean } = {},
+  ): Process {
     const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
-    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    for (const vma of parent.mm.vmas) {
+      const copy = this.kernel.addVma(child.mm);
+      if (forked) child.copyVma(copy, vma, parent);
+    }
     return child;
   }
 
