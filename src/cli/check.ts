@@ -3,8 +3,9 @@ import type { CheckOptions } from '../explore/check.js';
 import { junit } from '../report/junit.js';
 import { expectation, resultTable, summaryTable } from '../report/table.js';
 import { nameOf, select } from './catalogue.js';
+import { colorsOf } from './color.js';
 import { Exit } from './exit.js';
-import { reserve, say, sayJson, shellWord, tell } from './output.js';
+import { fail, reserve, say, sayJson, shellWord } from './output.js';
 import { drawn } from './replay.js';
 import { againLine, checkDocument } from './result.js';
 import { type Checked, exitCode, isGood, jobsOf, runJobs } from './run.js';
@@ -30,13 +31,14 @@ export async function checkCommand(command: CheckCommand): Promise<number> {
   const seconds = (Date.now() - began) / 1000;
   if (json) sayJson(checkDocument(checked, seconds, interrupted));
   else print(checked, seconds);
-  if (interrupted) tell(`shootdown: interrupted: ${checked.length} of ${jobs.length} variants were checked`);
+  if (interrupted) fail(`interrupted: ${checked.length} of ${jobs.length} variants were checked`);
   writeJunit?.(junit(checked.map(junitCase)));
   return interrupted ? Exit.INTERRUPTED : exitCode(checked.map(({ verdict }) => verdict));
 }
 
 /** One table of all; where it is about one scenario, its answer in full. */
 function print(checked: readonly Checked[], seconds: number): void {
+  const { red } = colorsOf(process.stdout);
   const entries = [...new Set(checked.map(({ job }) => job.entry))];
   const groups = entries.map((entry) => ({
     scenario: entry.scenario,
@@ -50,7 +52,7 @@ function print(checked: readonly Checked[], seconds: number): void {
       resultTable(only.scenario, only.results, { seconds, target: shellWord(nameOf(entries[0]!)) }),
     );
   else process.stdout.write(summaryTable(groups, seconds));
-  for (const one of checked) if (!isGood(one.verdict)) say(`(!) ${againLine(one)}`);
+  for (const one of checked) if (!isGood(one.verdict)) say(`${red('(!)')} ${againLine(one)}`);
 }
 
 function junitCase({ job, verdict, trace }: Checked): Parameters<typeof junit>[0][number] {

@@ -9,7 +9,7 @@ import { nearest } from './near.js';
 import { say, sayJson } from './output.js';
 import { resultJson } from './result.js';
 import { exitCode, jobsOf, runJobs } from './run.js';
-import { looksLikeFile } from './user-file.js';
+import { looksLikeFile } from './paths.js';
 
 export interface MatrixCommand {
   readonly argument: string;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { counting, folder, shootdown } from './shootdown.js';
+import { counting, folder, root, shootdown } from './shootdown.js';
 
 /** To the first column, and erase. */
 const CLEAR = '\r\u001B[K';
@@ -263,6 +263,17 @@ describe.concurrent('show', () => {
     expect(out).toMatch(/^G-01 gup\.pte_recheck=before-ref,machine=bcast\nviolation: PIN-RIGHT/);
     expect(out).toMatch(/^Replay: npx shootdown replay \\$/m);
     expect({ code, err }).toEqual({ code: 0, err: '' });
+  });
+
+  test('--json names the lines of the TypeScript source', async () => {
+    const { out } = await shootdown(['show', 'G-01', '--json']);
+    const { steps } = JSON.parse(out) as { steps: { stack: { callee: string; at: string }[] }[] };
+    const frames = steps.flatMap(({ stack }) => stack);
+    expect(frames.length).toBeGreaterThan(50);
+    for (const { callee, at } of frames) {
+      const [, file, line] = /^(.*):(\d+)$/.exec(at)!;
+      expect(readFileSync(join(root, file!), 'utf8').split('\n')[Number(line) - 1]).toContain(callee);
+    }
   });
 
   test('its replay command draws the same', async () => {
