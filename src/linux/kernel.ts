@@ -5,14 +5,14 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { defineVmaOps } from './mm/vma.js';
 import { defineSchedOps } from './kernel/sched/core.js';
-import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { defineRmapOps } from './mm/rmap.js';
@@ -154,6 +154,25 @@ export class Kernel {
   /** Set-up: takes a free frame for data, with one reference. Not for paths. */
   setupPage(): Page {
     return this.setupFrame(Use.DATA);
+  }
+
+  /** Set-up: takes `nr` free frames in a row as one folio, with one reference; more than one can't be renamed. */
+  setupFolio(nr: number): Page {
+    if (nr === 1) return this.setupPage();
+    const free = ({ frame }: Page): boolean => frame.use.value === Use.FREE;
+    const head = this.mem_map.find(({ pfn }) => {
+      const row = this.mem_map.slice(pfn, pfn + nr);
+      return pfn % nr === 0 && row.length === nr && row.every(free);
+    });
+    if (head === undefined) throw new Error(`expected ${nr} free frames in a row at set-up`);
+    for (const page of this.mem_map.slice(head.pfn, head.pfn + nr)) {
+      page.frame.use.init(Use.DATA);
+      if (page !== head) page.compound_head.init(head.pfn + 1);
+      this.system.fixedFrames.add(page.pfn);
+    }
+    head.flags.init(PG.head);
+    head._refcount.init(1);
+    return head;
   }
 
   /** Set-up: takes a free frame as an empty page table. */

@@ -4,7 +4,7 @@ import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/
 import type { Kernel } from '../linux/kernel.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
-import { deviceEntryLive, PinWatch, TornWatch } from '../properties/index.js';
+import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -23,6 +23,8 @@ export interface MapOptions {
   readonly shared?: boolean;
   /** Present pages are dirty in the PTE. */
   readonly dirty?: boolean;
+  /** The pages are one large folio, mapped by PTEs or by a PMD. Needs machine.thp; pages = ptrsPerPte. */
+  readonly folio?: 'pte' | 'pmd';
   /** First page; default: after the last region. */
   readonly at?: number;
 }
@@ -43,6 +45,7 @@ export class Process {
     touched = false,
     dirty = false,
     shared = false,
+    folio,
     at = this.next,
   }: MapOptions): Region {
     const { kernel, mm } = this;
@@ -57,7 +60,8 @@ export class Process {
     vma.attached.init(1);
     vma.vm_pgoff.init(at);
     vma.anon_vma.init(kernel.anonVma(mm));
-    if (touched) {
+    if (folio !== undefined) this.mapFolio(vma, at, pages, folio);
+    else if (touched) {
       for (let addr = at; addr < end; addr++) {
         const page = kernel.setupPage();
         page._mapcount.init(1);
@@ -81,9 +85,39 @@ export class Process {
     return { mm, vma, start: at, end };
   }
 
+  private mapFolio(vma: Vma, at: number, pages: number, by: 'pte' | 'pmd'): void {
+    const { kernel, mm } = this;
+    const { ptrsPerPte } = kernel.machine.options;
+    const head = kernel.setupFolio(pages);
+    if (!kernel.options.thp || pages !== ptrsPerPte || at % ptrsPerPte !== 0)
+      throw new Error(`expected machine.thp and ${ptrsPerPte} pages from a multiple of ${ptrsPerPte} on`);
+    head.mapping.init(vma.anon_vma.value);
+    head.index.init(at);
+    mm.anon_rss.init(mm.anon_rss.value + pages);
+    const flags = PTE.PRESENT | PTE.USER | PTE.RW;
+    for (let i = 0; i < pages; i++) {
+      const page = kernel.mem_map[head.pfn + i]!;
+      if (i === 0) page.flags.init(page.flags.value | PG.anon | PG.swapbacked | PG.lru | PG.anon_exclusive);
+      if (by === 'pmd') continue;
+      page.flags.init(page.flags.value | PG.anon_exclusive);
+      page._mapcount.init(1);
+      this.setPte(at + i, makeEntry(page.pfn, flags));
+    }
+    if (by === 'pte') head._refcount.init(pages);
+    else {
+      mm.pmd[at / ptrsPerPte]!.init(makeEntry(head.pfn, flags | PTE.PSE));
+      mm.pmd_huge_pte[at / ptrsPerPte]!.init(kernel.setupTable().pfn + 1);
+      if (pages === 1) head._mapcount.init(1);
+      else head.large!.entire_mapcount.init(1);
+    }
+    if (pages > 1) head.large!.mapcount.init(by === 'pte' ? pages : 1);
+  }
+
   /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
   page(addr: number): Page {
-    const pfn = pfnOf(this.ptep(addr).cell.value);
+    const { ptrsPerPte } = this.kernel.machine.options;
+    const { value: pmd } = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
+    const pfn = pmd & PTE.PSE ? pfnOf(pmd) + (addr % ptrsPerPte) : pfnOf(this.ptep(addr).cell.value);
     this.kernel.system.fixedFrames.add(pfn);
     return this.kernel.mem_map[pfn]!;
   }
@@ -127,6 +161,18 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
+  /** A cell, 0 at first, with which agents tell each other how far they are. */
+  flag(name: string): Cell {
+    return this.kernel.system.cell(name);
+  }
+
+  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
+  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+    const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
+    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    return child;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return defineMutex(this.kernel.system, name);
@@ -148,6 +194,11 @@ export class Testbed {
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */
   watchPin(mm: Mm, addr: number, { write = false }: { write?: boolean } = {}): PinWatch {
     return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
+  }
+
+  /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
+  watchHold(mm: Mm, addr: number): PinHold {
+    return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
   }
 
   /** Watches one lockless read of a page-table entry: NO-TORN. */

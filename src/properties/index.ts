@@ -6,6 +6,7 @@ import { balances } from './sums.js';
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
+export { PinHold } from './pin-valid.js';
 export { TornWatch } from './torn.js';
 export { countMappings } from './sums.js';
 

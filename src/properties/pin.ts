@@ -15,6 +15,7 @@ const HELD = 2; // the caller holds a reference it took in this call
 const RIGHT = 4; // both at one instant
 const WEAK = 8; // MAPPED when the reference was taken
 const LATE = 16; // the permission was taken away before the reference was taken
+const FREED = 32; // was mapped during the call, and then freed
 
 /** What may be asked of the page that a call returned. */
 export type PinProperty = 'PIN-RIGHT' | 'PIN-WEAK' | 'PIN-PERM';
@@ -83,6 +84,7 @@ export class PinWatch {
         if (agent === owner && refs > seen)
           bits |= HELD | (bits & MAPPED ? WEAK : 0) | (bits & HELD || this.late.value === 0 ? 0 : LATE);
         if (agent === owner && refs < seen) bits &= ~(HELD | WEAK | RIGHT | LATE);
+        if (bits & MAPPED && refs === 0) bits |= FREED;
         if (page.frame.use.value !== Use.DATA || refs === 0) bits &= ~MAPPED;
         if (page.pfn === mapped) bits |= MAPPED | (bits & HELD ? RIGHT | WEAK : 0);
         system.set(cell.at, bits);
@@ -160,6 +162,11 @@ export class PinWatch {
   /** Right before the call. */
   *begin(): Path {
     yield* request(this.ops.begin);
+  }
+
+  /** Whether the page, which the call returned, was freed during the call and came back. Before `judge`. */
+  *cameBack(page: Page | undefined): Path<boolean> {
+    return page !== undefined && (yield* request(this.ops.judge, page.pfn + 1, FREED)) !== 0;
   }
 
   /** Right after the call that took the permission away returned. */

@@ -62,14 +62,14 @@ export function balances(kernel: Kernel): string[] {
     void system.invariants.push({ property, when: 'end', kind: 'leak', cells: [], check });
   end('REF-SUM', () => {
     const { references } = countMappings(kernel);
+    // A large folio is counted at its head.
+    for (const { pfn, compound_head } of mem_map)
+      if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
     for (const page of mem_map) {
       const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
-      // A large folio is counted at its head.
       if (page.compound_head.value !== 0) continue;
-      const tails = mem_map.filter((tail) => tail.compound_head.value === page.pfn + 1);
-      const held = [page, ...tails].reduce((sum, { pfn }) => sum + references[pfn]!, 0);
-      const expected = (use === Use.TABLE ? 1 : held) + kernel.held(page.pfn);
+      const expected = (use === Use.TABLE ? 1 : references[page.pfn]!) + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { equals, exchange, read, write } from '../../core/primitives.js';
+import { clearBits, equals, exchange, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { highWord, joinWords, lowWord, makeEntry, pfnOf, PTE, pteType, swapType } from '../../machine/pte.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
@@ -170,6 +170,11 @@ export function definePteOps(kernel: Kernel) {
       touches: (a, b, _c, _agent, access) => void access.writes.push(a, b),
     }),
   };
+}
+
+/** Takes the write permission away; the walker's dirty bit is not lost. @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable.h ptep_set_wrprotect: faithful */
+export function* ptep_set_wrprotect(ptep: PtePointer): Path {
+  yield* clearBits(ptep.cell, PTE.RW);
 }
 
 /** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pmd: faithful */

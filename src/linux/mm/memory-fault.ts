@@ -71,6 +71,16 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   return true;
 }
 
+/** As pte_alloc(), then pte_offset_map_lock(); undefined without memory. @kernel 6.12 include/linux/mm.h pte_alloc_map_lock: faithful */
+export function* pte_alloc_map_lock(
+  mm: Mm,
+  pmd: Cell,
+  address: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  if (!(yield* pte_alloc(mm, pmd))) return undefined;
+  return yield* pte_offset_map_lock(pmd, address);
+}
+
 /**
  * Serves a fault on a private anonymous page that is not there.
  * @context mmap_lock held for read; may sleep
@@ -168,9 +178,13 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   return VM_FAULT.NONE;
 }
 
-/** Copies the contents of a page, where the machine has contents. @kernel 6.12 mm/memory.c __wp_page_copy_user: adapted */
+/**
+ * Copies the contents of a page, where the machine has contents.
+ * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
+ */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
-  if (to.frame.data === undefined || from?.frame.data === undefined) return;
+  if (from === undefined) return yield* clear_user_highpage(to);
+  if (to.frame.data === undefined || from.frame.data === undefined) return;
   // Marked: contents of a user page belong to user code and devices, not to C.
   yield* write(to.frame.data, yield* read(from.frame.data));
 }
@@ -210,9 +224,9 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
   }
   if (vmf.flags & (FAULT_FLAG.WRITE | FAULT_FLAG.UNSHARE)) {
     if (!pte_write(vmf.orig_pte)) return yield* do_wp_page(vmf, mapped.ptep, mapped.ptl);
-    // Somebody else served the fault: only this CPU's TLB is behind.
-    yield* set_pte(mapped.ptep, pte_mkdirty(vmf.orig_pte));
-    yield* flush_tlb_page(vmf.mm, vmf.address);
+    // Somebody else served the fault. This CPU dropped its TLB entry when it faulted.
+    const entry = pte_mkdirty(vmf.orig_pte);
+    if (entry !== vmf.orig_pte) yield* set_pte(mapped.ptep, entry);
   }
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;

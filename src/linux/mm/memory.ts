@@ -65,14 +65,43 @@ export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: nu
 }
 
 /**
- * Unlinks the page tables of [start, end) and hands them to the gather, which frees them after the flush.
+ * Unlinks the page tables below `vmas`, which are in order, and hands them to the gather, which frees them after the
+ * flush. A table that reaches below `floor` or above `ceiling` belongs to a neighbour as well and stays.
  * @context mmap_lock held for write, or the VMAs are detached
- * @kernel 6.12 mm/memory.c free_pgtables: adapted (upper levels folded)
+ * @kernel 6.12 mm/memory.c free_pgtables: adapted (no rmap to hide from yet)
  */
-export function* free_pgtables(tlb: MmuGather, mm: Mm, start: number, end: number): Path {
-  let next: number;
-  for (let addr = start; addr < end; addr = next) {
-    next = pmd_addr_end(addr, end);
+export function* free_pgtables(
+  tlb: MmuGather,
+  mm: Mm,
+  vmas: readonly { readonly vm_start: number; readonly vm_end: number }[],
+  floor: number,
+  ceiling: number,
+): Path {
+  const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
+  for (let i = 0; i < vmas.length; i++) {
+    const addr = vmas[i]!.vm_start;
+    // Nearby VMAs go in one call, or neither of two that share a table would free it.
+    while (i + 1 < vmas.length && vmas[i + 1]!.vm_start <= vmas[i]!.vm_end + PMD_SIZE) i++;
+    yield* free_pgd_range(tlb, mm, addr, vmas[i]!.vm_end, floor, vmas[i + 1]?.vm_start ?? ceiling);
+  }
+}
+
+/** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
+function* free_pgd_range(
+  tlb: MmuGather,
+  mm: Mm,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Path {
+  const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
+  const tableStart = (addr: number): number => Math.floor(addr / PMD_SIZE) * PMD_SIZE;
+  let from = tableStart(start);
+  if (from < floor) from += PMD_SIZE;
+  // A table that is cut by the ceiling has its start above what is left of the range.
+  const to = end > tableStart(ceiling) ? tableStart(ceiling) : end;
+  for (let addr = from; addr < to; addr = pmd_addr_end(addr, to)) {
     const pmdp = pmd_offset(mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;

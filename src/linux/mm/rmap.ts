@@ -4,12 +4,14 @@ import { add, clearBits, equals, fence, read } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
+import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { down_read, up_read } from '../kernel/locking/rwsem.js';
 
 /** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
 export function* folio_remove_rmap_pte(page: Page): Path {
+  yield* count_large_mapping(page, -1);
   yield* add(page._mapcount, -1);
 }
 
@@ -24,6 +26,7 @@ export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number):
 
 /** @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
 export function* folio_add_anon_rmap_pte(page: Page): Path {
+  yield* count_large_mapping(page, 1);
   yield* add(page._mapcount, 1);
 }
 
@@ -99,6 +102,11 @@ export function* rmap_walk_begin(folio: Folio): Path<RmapWalk> {
   const anon_vma = yield* read(folio.mapping);
   if (anon_vma === 0) return { anon_vma, targets: [] };
   yield* down_read(current.kernel.anon_vmas[anon_vma]!);
+  return { anon_vma, targets: yield* rmap_targets(folio, anon_vma) };
+}
+
+/** The VMAs that may map the folio. @context anon_vma lock held @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (the tree walk is one step) */
+export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]> {
   const index = yield* read(folio.index);
   const found = yield* request(current.kernel.op.anonVmaFind, anon_vma, index);
   const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
@@ -108,7 +116,7 @@ export function* rmap_walk_begin(folio: Folio): Path<RmapWalk> {
     const start = yield* read(vma.vm_start);
     targets.push({ vma, address: index - (yield* read(vma.vm_pgoff)) + start });
   }
-  return { anon_vma, targets };
+  return targets;
 }
 
 /** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */

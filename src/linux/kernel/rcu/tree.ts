@@ -32,14 +32,20 @@ export class RcuState {
     private readonly kernel: Kernel,
     callbacks: number,
   ) {
-    const { system } = kernel;
-    for (let i = 0; i < callbacks; i++) {
-      this.callbacks.push({
-        func: system.cell(`rcu_cb[${i}].func`),
-        arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: frameRef }),
-        mask: system.cell(`rcu_cb[${i}].readers`, 0, { type: readers }),
-      });
-    }
+    for (let i = 0; i < callbacks; i++) this.addCallback();
+  }
+
+  /** One more callback that can be outstanding. */
+  addCallback(): Callback {
+    const { system } = this.kernel;
+    const i = this.callbacks.length;
+    const slot = {
+      func: system.cell(`rcu_cb[${i}].func`),
+      arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: frameRef }),
+      mask: system.cell(`rcu_cb[${i}].readers`, 0, { type: readers }),
+    };
+    this.callbacks.push(slot);
+    return slot;
   }
 
   addTask(agent: number): void {
@@ -150,7 +156,9 @@ export function defineRcuOps(kernel: Kernel) {
     callRcu: system.op({
       name: 'call_rcu',
       exec: (a, b) => {
-        const slot = rcu.callbacks.find(({ func }) => func.value === 0);
+        const slot =
+          rcu.callbacks.find(({ func }) => func.value === 0) ??
+          (system.growable ? rcu.addCallback() : undefined);
         if (slot === undefined)
           throw new Error(
             `expected a free RCU callback slot: the scenario has ${rcu.callbacks.length} (rcuCallbacks)`,
