@@ -40,7 +40,6 @@ async function load(user: UserFile): Promise<readonly Scenario[]> {
       default?: unknown;
     };
   } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`${user.name}: ${error.message}`, { cause: error });
     const text = (await missingExport(error)) ?? errorText(error);
     throw new UsageError(userError(error) ?? `${user.name}: ${text}`, { cause: error });
   }
@@ -98,5 +97,6 @@ function sourcePath(source: string): string {
 function errorText(error: unknown): string {
   if (!(error instanceof Error)) return `threw ${String(error)}`;
   const message = error.message.split('\n', 1)[0]!;
-  return error.name === 'Error' ? message : `${error.name}: ${message}`;
+  const ours = error instanceof UsageError || error.name === 'Error';
+  return ours ? message : `${error.name}: ${message}`;
 }
