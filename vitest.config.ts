@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { lineOf } from './src/cli/source-lines.js';
 import { instrument } from './src/transform/index.js';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -20,7 +21,11 @@ function instrumentPaths(): Plugin {
       if (!path.startsWith(root) || !path.endsWith('.ts')) return null;
       const file = path.slice(root.length);
       if (!INSTRUMENTED.test(file)) return null;
-      const { code: instrumented, map } = instrument(code, { file, live: src('core/live.ts') });
+      const { code: instrumented, map } = instrument(code, {
+        file,
+        live: src('core/live.ts'),
+        lineOf: lineOf(JSON.stringify(this.getCombinedSourcemap())),
+      });
       return { code: instrumented, map: map as null };
     },
   };

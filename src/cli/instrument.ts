@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { instrument, TransformError } from '../transform/index.js';
+import { lineOf } from './source-lines.js';
 
 const dist = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const live = join(dist, 'core', 'live.js');
@@ -19,6 +20,7 @@ for (const directory of process.argv.slice(2)) {
       const { code } = instrument(source, {
         file,
         live: specifier.startsWith('.') ? specifier : `./${specifier}`,
+        lineOf: lineOf(readFileSync(`${path}.map`, 'utf8')),
       });
       if (code !== source) writeFileSync(path, code);
     } catch (error) {

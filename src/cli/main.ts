@@ -1,25 +1,215 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
-import { check } from '../explore/check.js';
-import { SCENARIOS } from '../scenarios/index.js';
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import type { CheckOptions } from '../explore/check.js';
+import { internalError, userMessage, WorkerCrash } from './errors.js';
+import { Exit } from './exit.js';
+import { collect, seconds, whole } from './options.js';
+import { tell } from './output.js';
+import { wanted } from './variants.js';
 
-for (const scenario of SCENARIOS) {
-  for (const variant of scenario.variants) {
-    const v = check(scenario, variant, { strategy: (process.argv[3] as 'bfs') ?? 'reduced' });
-    console.log(
-      v.id,
-      v.variant,
-      v.verdict,
-      v.property,
-      v.detail,
-      v.reports.join(),
-      v.states,
-      v.transitions,
-      v.automatonNodes,
-      v.seconds.toFixed(3),
-      v.asExpected,
-      v.shown?.run.length,
-      JSON.stringify(v.witnesses),
-    );
+Error.stackTraceLimit = 100; // a user's frame may stand below many of ours
+
+const STRATEGIES = ['reduced', 'bfs', 'dfs'] as const;
+const MAX_STATES = 20_000_000;
+
+interface SearchFlags {
+  readonly strategy?: (typeof STRATEGIES)[number];
+  readonly workers?: number;
+  readonly maxStates: number;
+  readonly timeout?: number;
+  readonly exact?: boolean;
+}
+interface VariantFlags {
+  readonly variant?: string;
+  readonly machine?: string;
+  readonly kernel?: string;
+  readonly set?: readonly string[];
+}
+
+function checkOptions({ strategy, maxStates, timeout, exact }: SearchFlags): CheckOptions {
+  return {
+    maxStates,
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
+    ...(exact === undefined ? {} : { exact }),
+  };
+}
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('shootdown')
+  .description(
+    'Runs every interleaving of a kernel path: a proof within stated bounds, or the shortest counterexample.',
+  )
+  .version(version)
+  .exitOverride()
+  .configureOutput({ outputError: () => {} })
+  .showSuggestionAfterError()
+  .helpCommand(false)
+  .addHelpText(
+    'after',
+    `
+Exit codes:
+  0   every verdict is the declared one (with none declared: safe)
+  1   a verdict differs
+  2   wrong usage or input
+  3   incomplete: a bound or the time limit was hit
+  70  a bug of shootdown
+  130 Ctrl-C`,
+  );
+
+function withVariant(command: Command): Command {
+  return command
+    .option('--variant <k=v,…>', 'this variant, by its name; "base" is the documented protocol')
+    .option('--machine <name>', 'ipi or bcast')
+    .option('--kernel <version>', 'kernel release')
+    .option('--set <knob=value>', 'this value of a knob; may be repeated', collect);
+}
+
+function withSearch(command: Command): Command {
+  return command
+    .addOption(new Option('--strategy <name>', 'how to search').choices(STRATEGIES))
+    .option('--max-states <n>', 'give up a variant beyond so many states', whole(1), MAX_STATES)
+    .option('--timeout <s>', 'give up a variant after so many seconds', seconds)
+    .option('--exact', 'keep whole states instead of 64-bit fingerprints');
+}
+
+program
+  .command('list')
+  .description('the built-in scenarios by family, with their question')
+  .option('--json', 'one JSON document')
+  .action(async ({ json = false }: { json?: boolean }) => {
+    const { listCommand } = await import('./list.js');
+    listCommand({ json });
+  });
+
+withSearch(
+  withVariant(
+    program
+      .command('check')
+      .description(
+        'check scenarios: built-in ones by id, your own by file; all built-in ones without argument',
+      )
+      .argument('[ID|FILE...]', 'a scenario id, a scenario file, or FILE#ID'),
+  ).option('--family <name>', 'only this family'),
+)
+  .option('--workers <n>', 'threads (default: one for each CPU)', whole(1))
+  .option('--json', 'one JSON document on stdout')
+  .option('--junit <file>', 'write a JUnit report')
+  .action(
+    async (
+      args: readonly string[],
+      options: SearchFlags & VariantFlags & { family?: string; json?: boolean; junit?: string },
+    ) => {
+      const { checkCommand } = await import('./check.js');
+      process.exitCode = await checkCommand({
+        arguments: args,
+        family: options.family,
+        wanted: wanted(options),
+        workers: options.workers,
+        check: checkOptions(options),
+        json: options.json ?? false,
+        junit: options.junit,
+      });
+    },
+  );
+
+withSearch(
+  withVariant(
+    program
+      .command('show')
+      .description('draw the shortest counterexample of a variant')
+      .argument('<ID|FILE>', 'a scenario id, a scenario file, or FILE#ID'),
+  ),
+)
+  .option('--witness <name>', 'draw the shortest run to this witness instead')
+  .addOption(
+    new Option('--report <name>', 'draw the shortest run to this report instead').conflicts('witness'),
+  )
+  .option('--all', 'show quiet steps too')
+  .option('--json', 'print the trace as JSON')
+  .option('--out <file>', 'write the trace to a file, for replay')
+  .action(
+    async (
+      argument: string,
+      options: SearchFlags &
+        VariantFlags & { witness?: string; report?: string; all?: boolean; json?: boolean; out?: string },
+    ) => {
+      const { showCommand } = await import('./show.js');
+      const { witness, report } = options;
+      process.exitCode = await showCommand({
+        argument,
+        wanted: wanted(options),
+        sought:
+          witness !== undefined
+            ? { kind: 'witness', name: witness }
+            : report === undefined
+              ? undefined
+              : { kind: 'report', name: report },
+        all: options.all ?? false,
+        json: options.json ?? false,
+        out: options.out,
+        check: checkOptions(options),
+      });
+    },
+  );
+
+program
+  .command('replay')
+  .description('execute a recorded run again')
+  .argument('<TOKEN|FILE>', 'a token, or a trace file')
+  .option('--all', 'show quiet steps too')
+  .option('--json', 'print the trace as JSON')
+  .action(async (argument: string, { all = false, json = false }: { all?: boolean; json?: boolean }) => {
+    const { replayCommand } = await import('./replay.js');
+    process.exitCode = await replayCommand({ argument, all, json });
+  });
+
+withSearch(
+  program
+    .command('matrix')
+    .description('the verdicts of all variants as a table')
+    .argument('<ID|FAMILY|FILE>', 'a scenario id, a family, or a scenario file'),
+)
+  .option('--workers <n>', 'threads (default: one for each CPU)', whole(1))
+  .option('--json', 'one JSON document on stdout')
+  .action(async (argument: string, options: SearchFlags & { json?: boolean }) => {
+    const { matrixCommand } = await import('./matrix.js');
+    process.exitCode = await matrixCommand({
+      argument,
+      workers: options.workers,
+      check: checkOptions(options),
+      json: options.json ?? false,
+    });
+  });
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(); // the reader has seen enough
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Without a command commander prints the help itself.
+    if (error.code === 'commander.help') process.exitCode = Exit.USAGE;
+    else if (error.exitCode !== 0) {
+      tell(`shootdown: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}`);
+      process.exitCode = Exit.USAGE;
+    }
+  } else {
+    const message = userMessage(error);
+    if (message !== undefined) {
+      tell(`shootdown: ${message}`);
+      process.exitCode = Exit.USAGE;
+    } else {
+      tell(error instanceof WorkerCrash ? error.stack : internalError(error));
+      process.exitCode = Exit.INTERNAL;
+    }
   }
 }

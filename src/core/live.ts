@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { Path } from './path.js';
+
 /**
  * Runtime of the source transform (`src/transform`). The transform records, at each `yield*` of a path, the site and
  * the locals that are still live there; the recorded frames of all callers are the path's continuation, so two runs with
@@ -20,20 +22,31 @@ export class PathError extends Error {
   override readonly name = 'PathError';
 }
 
+/** Site, locals, site, locals …, outermost first; and the locks that a mutant did not take. */
+export type Frames = unknown[] & { phantoms?: number[] };
+
 const sites: Site[] = [];
 const identities = new WeakMap<object, Identity>();
 let identitiesGiven = 0;
-let skippedInARow = 0;
+
+// oxlint-disable-next-line require-yield
+function* leftOut(): Path<unknown> {
+  return live.cutValue;
+}
 
 /** What the instrumented code calls. One object, so that a driver can swap the stack before it resumes a path. */
 export const live = {
   /** Site, locals, site, locals …, outermost first: the frames of the path that runs now. */
-  stack: [] as unknown[],
-  /** Mutation testing: the site whose call is left out, and what it then yields. */
+  stack: [] as Frames,
+  /** Mutation testing: the site whose call is changed, -1 for none. */
   cut: -1,
+  /** What becomes of the path that the cut site calls. Default: it is left out and observes `cutValue`. */
+  mutate: undefined as ((path: Path<unknown>) => Path<unknown>) | undefined,
   cutValue: 0 as unknown,
   /** Set when the cut site was reached. */
   cutHit: false,
+  /** How often it was reached since the path was resumed: a loop that makes no request any more must end. */
+  cuts: 0,
 
   /** Called once by each instrumented file; returns the number of its first site. */
   register(file: string, table: readonly (readonly [line: number, fn: string, callee: string])[]): number {
@@ -43,7 +56,6 @@ export const live = {
   },
   /** Before a `yield*`: pushes its frame. Returns the depth to which `leave` goes back, also past frames that threw. */
   enter(at: number, locals: unknown[]): number {
-    skippedInARow = 0;
     return live.stack.push(at, locals) - 2;
   },
   /** After a `yield*`: pops its frame and hands the value through. */
@@ -55,15 +67,15 @@ export const live = {
   list<T>(values: Iterable<T>): readonly T[] {
     return Array.isArray(values) ? (values as readonly T[]) : [...values];
   },
-  /** Stands for the call at the cut site. */
-  skipped(): unknown {
+  /** Around the path that a `yield*` delegates to. */
+  delegate<T>(at: number, path: T): T {
+    if (at !== live.cut) return path;
     live.cutHit = true;
-    if (++skippedInARow > 10_000) {
-      skippedInARow = 0;
-      const { file, line, fn } = site(live.cut);
+    if (++live.cuts > 10_000) {
+      const { file, line, fn } = site(at);
       throw new PathError(`${file}:${line}: ${fn}() loops for ever without this call`);
     }
-    return live.cutValue;
+    return (live.mutate ?? leftOut)(path as Path<unknown>) as T;
   },
   /** Around a call that is not delegated to: a path that was created but will never run is an error. */
   called<T>(value: T, file: string, line: number, callee: string): T {
@@ -98,8 +110,8 @@ export function stackSites(stack: readonly unknown[]): number[] {
 }
 
 /** A text that is equal for two stacks exactly when all sites and all live locals are. */
-export function stackKey(stack: readonly unknown[]): string {
-  let key = '';
+export function stackKey(stack: Readonly<Frames>): string {
+  let key = stack.phantoms === undefined ? '' : `without ${stack.phantoms.join()}:`;
   for (let i = 0; i < stack.length; i += 2) {
     key += `${stack[i] as number}(`;
     for (const local of stack[i + 1] as unknown[]) key += valueKey(local, stack[i] as number);

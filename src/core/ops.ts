@@ -80,6 +80,9 @@ export interface Access {
 /** How a request argument behaves when frames are renamed (see `explore/symmetry.ts`). */
 export type ArgKind = 'plain' | 'cell' | ValueType;
 
+/** What an operation does to locks and context, for lock order and context checks. */
+export type LockRole = 'acquire' | 'try' | 'release' | 'irq-off' | 'irq-on' | 'rcu-lock' | 'rcu-unlock';
+
 /** An operation that a layer above defines: one indivisible step over any number of cells. */
 export interface OpDefinition {
   readonly name: string;
@@ -99,6 +102,14 @@ export interface OpDefinition {
   readonly mover?: 'right' | 'left';
   /** A locked operation: drains this agent's store buffer first. Absent: yes. */
   readonly drains?: boolean;
+  /** Lockdep: what the operation does to its agent's context. For locks, a is the lock's cell and c its subclass. */
+  readonly role?: LockRole;
+  /** Lockdep: it may sleep, so it is wrong in atomic context. Acquiring a sleeping lock says so by itself. */
+  readonly sleeps?: boolean | ((a: number, b: number, c: number) => boolean);
+  /** Lockdep: pseudo-lock classes that it takes and releases (fs_reclaim). */
+  pseudoLocks?(a: number, b: number, c: number): readonly string[];
+  /** Lockdep: wrong with interrupts off (it waits for other CPUs to answer an interrupt). */
+  readonly needsIrqsOn?: boolean;
   /** One line for a trace, without the agent; undefined: a quiet step. */
   describe?(a: number, b: number, c: number, observed: number): string | undefined;
 }

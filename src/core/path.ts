@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+import { live } from './live.js';
+import { absorbed } from './mutants.js';
+
 /**
  * A path is what an agent runs: a plain generator that yields one {@link Request} for each shared access and is
  * handed the observed value. Between two requests it may only compute on what it observed; so what it does next is a
@@ -28,6 +31,7 @@ const scratch: Request = { op: 0, a: 0, b: 0, c: 0 };
  * the fields before it goes on.
  */
 export function* request(op: number, a = 0, b = 0, c = 0): Path<number> {
+  if (live.stack.phantoms !== undefined && absorbed(op, a)) return 0;
   scratch.op = op;
   scratch.a = a;
   scratch.b = b;

@@ -28,6 +28,7 @@ export function resume(
   running.seen = [];
   running.progressed = [];
   live.stack = stack;
+  live.cuts = 0;
   try {
     return path.next(observed);
   } finally {

@@ -23,6 +23,8 @@ export interface Variant {
   readonly knobs: KnobSetting;
   /** Absent where the user set the knobs: then nothing is declared. */
   readonly expect: Expectation | undefined;
+  /** What the specification expected, where that is something else; docs/findings.md says why the run stands. */
+  readonly spec?: string;
 }
 
 /**

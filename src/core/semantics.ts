@@ -69,6 +69,7 @@ export function semantics(system: System): Semantics {
     }
     set(buffer + 2 * depth - 2, 0);
     set(buffer + 2 * depth - 1, 0);
+    if (guarded) system.touch(cell);
     set(cell, value);
   };
 

@@ -83,6 +83,8 @@ export interface CellOptions {
   readonly frame?: { readonly number: number; readonly slot: string };
   /** For lockdep: locks of one class are one lock. */
   readonly lockClass?: string;
+  /** The lock sleeps (mutex, rwsem, folio lock); absent: it spins. */
+  readonly sleeps?: boolean;
 }
 
 /** One thread of execution. */
@@ -94,6 +96,8 @@ export interface Agent {
   readonly daemon: boolean;
   /** Weakly fair: if it can run for ever, it runs at some time. Hardware speculation is not. */
   readonly fair: boolean;
+  /** Runs in atomic context from the start (softirq): sleeping there is a report. */
+  readonly atomic?: boolean;
   start(): Path<unknown>;
 }
 
@@ -140,6 +144,8 @@ export class System {
   readonly guards: (Guard | undefined)[] = [];
   /** By cell: its lock class, if it is a lock. */
   readonly lockClasses: (string | undefined)[] = [];
+  /** By cell: whether waiting for the lock sleeps. */
+  readonly sleepingLocks: boolean[] = [];
   /** [frame][slot] -> cell address; the slots of all frames are the same. */
   readonly frameCells: number[][] = [];
   /** Frames that the set-up speaks of by number, so that they can't be renamed. */
@@ -172,6 +178,7 @@ export class System {
     this.cells.push(cell);
     this.guards[cell.at] = options.guard;
     this.lockClasses[cell.at] = options.lockClass;
+    this.sleepingLocks[cell.at] = options.sleeps ?? false;
     if (options.frame !== undefined) {
       let slot = this.slots.indexOf(options.frame.slot);
       if (slot < 0) slot = this.slots.push(options.frame.slot) - 1;

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 import type { Finding, Step } from './result.js';
 
+/**
+ * First size of what grows with the states. Small, so that it has grown before the optimiser takes the search's functions
+ * on: a branch that it has not seen run throws the compiled code away when it does run.
+ */
+export const FIRST = 64;
+
 /** What a search has found, and where each of its states came from, which gives the run to it. */
 export class Findings {
   readonly list: Finding[] = [];
@@ -12,9 +18,9 @@ export class Findings {
   expanding = -1;
   moving = -1;
   choosing = 0;
-  private parents = new Int32Array(1 << 12);
-  private movers = new Uint8Array(1 << 12);
-  private choices = new Uint16Array(1 << 12);
+  private parents = new Int32Array(FIRST);
+  private movers = new Uint8Array(FIRST);
+  private choices = new Uint16Array(FIRST);
   private readonly names = new Set<string>();
 
   constructor(private readonly until: ReadonlySet<string> | undefined) {}

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-import { grown } from './findings.js';
+import { FIRST, grown } from './findings.js';
 
 /** States that wait to be expanded: packed, with their fingerprints and numbers. */
 export class Frontier {
   size = 0;
   packed: Int32Array;
-  lows = new Int32Array(1024);
-  highs = new Int32Array(1024);
-  numbers = new Int32Array(1024);
+  lows = new Int32Array(FIRST);
+  highs = new Int32Array(FIRST);
+  numbers = new Int32Array(FIRST);
 
   constructor(private readonly width: number) {
-    this.packed = new Int32Array(1024 * width);
+    this.packed = new Int32Array(FIRST * width);
   }
 
   get bytes(): number {

@@ -123,6 +123,9 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   automaton.events.witness = (name) => findings.add('witness', name, '', true);
   automaton.events.report = (name, detail) => findings.add('report', name, detail, true);
 
+  // Of the nodes: those that were looked at, and whether one of them makes a plain access.
+  let known = 1;
+  let plainThere = false;
   /** The automata have grown. */
   function learnt(): void {
     if (opOf.length !== automaton.op.length) {
@@ -133,6 +136,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
       nextOf = automaton.next;
       plainOf = automaton.plain;
     }
+    for (; known < automaton.size; known++) if (automaton.plain[known] === 1) plainThere = true;
     fusion?.examine();
   }
   function childOf(node: number, value: number): number {
@@ -218,6 +222,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
 
   const nodeOf = (agent: number): number => state[cells + agent]!;
   function anyPlain(): boolean {
+    if (!plainThere) return false;
     for (let agent = 0; agent < count; agent++) if (plainOf[state[cells + agent]!] === 1) return true;
     return false;
   }
@@ -289,7 +294,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
     isNew();
     record();
   }
-  let ticks = 0;
+  let untilTick = 64; // once soon: see FIRST
 
   search: while (next.size > 0 && !findings.stopped) {
     if (!dfs) {
@@ -308,7 +313,8 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
       const low0 = (low = from.lows[at]!);
       const high0 = (high = from.highs[at]!);
       findings.expanding = from.numbers[at]!;
-      if ((++ticks & 4095) === 0) {
+      if (--untilTick === 0) {
+        untilTick = 4096;
         options.onProgress?.(states, depth);
         if (now() > deadline) bound = 'time';
         if (bound !== undefined) break search;

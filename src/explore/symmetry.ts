@@ -71,7 +71,8 @@ export class FrameSymmetry implements Renamer {
 
   /** Whether there is anything to rename. */
   get useful(): boolean {
-    return this.free.length > 1;
+    // Store buffers hold addresses, which are not renamed.
+    return this.free.length > 1 && this.system.memory === 'sc';
   }
 
   /** Puts the fingerprint of the representative of `state` (cells, then the agents' nodes) in `low` and `high`. */

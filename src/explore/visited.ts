@@ -17,10 +17,10 @@ export class FingerprintSet implements Visited {
   private table: Int32Array;
   private limit: number;
 
-  constructor(log2 = 14) {
+  constructor(log2 = 8) {
     this.slots = 1 << log2;
     this.table = new Int32Array(2 * this.slots);
-    this.limit = (this.slots * 3) >> 2;
+    this.limit = this.threeQuarters();
   }
 
   get bytes(): number {
@@ -45,10 +45,15 @@ export class FingerprintSet implements Visited {
     return true;
   }
 
+  /** As an integer: a field that turns into a double throws the compiled search away. */
+  private threeQuarters(): number {
+    return (this.slots >> 2) * 3;
+  }
+
   private grow(): void {
     const old = this.table;
     this.slots *= 2;
-    this.limit = this.slots * 0.75;
+    this.limit = this.threeQuarters();
     const table = (this.table = new Int32Array(2 * this.slots));
     const mask = this.slots - 1;
     for (let i = 0; i < old.length; i += 2) {
@@ -68,9 +73,9 @@ export class ExactSet implements Visited {
   size = 0;
   private readonly chunkStates: number;
   private readonly chunks: Int32Array[] = [];
-  private slots = 1 << 14;
+  private slots = 1 << 8;
   private table = new Int32Array(this.slots);
-  private lows = new Int32Array(1 << 14);
+  private lows = new Int32Array(1 << 6);
 
   constructor(private readonly width: number) {
     this.chunkStates = 1 << 12;
@@ -106,7 +111,7 @@ export class ExactSet implements Visited {
     }
     this.lows[number] = low;
     this.table[at] = number + 1;
-    if (this.size > this.slots * 0.75) {
+    if (this.size > (this.slots >> 2) * 3) {
       this.slots *= 2;
       mask = this.slots - 1;
       this.table = new Int32Array(this.slots);

@@ -5,12 +5,18 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, type PtePointer, Vma } from './include/mm_types.js';
+import { Mm, Page, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import { definePteOps } from './include/pgtable.js';
+import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { defineSchedOps } from './kernel/sched/core.js';
+import { defineVmaOps } from './mm/mmap.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { defineRmapOps } from './mm/rmap.js';
+import { defineRmapBatchOps } from './mm/rmap-batch.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -18,9 +24,28 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** There are folios of more than one page, and PMDs that map a page. */
+  readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
 }
+
+function defineOps(kernel: Kernel) {
+  return {
+    ...defineIrqOps(kernel),
+    ...defineRcuOps(kernel),
+    ...definePageAllocOps(kernel),
+    ...defineRwsemOps(kernel.system),
+    ...defineSchedOps(kernel.system),
+    ...defineVmaOps(kernel),
+    ...defineRmapOps(kernel),
+    ...defineRmapBatchOps(kernel),
+    ...definePteOps(kernel),
+    ...defineSrcuOps(kernel),
+  };
+}
+/** Numbers of the operations that the kernel's files define. */
+type KernelOps = ReturnType<typeof defineOps>;
 
 /** struct task_struct: what `current` is. */
 export interface Task {
@@ -37,27 +62,25 @@ export class Kernel {
   readonly knobs: Knobs;
   readonly mem_map: Page[] = [];
   readonly mms: Mm[] = [];
+  /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
+  readonly anon_vmas: Rwsem[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
-  readonly op: ReturnType<typeof defineRcuOps> &
-    ReturnType<typeof defineIrqOps> &
-    ReturnType<typeof definePageAllocOps> &
-    ReturnType<typeof defineRwsemOps>;
+  /** SRCU domains; added at set-up, before the tasks. */
+  readonly srcu: SrcuStruct[] = [];
+  readonly op: KernelOps;
   private readonly ptes: PtePointer[][] = [];
+  private readonly holders = new Map<number, number>();
 
   constructor(readonly options: KernelOptions) {
     const system = (this.system = new System(options.machine.memory));
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
-    for (const frame of this.machine.frames) this.mem_map.push(new Page(system, frame, options.hotplug));
+    for (const frame of this.machine.frames)
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
     this.rcu = new RcuState(this, options.rcuCallbacks);
-    this.op = {
-      ...defineIrqOps(this),
-      ...defineRcuOps(this),
-      ...definePageAllocOps(this),
-      ...defineRwsemOps(system),
-    };
+    this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
   }
 
@@ -68,6 +91,7 @@ export class Kernel {
     const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
     this.tasks[number] = task;
     this.rcu.addTask(number);
+    for (const domain of this.srcu) domain.addTask(number);
     const sharers = system.agents
       .map((other, i) => ({ ...other, i }))
       .filter((other) => other.cpu === agent.cpu && agent.cpu >= 0);
@@ -80,8 +104,19 @@ export class Kernel {
     return task;
   }
 
+  addSrcu(name: string): SrcuStruct {
+    const domain = new SrcuStruct(this.system, name, this.srcu.length);
+    this.srcu.push(domain);
+    return domain;
+  }
+
   addMm(name: string, pages: number, cpus: readonly number[]): Mm {
-    const mm = new Mm(this.system, this.machine.addSpace(name, pages, cpus), this.mms.length);
+    const mm = new Mm(
+      this.system,
+      this.machine.addSpace(name, pages, cpus),
+      this.mms.length,
+      this.options.thp,
+    );
     this.mms.push(mm);
     return mm;
   }
@@ -92,11 +127,28 @@ export class Kernel {
     return vma;
   }
 
+  /** Set-up: the anon_vma of an mm, one for all its VMAs. */
+  anonVma(mm: Mm): number {
+    const number = mm.number + 1;
+    this.anon_vmas[number] ??= new Rwsem(this.system, `${mm.name}.anon_vma`, 'anon_vma');
+    return number;
+  }
+
   /** The entry of a page table, interned so that a local may hold it. */
   pte(table: number, index: number): PtePointer {
     const row = (this.ptes[table] ??= []);
     const frame = this.machine.frames[table]!;
     return (row[index] ??= { table: frame, index, cell: frame.pte[index]!, high: frame.pteHigh[index] });
+  }
+
+  /** Says that something outside of the page tables keeps `references` on a frame to the end: REF-SUM counts them. */
+  hold(pfn: number, references = 1): void {
+    this.holders.set(pfn, this.held(pfn) + references);
+  }
+
+  /** References on a frame that something outside of the page tables keeps. */
+  held(pfn: number): number {
+    return this.holders.get(pfn) ?? 0;
   }
 
   /** Set-up: takes a free frame for data, with one reference. Not for paths. */

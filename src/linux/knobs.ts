@@ -22,6 +22,77 @@ export const KNOBS = {
     on: '70cbc3cc78a9: the PMD is compared as well',
     off: 'before 70cbc3cc78a9 (G-01 v)',
   },
+  'gup.pmd_leaf_recheck': {
+    on: '6.12: gup_fast_pmd_leaf() compares the PMD after the references were taken',
+    off: 'G-17: not compared',
+  },
+  'gup.protnone_check': {
+    on: '6.12: gup_fast_pte_range() refuses PROT_NONE entries by name',
+    off: 'G-22: leaves it to pte_access_permitted()',
+  },
+  'gup.write_protect_seq': {
+    on: '57efa1fe5957: FOLL_PIN compares mm->write_protect_seq around the walk',
+    off: 'before 57efa1fe5957 (G-15): fork is not noticed',
+  },
+  'gup.has_pinned_flag': {
+    'before-walk': '6.12: MMF_HAS_PINNED is set before the walk',
+    'after-walk': 'G-15: after it',
+  },
+  'arch.pte_access_permitted': {
+    x86: 'arch/x86: the entry needs the present and the user bit, which PROT_NONE takes away',
+    generic: 'include/linux/pgtable.h: pte_present() is enough, and PROT_NONE entries are pte_present()',
+  },
+  'thp.split_flush': {
+    on: '6.12: __split_huge_pmd_locked() makes the PMD not present and flushes, then fills the table in',
+    off: 'G-17: fills the table in and replaces the PMD, without a flush',
+  },
+  'khugepaged.sync_one': {
+    on: '2ba99c5e0881: collapse_huge_page() interrupts all CPUs after the PMD was cleared',
+    off: 'before 2ba99c5e0881 (G-01 v)',
+  },
+  'swap.page_free_hook': {
+    atomic: '6.12: what runs at the last put does not sleep',
+    sleeps: 'G-05: a driver-provided page_free() that may sleep',
+  },
+  'fault.pte_same': {
+    on: '6.12: handle_pte_fault() compares the entry again under the PTL',
+    off: 'G-14 twin: acts on the entry that was read without the lock',
+  },
+  'pae.read': {
+    'low-high-low': '6.12: ptep_get_lockless() reads the low word again',
+    'low-high': 'G-11 (b): without reading it again',
+    'high-low': 'G-11 (a): the other way round',
+  },
+  'pae.write': {
+    'high-low': '6.12: native_set_pte() stores the word with the present bit last',
+    'low-high': 'G-11: first',
+  },
+  'cow.order': {
+    'clear-flush-set': '6.12: wp_page_copy() clears, flushes, and only then sets the new entry',
+    'set-flush': 'what it once did: sets the new entry over the old one, then flushes',
+  },
+  'rmap.defer_flush': {
+    on: '6.12: should_defer_flush(): reclaim clears many entries, then flushes once',
+    off: 'no CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH: each entry is flushed as it is cleared',
+  },
+  'rmap.lazyfree_test': {
+    'ref-then-dirty': '6.12: try_to_unmap_one() reads the reference count, then the dirty flag',
+    'dirty-then-ref': 'G-20 (b): the other way round',
+    'dirty-only': 'before 6c8e2a256915 (G-20 a): the reference count is not looked at',
+  },
+  'rmap.barrier': {
+    full: '6.12: the PTE is cleared by a locked operation, smp_mb() follows',
+    'no-mb': 'smp_mb() left out; what comes before it is still locked on x86',
+    none: 'G-20 (c): smp_mb() left out, and PTE clear and tlb_flush_batched are not ordered either',
+  },
+  'vmscan.flush_before_free': {
+    on: '6.12: shrink_folio_list() flushes the batch before it frees the folios',
+    off: 'twin: frees first',
+  },
+  'madvise.free_flush': {
+    on: '6.12: MADV_FREE flushes the entries that it has cleaned',
+    off: 'twin: a TLB entry stays dirty, so a later store does not mark the PTE',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':

@@ -18,6 +18,7 @@ export {
 } from '../core/primitives.js';
 export type { Expectation, Scenario } from '../core/scenario.js';
 export type { Cell } from '../core/system.js';
+export { PTE } from '../machine/pte.js';
 export {
   deadlocks,
   leaks,
@@ -29,4 +30,5 @@ export {
   type MachineSpec,
   type ScenarioSpec,
 } from './scenario.js';
+export { dmaRead, dmaWrite } from './dma.js';
 export { Process, Testbed, type MapOptions, type Region } from './testbed.js';

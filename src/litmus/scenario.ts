@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import type { Path } from '../core/path.js';
+import { Op } from '../core/ops.js';
+import { request, type Path } from '../core/path.js';
 import {
   type Built,
   type Expectation,
@@ -14,7 +15,7 @@ import { Kernel } from '../linux/kernel.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
-import { watchAlways } from '../properties/index.js';
+import { lockdep, watchAlways } from '../properties/index.js';
 import { type Process, Testbed } from './testbed.js';
 
 /** An agent: a path, or a path with the CPU and the process that it runs on. */
@@ -28,12 +29,14 @@ export interface MachineSpec {
   readonly frames: number;
   readonly memory?: MachineOptions['memory'];
   readonly ptrsPerPte?: number;
-  readonly pae?: boolean;
+  readonly pae?: MachineOptions['pae'];
   readonly pageWalkCache?: boolean;
   readonly data?: boolean;
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;
+  /** Folios of ptrsPerPte pages, and PMDs that map one. */
+  readonly thp?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
 }
@@ -52,7 +55,7 @@ export interface ScenarioSpec<K extends KnobSpec, S> {
   /** A few words. */
   readonly title?: string;
   readonly question: string;
-  readonly machine: MachineSpec;
+  readonly machine: MachineSpec | ((k: Values<K>) => MachineSpec);
   /** Knobs of the scenario, and knobs of the kernel by their names (linux/knobs.ts). First value: the documented protocol. */
   readonly knobs: K;
   /** The shoot-downs it runs on; default both. The first is the base variant's. */
@@ -67,6 +70,8 @@ export interface ScenarioSpec<K extends KnobSpec, S> {
   agents(s: S, k: Values<K>, m: Testbed): Record<string, AgentSpec>;
   readonly sometimes?: readonly string[];
   readonly expect: Readonly<Record<string, Expectation | 'safe'>>;
+  /** Variants of which the specification expected something else: its word. docs/findings.md says why the run stands. */
+  readonly differs?: Readonly<Record<string, string>>;
 }
 
 const SAFE: Expectation = { verdict: 'safe', property: '', reports: [] };
@@ -115,7 +120,13 @@ export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>):
     const setting = parseVariant(spec.id, knobs, name);
     const canonical = variantName(knobs, setting);
     if (canonical !== name) throw new UsageError(`${spec.id}: write variant ${name} as ${canonical}`);
-    return { name, knobs: setting, expect: expect === 'safe' ? SAFE : expect };
+    const said = spec.differs?.[name];
+    return {
+      name,
+      knobs: setting,
+      expect: expect === 'safe' ? SAFE : expect,
+      ...(said === undefined ? {} : { spec: said }),
+    };
   });
   return {
     id: spec.id,
@@ -126,9 +137,9 @@ export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>):
     knobs,
     variants,
     sometimes: spec.sometimes ?? [],
-    passes: () => {
-      if (spec.machine.fill !== undefined)
-        return [{ name: `TLB fill ${spec.machine.fill}`, settings: { fill: spec.machine.fill } }];
+    passes: (setting) => {
+      const { fill } = typeof spec.machine === 'function' ? spec.machine(setting as Values<K>) : spec.machine;
+      if (fill !== undefined) return [{ name: `TLB fill ${fill}`, settings: { fill } }];
       return [
         { name: 'TLB fill on demand', settings: { fill: 'demand' } },
         { name: 'TLB fill eager', settings: { fill: 'eager' } },
@@ -161,7 +172,7 @@ export function parseVariant(
 }
 
 function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<K>, pass: Pass): Built {
-  const { machine } = spec;
+  const machine = typeof spec.machine === 'function' ? spec.machine(setting) : spec.machine;
   const kernelKnobs: Partial<Knobs> = {
     ...RELEASES[setting.kernel],
     ...spec.kernelKnobs,
@@ -178,13 +189,14 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
         'sc',
       frames: machine.frames,
       ptrsPerPte: machine.ptrsPerPte ?? 1,
-      pae: machine.pae ?? false,
+      pae: machine.pae,
       pageWalkCache: machine.pageWalkCache ?? false,
       data: machine.data ?? false,
     },
     release: setting.kernel,
     knobs: kernelKnobs,
     hotplug: machine.hotplug ?? false,
+    thp: machine.thp ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
   });
   const m = new Testbed(kernel);
@@ -208,12 +220,33 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     });
   }
   if (kernel.options.rcuCallbacks > 0)
-    kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, start: () => rcu_core() });
+    kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
+  if (kernel.machine.options.fill === 'speculative') {
+    kernel.machine.spaces.forEach((space, index) => {
+      for (const cpu of space.cpus) {
+        const start = (): Path => speculate(kernel, cpu, index);
+        kernel.addTask({ name: `walker${cpu}.${space.name}`, cpu: -1, daemon: true, fair: false, start });
+      }
+    });
+  }
+  kernel.system.storeBuffers.forEach((buffer, cpu) =>
+    kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
+  );
   const properties = watchAlways(kernel);
-  return { system: kernel.system, bounds: spec.bounds, properties };
+  return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
+}
+
+/** The speculative walker of one CPU in one address space: hardware, so it may act at any time, or never. */
+function* speculate(kernel: Kernel, cpu: number, space: number): Path {
+  for (;;) yield* request(kernel.machine.op.speculate, cpu, space);
+}
+
+/** tso: moves what waits in a store buffer to memory, at any time. */
+function* drain(buffer: number): Path {
+  for (;;) yield* request(Op.DRAIN, buffer);
 }
 
 function pickKernelKnobs(setting: KnobSetting): Partial<Knobs> {
   const known = documentedKnobs();
-  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known)) as Partial<Knobs>;
+  return Object.fromEntries(Object.entries(setting).filter(([name]) => name in known));
 }

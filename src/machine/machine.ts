@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
-import { type Access } from '../core/ops.js';
-import { type Cell, type Guard, type MemoryModel, System, type ValueType } from '../core/system.js';
-import { PTE, frameOf, pfnOf, pmdType, pteType } from './pte.js';
+import type { Cell, Guard, MemoryModel, System, ValueType } from '../core/system.js';
+import { type AddressSpace, type Frame, frameCell, Use, useType } from './frame.js';
+import { defineDmaOps } from './dma.js';
+import { defineMmuOps, fillEagerly } from './mmu.js';
+import { joinWords, type PaeLayout, pfnOf, pmdType, PTE, pteType } from './pte.js';
+import { defineTlbOps } from './tlb.js';
+
+export { type AddressSpace, type Frame, frameCell, Use } from './frame.js';
 
 /** How a TLB shoot-down reaches other CPUs. */
 export type TlbFlush =
@@ -28,57 +33,16 @@ export interface MachineOptions {
   readonly frames: number;
   /** Entries of a page table: PTRS_PER_PTE. */
   readonly ptrsPerPte: number;
-  /** Page-table entries are two words that are stored and read separately (x86 PAE). */
-  readonly pae: boolean;
+  /** Page-table entries are two words that are stored and read separately (x86 PAE); undefined: one word. */
+  readonly pae: PaeLayout | undefined;
   /** Walkers cache PMDs: a freed table can be walked until a flush that says that tables were freed. */
   readonly pageWalkCache: boolean;
   /** Frames have contents, that loads and stores follow. */
   readonly data: boolean;
 }
 
-/** What a page frame is used for. */
-export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4 } as const;
-const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone'];
-const useType: ValueType = { name: 'use', show: (value) => USE_NAMES[value] ?? String(value) };
-const flag: ValueType = { name: 'flag', show: (value) => (value ? 'on' : 'off') };
+const highType: ValueType = { name: 'high word', show: (value) => `high ${value}` };
 const irqType: ValueType = { name: 'irq', show: (value) => (value ? 'irqs off' : 'irqs on') };
-
-/** Makes record fields of frame `n`: all frames have the same ones, so that they can be renamed. */
-export function frameCell(
-  system: System,
-  number: number,
-  slot: string,
-  options: { name?: string; type?: ValueType; guard?: Guard; lockClass?: string } = {},
-): Cell {
-  return system.cell(options.name ?? `f${number}.${slot}`, 0, {
-    frame: { number, slot },
-    ...(options.type === undefined ? {} : { type: options.type }),
-    ...(options.guard === undefined ? {} : { guard: options.guard }),
-    ...(options.lockClass === undefined ? {} : { lockClass: options.lockClass }),
-  });
-}
-
-/** A page frame: memory that is either free, data, or a page table. */
-export interface Frame {
-  readonly number: number;
-  readonly use: Cell;
-  /** Its entries while it is a page table; touching them at any other time breaks TABLE-ALIVE. With PAE, the low words. */
-  readonly pte: readonly Cell[];
-  /** PAE: the high words. */
-  readonly pteHigh: readonly Cell[];
-  /** Contents, while it is data. */
-  readonly data: Cell | undefined;
-}
-
-/** What the walker starts from: the upper levels folded into one row of PMDs. */
-export interface AddressSpace {
-  readonly name: string;
-  readonly pmd: readonly Cell[];
-  /** Virtual pages. */
-  readonly pages: number;
-  /** CPUs that run it: mm_cpumask. */
-  readonly cpus: number[];
-}
 
 /** The hardware. */
 export class Machine {
@@ -92,7 +56,9 @@ export class Machine {
   readonly pwc: Cell[][][] = [];
   /** By CPU: the CPUs whose answer to this CPU's interrupt is still out, one bit each. */
   readonly ipiPending: Cell[] = [];
-  readonly op: ReturnType<Machine['defineOps']>;
+  readonly op: ReturnType<typeof defineTlbOps> &
+    ReturnType<typeof defineMmuOps> &
+    ReturnType<typeof defineDmaOps>;
 
   constructor(
     readonly system: System,
@@ -106,7 +72,7 @@ export class Machine {
     }
     for (let number = 0; number < options.frames; number++) this.addFrame();
     if (options.memory === 'tso') this.addStoreBuffers(2);
-    this.op = this.defineOps();
+    this.op = { ...defineTlbOps(this), ...defineMmuOps(this), ...defineDmaOps(this) };
   }
 
   addFrame(): Frame {
@@ -114,15 +80,15 @@ export class Machine {
     const number = this.frames.length;
     const use = frameCell(system, number, 'use', { type: useType });
     const guard: Guard = { cell: use, alive: 1 << Use.TABLE, property: () => 'TABLE-ALIVE' };
-    const entries = (slot: string): Cell[] =>
+    const entries = (slot: string, type: ValueType = pteType): Cell[] =>
       Array.from({ length: options.ptrsPerPte }, (_, i) =>
-        frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type: pteType, guard }),
+        frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type, guard }),
       );
     const frame: Frame = {
       number,
       use,
       pte: entries('pte'),
-      pteHigh: options.pae ? entries('pte_high') : [],
+      pteHigh: options.pae === undefined ? [] : entries('pte_high', highType),
       data: options.data ? frameCell(system, number, 'data') : undefined,
     };
     this.frames.push(frame);
@@ -150,7 +116,7 @@ export class Machine {
           system.cell(`cpu${cpu}.pwc[${name}:${i}]`, 0, { type: pmdType }),
         );
     }
-    if (options.fill === 'eager') this.fillEagerly(index);
+    if (options.fill === 'eager') fillEagerly(this, index);
     return space;
   }
 
@@ -161,8 +127,15 @@ export class Machine {
     if ((pmd & PTE.PRESENT) === 0) return 0;
     if (pmd & PTE.PSE)
       return ((pfnOf(pmd) + (page % ptrsPerPte)) << PTE.PFN_SHIFT) | (pmd & ((1 << PTE.PFN_SHIFT) - 1));
-    const entry = this.frames[pfnOf(pmd)]!.pte[page % ptrsPerPte]!.value;
+    const entry = this.entry(this.frames[pfnOf(pmd)]!, page % ptrsPerPte);
     return entry & PTE.PRESENT ? entry : 0;
+  }
+
+  /** The entry of a page table now; with two words, what they add up to. */
+  entry(table: Frame, index: number): number {
+    const { pae } = this.options;
+    const low = table.pte[index]!.value;
+    return pae === undefined ? low : joinWords(low, table.pteHigh[index]!.value, pae);
   }
 
   /** The cells that `leaf` may read. */
@@ -170,7 +143,10 @@ export class Machine {
     const { ptrsPerPte } = this.options;
     return [
       space.pmd[Math.floor(page / ptrsPerPte)]!,
-      ...this.frames.map((frame) => frame.pte[page % ptrsPerPte]!),
+      ...this.frames.flatMap((frame) => [
+        frame.pte[page % ptrsPerPte]!,
+        ...frame.pteHigh.slice(page % ptrsPerPte, (page % ptrsPerPte) + 1),
+      ]),
     ];
   }
 
@@ -187,124 +163,4 @@ export class Machine {
       system.storeBuffers[cpu] = first.at;
     }
   }
-
-  private fillEagerly(index: number): void {
-    const space = this.spaces[index]!;
-    for (const cpu of space.cpus) {
-      for (let page = 0; page < space.pages; page++) {
-        const entry = this.tlb[cpu]![index]![page]!;
-        this.system.monitors.push({
-          cells: [entry, ...this.leafCells(space, page)],
-          update: () => {
-            if (entry.value === 0) this.system.set(entry.at, this.leaf(space, page));
-          },
-        });
-      }
-    }
-  }
-
-  private flushCpu(cpu: number, index: number, start: number, end: number): void {
-    const entries = this.tlb[cpu]![index];
-    if (entries === undefined) return;
-    for (let page = start; page < end; page++)
-      if (entries[page] !== undefined) this.system.set(entries[page]!.at, 0);
-    for (const entry of this.pwc[cpu]![index] ?? []) this.system.set(entry.at, 0);
-  }
-
-  private defineOps() {
-    const { system } = this;
-    const range = (b: number): { start: number; end: number } => ({ start: b >> 10, end: b & 1023 });
-    const tlbCells = (cpus: readonly number[], index: number, access: Access): void => {
-      for (const cpu of cpus)
-        for (const entry of [...(this.tlb[cpu]![index] ?? []), ...(this.pwc[cpu]![index] ?? [])])
-          access.writes.push(entry.at);
-    };
-    return {
-      /** Drops the entries of space a, pages b (start << 10 | end), on this CPU. */
-      flushLocal: system.op({
-        name: 'flush_tlb_local',
-        exec: (a, b, _c, agent) => {
-          const { start, end } = range(b);
-          this.flushCpu(system.agents[agent]!.cpu, a, start, end);
-          return 0;
-        },
-        touches: (a, _b, _c, agent, access) => tlbCells([system.agents[agent]!.cpu], a, access),
-        describe: (a, b) => `flush_tlb(${this.spaces[a]!.name} ${range(b).start}..${range(b).end}), this CPU`,
-      }),
-      /** bcast: drops the entries on all CPUs. */
-      flushBroadcast: system.op({
-        name: 'flush_tlb_broadcast',
-        exec: (a, b) => {
-          const { start, end } = range(b);
-          for (const cpu of this.spaces[a]!.cpus) this.flushCpu(cpu, a, start, end);
-          return 0;
-        },
-        touches: (a, _b, _c, _agent, access) => tlbCells(this.spaces[a]!.cpus, a, access),
-        describe: (a, b) =>
-          `flush_tlb(${this.spaces[a]!.name} ${range(b).start}..${range(b).end}), broadcast`,
-      }),
-      /** Sends the interrupt to the CPUs of mask a. */
-      ipiSend: system.op({
-        name: 'ipi_send',
-        exec: (a, _b, _c, agent) => {
-          system.set(this.ipiPending[system.agents[agent]!.cpu]!.at, a);
-          return 0;
-        },
-        touches: (_a, _b, _c, agent, access) =>
-          access.writes.push(this.ipiPending[system.agents[agent]!.cpu]!.at),
-      }),
-      /**
-       * One of the CPUs that this CPU waits for, and that has interrupts on, handles the interrupt. b = -1: it only
-       * answers; else it drops the entries of space a, pages b. Observes whether that was the last one.
-       */
-      ipiAnswer: system.op({
-        name: 'ipi_answer',
-        enabled: (_a, _b, _c, agent) => this.answering(agent).length > 0,
-        choices: (_a, _b, _c, agent) => this.answering(agent).length,
-        exec: (a, b, _c, agent, choice) => {
-          const cpu = this.answering(agent)[choice]!;
-          if (b >= 0) {
-            const { start, end } = range(b);
-            this.flushCpu(cpu, a, start, end);
-          }
-          const pending = this.ipiPending[system.agents[agent]!.cpu]!;
-          const rest = pending.value & ~(1 << cpu);
-          system.set(pending.at, rest);
-          return rest === 0 ? 1 : 0;
-        },
-        touches: (a, b, _c, agent, access) => {
-          const { cpu } = system.agents[agent]!;
-          access.writes.push(this.ipiPending[cpu]!.at);
-          for (let other = 0; other < this.options.cpus; other++)
-            if (other !== cpu) access.reads.push(this.irqsOff[other]!.at);
-          if (b >= 0)
-            tlbCells(
-              this.spaces[a]!.cpus.filter((other) => other !== cpu),
-              a,
-              access,
-            );
-        },
-        describe: (a, b) =>
-          b < 0
-            ? 'a CPU handles the IPI'
-            : `a CPU handles the IPI: flush_tlb(${this.spaces[a]!.name} ${range(b).start}..${range(b).end})`,
-      }),
-    };
-  }
-
-  /** CPUs that can handle the interrupt of agent's CPU now. */
-  private answering(agent: number): number[] {
-    const mask = this.ipiPending[this.system.agents[agent]!.cpu]!.value;
-    const cpus: number[] = [];
-    for (let cpu = 0; cpu < this.options.cpus; cpu++)
-      if ((mask >> cpu) & 1 && this.irqsOff[cpu]!.value === 0) cpus.push(cpu);
-    return cpus;
-  }
 }
-
-/** Whether a TLB or page-table entry names this frame. */
-export function names(entry: number, frame: number): boolean {
-  return entry !== 0 && frameOf(entry) === frame;
-}
-
-export { flag as flagType };

@@ -107,7 +107,7 @@ export const pteType: ValueType = {
   show: showEntry,
   rename: (entry, to) => {
     const frame = frameOf(entry);
-    return frame < 0 || to[frame] === undefined ? entry : (to[frame]! << PTE.PFN_SHIFT) | (entry & FLAG_MASK);
+    return frame < 0 || to[frame] === undefined ? entry : (to[frame] << PTE.PFN_SHIFT) | (entry & FLAG_MASK);
   },
   frameOf,
 };
@@ -116,8 +116,37 @@ export const pteType: ValueType = {
 export const pmdType: ValueType = {
   ...pteType,
   name: 'pmd',
-  show: (entry) =>
-    entry !== 0 && (entry & (PTE.PRESENT | PTE.PSE)) === PTE.PRESENT
-      ? `table f${pfnOf(entry)}`
-      : showEntry(entry),
+  show: (entry) => {
+    if (entry !== 0 && (entry & (PTE.PRESENT | PTE.PSE)) === PTE.PRESENT) return `table f${pfnOf(entry)}`;
+    return (entry & (PTE.PRESENT | PTE.PSE)) === PTE.PSE
+      ? `${showEntry(entry | PTE.PRESENT)},invalid`
+      : showEntry(entry);
+  },
 };
+
+/**
+ * How a two-word entry (x86 PAE) spreads a frame number over its words. `equal-low`: all frames differ in the high word
+ * only. `different-low`: both words tell frames apart.
+ */
+export type PaeLayout = 'equal-low' | 'different-low';
+
+/** The low word of an entry: flags, and the low part of the frame number. It holds the PRESENT bit. */
+export function lowWord(entry: number, layout: PaeLayout): number {
+  return layout === 'equal-low' ? entry & FLAG_MASK : entry;
+}
+
+/** The high word of an entry. */
+export function highWord(entry: number): number {
+  return entry >> PTE.PFN_SHIFT;
+}
+
+/** Frame numbers from here on name no frame: what a torn pair of words adds up to. */
+export const NO_FRAME = 1024;
+
+/** What a pair of words says. A pair that no entry was ever made of names another frame, or none. */
+export function joinWords(low: number, high: number, layout: PaeLayout): number {
+  if (low === 0) return 0;
+  if (layout === 'equal-low') return (high << PTE.PFN_SHIFT) | low;
+  const lowFrame = low >> PTE.PFN_SHIFT;
+  return lowFrame === high ? low : ((NO_FRAME + 16 * high + lowFrame) << PTE.PFN_SHIFT) | (low & FLAG_MASK);
+}

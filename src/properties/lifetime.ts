@@ -20,9 +20,10 @@ export function tlbLive(kernel: Kernel): void {
       for (const entry of entries) {
         const value = system.mem[entry.at]!;
         if (value === 0) continue;
-        const frame = frameOf(value);
-        if (system.mem[machine.frames[frame]!.use.at] !== Use.DATA)
-          return `${entry.name} = ${showEntry(value)}, and f${frame} is ${machine.frames[frame]!.use.type.show(machine.frames[frame]!.use.value)}`;
+        const frame = machine.frames[frameOf(value)];
+        if (frame === undefined) return `${entry.name} = ${showEntry(value)}, and there is no such frame`;
+        if (system.mem[frame.use.at] !== Use.DATA)
+          return `${entry.name} = ${showEntry(value)}, and f${frame.number} is ${frame.use.type.show(frame.use.value)}`;
       }
       return undefined;
     },
@@ -37,19 +38,58 @@ export function pteLive(kernel: Kernel): void {
   system.invariants.push({
     property: 'FRAME-REUSE',
     when: 'always',
-    cells: machine.frames.flatMap((frame) => [frame.use, ...frame.pte]),
+    cells: machine.frames.flatMap((frame) => [frame.use, ...frame.pte, ...frame.pteHigh]),
     check() {
       for (const table of machine.frames) {
         if (system.mem[table.use.at] !== Use.TABLE) continue;
-        for (const entry of table.pte) {
-          const value = system.mem[entry.at]!;
+        for (let index = 0; index < table.pte.length; index++) {
+          const value = machine.entry(table, index);
           if ((value & PTE.PRESENT) === 0 || (value & PTE.SPECIAL) !== 0) continue;
           const frame = machine.frames[frameOf(value)];
           if (frame !== undefined && system.mem[frame.use.at] !== Use.DATA)
-            return `${entry.name} = ${showEntry(value)}, and f${frame.number} is ${frame.use.type.show(frame.use.value)}`;
+            return `${table.pte[index]!.name} = ${showEntry(value)}, and f${frame.number} is ${frame.use.type.show(frame.use.value)}`;
         }
       }
       return undefined;
+    },
+  });
+}
+
+/** TABLE-ALIVE for the hardware: what a walk cache names is still a page table. */
+export function walkCacheLive(kernel: Kernel): void {
+  const { machine, system } = kernel;
+  const entries = machine.pwc.flat(2).filter((cell): cell is Cell => cell !== undefined);
+  if (entries.length === 0) return;
+  system.invariants.push({
+    property: 'TABLE-ALIVE',
+    when: 'always',
+    cells: [...entries, ...machine.frames.map((frame) => frame.use)],
+    check() {
+      for (const entry of entries) {
+        const value = system.mem[entry.at]!;
+        if (value === 0) continue;
+        const { use, number } = machine.frames[frameOf(value)]!;
+        if (system.mem[use.at] !== Use.TABLE)
+          return `${entry.name} names f${number}, which is ${use.type.show(use.value)}`;
+      }
+      return undefined;
+    },
+  });
+}
+
+/** FRAME-REUSE, seen from a device: an entry of its page table names a frame in use. */
+export function deviceEntryLive(kernel: Kernel, entry: Cell): void {
+  const { machine, system } = kernel;
+  system.invariants.push({
+    property: 'FRAME-REUSE',
+    when: 'always',
+    cells: [entry, ...machine.frames.map((frame) => frame.use)],
+    check() {
+      const value = system.mem[entry.at]!;
+      if (value === 0) return undefined;
+      const { use, number } = machine.frames[frameOf(value)]!;
+      if (system.mem[use.at] === Use.DATA) return undefined;
+      return `${entry.name} = ${showEntry(value)}, and f${number} is ${use.type.show(use.value)}`;
     },
   });
 }

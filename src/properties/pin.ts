@@ -14,17 +14,40 @@ const MAPPED = 1; // was mapped at some instant of the call and not freed, reuse
 const HELD = 2; // the caller holds a reference it took in this call
 const RIGHT = 4; // both at one instant
 const WEAK = 8; // MAPPED when the reference was taken
+const LATE = 16; // the permission was taken away before the reference was taken
+
+/** What may be asked of the page that a call returned. */
+export type PinProperty = 'PIN-RIGHT' | 'PIN-WEAK' | 'PIN-PERM';
+const ASKED: Record<PinProperty, { seen: number; wanted: number; wrong: string }> = {
+  'PIN-RIGHT': {
+    seen: RIGHT,
+    wanted: RIGHT,
+    wrong: 'the returned page was never mapped here while the caller held its reference',
+  },
+  'PIN-WEAK': {
+    seen: WEAK,
+    wanted: WEAK,
+    wrong: 'the returned page was not mapped here during the call, or was freed before the reference',
+  },
+  'PIN-PERM': {
+    seen: LATE,
+    wanted: 0,
+    wrong: 'the reference was taken after the permission had been taken away for good',
+  },
+};
 
 /**
  * PIN-RIGHT and PIN-WEAK: ghost state beside one call that looks up `addr`. PIN-RIGHT: at one instant of the call the
  * address maps the page with the permission asked, and the caller already holds its reference. PIN-WEAK: the address
  * mapped it at some instant of the call, and the frame was not freed, reused or frozen between then and the reference.
+ * PIN-PERM: the reference was not taken after `revoked()`. The references of a large folio are counted at its head.
  */
 export class PinWatch {
   private readonly ghost: Cell[];
   private readonly open: Cell;
+  private readonly late: Cell;
   private readonly count: Cell[];
-  private readonly ops: { begin: number; judge: number; end: number };
+  private readonly ops: { begin: number; judge: number; end: number; revoked: number; mapped: number };
 
   constructor(
     kernel: Kernel,
@@ -35,6 +58,7 @@ export class PinWatch {
   ) {
     const { system, machine } = kernel;
     this.open = system.cell(`${name}.open`);
+    this.late = system.cell(`${name}.late`);
     this.ghost = machine.frames.map((frame) => frameCell(system, frame.number, `${name}.ghost`));
     this.count = machine.frames.map((frame) => frameCell(system, frame.number, `${name}.refs_seen`));
     const needed = PTE.PRESENT | PTE.USER | (write ? PTE.RW : 0);
@@ -42,28 +66,35 @@ export class PinWatch {
       const entry = machine.leaf(mm.space, addr);
       return (entry & needed) === needed ? pfnOf(entry) : -1;
     };
+    const headOf = (page: Page): number => {
+      const head = kernel.options.thp ? page.compound_head.value : 0;
+      return head === 0 ? page.pfn : head - 1;
+    };
     const update = (agent: number): void => {
       const owner = this.open.value - 1;
       if (owner < 0) return;
       const mapped = maps();
       for (const page of kernel.mem_map) {
+        const head = kernel.mem_map[headOf(page)]!;
         const cell = this.ghost[page.pfn]!;
-        const refs = page._refcount.value;
-        const seen = this.count[page.pfn]!.value;
+        const refs = head._refcount.value;
+        const seen = this.count[head.pfn]!.value;
         let bits = cell.value;
-        if (agent === owner && refs > seen) bits |= HELD | (bits & MAPPED ? WEAK : 0);
-        if (agent === owner && refs < seen) bits &= ~(HELD | WEAK | RIGHT);
+        if (agent === owner && refs > seen)
+          bits |= HELD | (bits & MAPPED ? WEAK : 0) | (bits & HELD || this.late.value === 0 ? 0 : LATE);
+        if (agent === owner && refs < seen) bits &= ~(HELD | WEAK | RIGHT | LATE);
         if (page.frame.use.value !== Use.DATA || refs === 0) bits &= ~MAPPED;
         if (page.pfn === mapped) bits |= MAPPED | (bits & HELD ? RIGHT | WEAK : 0);
         system.set(cell.at, bits);
-        system.set(this.count[page.pfn]!.at, refs);
       }
+      for (const page of kernel.mem_map) system.set(this.count[page.pfn]!.at, page._refcount.value);
     };
     system.monitors.push({
       cells: [
         this.open,
         ...machine.leafCells(mm.space, addr),
         ...kernel.mem_map.flatMap((page) => [page._refcount, page.frame.use]),
+        ...(kernel.options.thp ? kernel.mem_map.map((page) => page.compound_head) : []),
       ],
       update,
     });
@@ -87,10 +118,10 @@ export class PinWatch {
         },
         touches,
       }),
-      /** Observes RIGHT | WEAK of frame a - 1. */
+      /** Observes what the ghost knows of frame a - 1. */
       judge: system.op({
         name: `${name}_judge`,
-        exec: (a) => this.ghost[a - 1]!.value & (RIGHT | WEAK),
+        exec: (a, b) => this.ghost[a - 1]!.value & b,
         args: [frameRef, 'plain', 'plain'],
         touches,
       }),
@@ -106,6 +137,23 @@ export class PinWatch {
         },
         touches,
       }),
+      revoked: system.op({
+        name: `${name}_revoked`,
+        exec: () => {
+          system.set(this.late.at, 1);
+          return 0;
+        },
+        touches: (_a, _b, _c, _agent, access) => void access.writes.push(this.late.at),
+      }),
+      /** Observes whether the address maps frame a - 1 now. */
+      mapped: system.op({
+        name: `${name}_mapped`,
+        exec: (a) => (maps() === a - 1 ? 1 : 0),
+        args: [frameRef, 'plain', 'plain'],
+        touches: (_a, _b, _c, _agent, access) => {
+          for (const cell of machine.leafCells(mm.space, addr)) access.reads.push(cell.at);
+        },
+      }),
     };
   }
 
@@ -114,21 +162,22 @@ export class PinWatch {
     yield* request(this.ops.begin);
   }
 
+  /** Right after the call that took the permission away returned. */
+  *revoked(): Path {
+    yield* request(this.ops.revoked);
+  }
+
   /** Right after the call: `page` is what it returned for the address, undefined if nothing. */
-  *judge(page: Page | undefined, property: 'PIN-RIGHT' | 'PIN-WEAK' = 'PIN-RIGHT'): Path {
-    const seen = page === undefined ? RIGHT | WEAK : yield* request(this.ops.judge, page.pfn + 1);
+  *judge(page: Page | undefined, property: PinProperty = 'PIN-RIGHT'): Path {
+    const { seen, wanted, wrong } = ASKED[property];
+    const got = page === undefined ? wanted : yield* request(this.ops.judge, page.pfn + 1, seen);
     yield* request(this.ops.end);
-    if (property === 'PIN-RIGHT')
-      yield* claim(
-        (seen & RIGHT) !== 0,
-        'PIN-RIGHT',
-        `${this.name}: the returned page was never mapped here while the caller held its reference`,
-      );
-    else
-      yield* claim(
-        (seen & WEAK) !== 0,
-        'PIN-WEAK',
-        `${this.name}: the returned page was not mapped here during the call, or was freed before the reference`,
-      );
+    yield* claim(got === wanted, property, `${this.name}: ${wrong}`);
+  }
+
+  /** PIN-VALID: the page, which the caller still holds, is what the address maps. Nobody asked for it to be unmapped. */
+  *valid(page: Page): Path {
+    const mapped = yield* request(this.ops.mapped, page.pfn + 1);
+    yield* claim(mapped === 1, 'PIN-VALID', `${this.name}: the page that is held is no longer mapped here`);
   }
 }

@@ -21,7 +21,7 @@ import { Refusals, TransformError } from './refusals.js';
 /**
  * The source transform behind live-locals merging. In every generator function, each `yield* f(x)` becomes
  *
- *     (cut === site ? skipped() : leave(enter(site, [live locals]), yield* f(x)))
+ *     leave(enter(site, [live locals]), yield* delegate(site, f(x)))
  *
  * so that at each request the recorded frames (site and live locals of every caller) are the whole continuation of the
  * path. Liveness is textual and errs on the side of keeping a local. What it can't see is refused with file and line:
@@ -34,16 +34,24 @@ export interface InstrumentOptions {
   readonly file: string;
   /** Module specifier of `core/live.js` as seen from the file. */
   readonly live: string;
+  /** Line of the source that the code was emitted from; line from 1, column from 0. Absent: the code is the source. */
+  lineOf?(line: number, column: number): number;
   /** Test of the audit: leaves a live local out. `site` counts the yields of the file. */
   readonly drop?: (site: number, name: string) => boolean;
 }
 
-const MARK = '/*shootdown:live*/';
+/** Says that a file was rewritten, and by which version of what is inserted here: raise it when that changes. */
+const MARK = '/*shootdown:live 3*/';
+
 /** Rewrites JavaScript source. Returns it unchanged if it has no generator or was rewritten before. */
 export function instrument(
   code: string,
   options: InstrumentOptions,
 ): { code: string; map: ReturnType<MagicString['generateMap']> | null } {
+  if (!code.includes(MARK) && code.includes('/*shootdown:live'))
+    throw new TransformError(
+      `${options.file}: was rewritten by another version of the transform: npm run clean, then build`,
+    );
   if (code.includes(MARK) || !/function\s*\*|\*\s*[\w$[]+.*\(|yield/.test(code)) return { code, map: null };
   let ast: Node;
   try {
@@ -55,7 +63,9 @@ export function instrument(
       allowHashBang: true,
     }) as unknown as Node;
   } catch (error) {
-    throw new TransformError(`${options.file}: ${(error as Error).message}`);
+    const { message, loc } = error as Error & { loc?: { line: number; column: number } };
+    const line = loc === undefined ? '' : `${options.lineOf?.(loc.line, loc.column) ?? loc.line}:`;
+    throw new TransformError(`${options.file}:${line} ${message.replace(/ \(\d+:\d+\)$/, '')}`);
   }
   const generators: Node[] = [];
   visit(ast, (node) => {
@@ -81,7 +91,7 @@ class File {
     private readonly options: InstrumentOptions,
   ) {
     this.text = new MagicString(code);
-    this.refusals = new Refusals(options.file, scopes);
+    this.refusals = new Refusals(options, scopes);
   }
 
   finish(): { code: string; map: ReturnType<MagicString['generateMap']> } {
@@ -134,13 +144,11 @@ class File {
         if (counter !== undefined && contains(loop['body'] as Node, node)) locals.push(...counter);
       }
       const callee = calleeName(node['argument'] as Node, this.code);
-      const number = this.sites.push(JSON.stringify([node.loc.start.line, name, callee])) - 1;
+      const number = this.sites.push(JSON.stringify([this.refusals.line(node), name, callee])) - 1;
       const kept = locals.filter((local) => this.options.drop?.(number, local) !== true);
       const at = `$at+${number}`;
-      this.text.appendLeft(
-        node.start,
-        `($live.cut===${at}?$live.skipped():$live.leave($live.enter(${at},[${kept.join(',')}]),`,
-      );
+      this.text.appendLeft(node.start, `$live.leave($live.enter(${at},[${kept.join(',')}]),`);
+      this.text.appendLeft(this.code.indexOf('*', node.start) + 1, ` $live.delegate(${at},`);
       this.text.prependRight(node.end, '))');
     }
     const checked = new Set<Node>();
@@ -153,7 +161,7 @@ class File {
       this.text.appendLeft(value.start, '$live.called(');
       this.text.prependRight(
         value.end,
-        `,${JSON.stringify(this.options.file)},${call.loc.start.line},${JSON.stringify(calleeName(call, this.code))})`,
+        `,${JSON.stringify(this.options.file)},${this.refusals.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
       );
     }
   }

@@ -11,6 +11,7 @@ export function defineIrqOps(kernel: Kernel) {
   return {
     irqOff: system.op({
       name: 'local_irq_disable',
+      role: 'irq-off',
       exec: (_a, _b, _c, agent) => {
         system.set(machine.irqsOff[cpuOf(agent)]!.at, 1);
         if (system.gates[agent]! >= 0) system.set(system.gates[agent]!, agent + 1);
@@ -21,6 +22,7 @@ export function defineIrqOps(kernel: Kernel) {
     }),
     irqOn: system.op({
       name: 'local_irq_enable',
+      role: 'irq-on',
       exec: (_a, _b, _c, agent) => {
         system.set(machine.irqsOff[cpuOf(agent)]!.at, 0);
         if (system.gates[agent]! >= 0) system.set(system.gates[agent]!, 0);

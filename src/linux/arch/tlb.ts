@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import type { Mm } from '../include/mm_types.js';
+import type { Mm, PtePointer } from '../include/mm_types.js';
+import { PAGE_SIZE, type Pte, ptep_get_and_clear } from '../include/pgtable.js';
 import { current } from '../kernel.js';
 
 /**
@@ -23,4 +24,20 @@ export function* flush_tlb_mm_range(mm: Mm, start: number, end: number): Path {
   if (others === 0) return;
   yield* request(machine.op.ipiSend, others);
   while ((yield* request(machine.op.ipiAnswer, mm.number, range)) === 0);
+}
+
+/** @kernel 6.12 arch/x86/include/asm/tlbflush.h flush_tlb_page: faithful */
+export function* flush_tlb_page(mm: Mm, addr: number): Path {
+  yield* flush_tlb_mm_range(mm, addr, addr + PAGE_SIZE);
+}
+
+/**
+ * Clears the entry, then flushes: when it returns no CPU reaches the page through it.
+ * @context PTL held
+ * @kernel 6.12 mm/pgtable-generic.c ptep_clear_flush: faithful
+ */
+export function* ptep_clear_flush(mm: Mm, addr: number, ptep: PtePointer): Path<Pte> {
+  const pte = yield* ptep_get_and_clear(ptep);
+  yield* flush_tlb_page(mm, addr);
+  return pte;
 }

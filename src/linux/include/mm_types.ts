@@ -24,6 +24,7 @@ export const PG = {
   fake_head: 1 << 12,
   offline: 1 << 13,
   reserved: 1 << 14,
+  head: 1 << 20,
 } as const;
 const PG_NAMES = Object.entries(PG);
 const pageFlags: ValueType = {
@@ -63,8 +64,11 @@ export class Page {
   readonly lock: Cell;
   readonly flags: Cell;
   readonly _refcount: Cell;
-  /** Number of mappings (the kernel stores it less one). */
+  /** Number of mappings by PTEs (the kernel stores it less one). */
   readonly _mapcount: Cell;
+  /** Head of a large folio: mappings by a PMD, mappings of all kinds, pins. undefined where the scenario has none. */
+  readonly large:
+    { readonly entire_mapcount: Cell; readonly mapcount: Cell; readonly pincount: Cell } | undefined;
   /** Head page + 1 if this is a tail page, else 0. */
   readonly compound_head: Cell;
   /** 0, or the number of the address_space, anon_vma or KSM stable node it belongs to. */
@@ -77,7 +81,7 @@ export class Page {
   /** Life of the struct page itself; undefined where the scenario has no hot-unplug. */
   readonly meta: Cell | undefined;
 
-  constructor(system: System, frame: Frame, hotplug: boolean) {
+  constructor(system: System, frame: Frame, hotplug: boolean, thp = false) {
     const { number } = frame;
     this.pfn = number;
     this.frame = frame;
@@ -97,12 +101,19 @@ export class Page {
         name: `f${number}.${slot}`,
         type,
         ...guard,
-        ...(lockClass === undefined ? {} : { lockClass }),
+        ...(lockClass === undefined ? {} : { lockClass, sleeps: lockClass === 'folio lock' }),
       });
     this.lock = field('lock', holder, 'folio lock');
     this.flags = field('flags', pageFlags);
     this._refcount = field('_refcount', refcount);
     this._mapcount = field('_mapcount');
+    this.large = thp
+      ? {
+          entire_mapcount: field('_entire_mapcount'),
+          mapcount: field('_large_mapcount'),
+          pincount: field('_pincount'),
+        }
+      : undefined;
     this.compound_head = field('compound_head', frameRef);
     this.mapping = field('mapping');
     this.index = field('index');
@@ -176,9 +187,13 @@ export class Mm {
   readonly write_protect_seq: Cell;
   readonly flags: Cell;
   readonly tlb_flush_pending: Cell;
+  /** Deferred flushes of reclaim: bits 0-14 count those begun, bits 16-30 those that somebody has made up for. */
+  readonly tlb_flush_batched: Cell;
   /** rss_stat[MM_ANONPAGES], rss_stat[MM_FILEPAGES]. */
   readonly anon_rss: Cell;
   readonly file_rss: Cell;
+  /** By PMD: the page table deposited for a later split, 0 for none. Empty where the scenario has no huge pages. */
+  readonly pmd_huge_pte: readonly Cell[];
   readonly vmas: Vma[] = [];
 
   constructor(
@@ -186,6 +201,7 @@ export class Mm {
     readonly space: AddressSpace,
     /** Index in `machine.spaces` and `kernel.mms`. */
     readonly number: number,
+    thp = false,
   ) {
     this.name = space.name;
     this.pmd = space.pmd;
@@ -197,8 +213,12 @@ export class Mm {
     this.write_protect_seq = system.cell(`${this.name}.write_protect_seq`);
     this.flags = system.cell(`${this.name}.flags`);
     this.tlb_flush_pending = system.cell(`${this.name}.tlb_flush_pending`);
+    this.tlb_flush_batched = system.cell(`${this.name}.tlb_flush_batched`);
     this.anon_rss = system.cell(`${this.name}.anon_rss`);
     this.file_rss = system.cell(`${this.name}.file_rss`);
+    this.pmd_huge_pte = thp
+      ? space.pmd.map((_, i) => system.cell(`${this.name}.pmd_huge_pte[${i}]`, 0, { type: frameRef }))
+      : [];
   }
 }
 
@@ -217,6 +237,7 @@ export class Rwsem {
         show: (value) => (value < 0 ? 'write-locked' : value === 0 ? 'free' : `${value} readers`),
       },
       lockClass,
+      sleeps: true,
     });
     this.waiters = system.cell(`${name}.waiters`);
   }

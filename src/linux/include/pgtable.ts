@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Path } from '../../core/path.js';
-import { exchange, read, write } from '../../core/primitives.js';
+import { request, type Path } from '../../core/path.js';
+import { equals, exchange, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { makeEntry, pfnOf, PTE, swapType } from '../../machine/pte.js';
+import { highWord, joinWords, lowWord, makeEntry, pfnOf, PTE, pteType, swapType } from '../../machine/pte.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
-import { current } from '../kernel.js';
+import { current, knob, type Kernel } from '../kernel.js';
 import type { Mm, Page, PtePointer } from './mm_types.js';
 
 /** Values of page-table entries, as the kernel's pte_t and pmd_t. */
@@ -31,21 +31,40 @@ export const pte_mkclean = (pte: Pte): Pte => pte & ~PTE.DIRTY;
 export const pte_mkdirty = (pte: Pte): Pte => pte | PTE.DIRTY;
 export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
-/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_access_permitted: adapted (no protection keys) */
-export const pte_access_permitted = (pte: Pte, write: boolean): boolean => {
-  const needed = PTE.PRESENT | PTE.USER | (write ? PTE.RW : 0);
+/**
+ * Whether a lockless walk may take the page: the caller has no VMA to ask.
+ * @kernel 6.12 arch/x86/include/asm/pgtable.h pte_access_permitted: adapted (no protection keys)
+ */
+export const pte_access_permitted = (pte: Pte, forWrite: boolean): boolean => {
+  if (knob('arch.pte_access_permitted') === 'generic')
+    return pte_present(pte) && (!forWrite || pte_write(pte));
+  const needed = PTE.PRESENT | PTE.USER | (forWrite ? PTE.RW : 0);
   return (pte & needed) === needed;
 };
 
 export const pmd_none = (pmd: Pmd): boolean => pmd === 0;
-export const pmd_present = (pmd: Pmd): boolean => (pmd & PTE.PRESENT) !== 0;
+/** A leaf stays pmd_present() while pmdp_invalidate() hides it from the walkers. There are no swap-type PMDs. */
+export const pmd_present = (pmd: Pmd): boolean => (pmd & (PTE.PRESENT | PTE.PROTNONE | PTE.PSE)) !== 0;
 export const pmd_leaf = (pmd: Pmd): boolean => (pmd & PTE.PSE) !== 0;
+export const pmd_protnone = pte_protnone;
+export const pmd_write = pte_write;
+export const pmd_dirty = pte_dirty;
+export const pmd_page = pte_page;
+export const pmd_mkinvalid = (pmd: Pmd): Pmd => pmd & ~(PTE.PRESENT | PTE.PROTNONE);
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pmd_access_permitted: adapted (as pte_access_permitted()) */
+export const pmd_access_permitted = pte_access_permitted;
 /** A PMD that points to a table. */
 export const mk_pmd_table = (table: Page): Pmd => makeEntry(table.pfn, PTE.PRESENT);
 
 /** The PMD that maps an address. */
 export const pmd_offset = (mm: Mm, addr: number): Cell =>
   mm.pmd[Math.floor(addr / current.kernel.machine.options.ptrsPerPte)]!;
+
+/** Which PMD of its mm maps an address. */
+export const pmd_index = (addr: number): number => Math.floor(addr / HPAGE_PMD_NR());
+
+/** Pages that one PMD maps, and that a large folio has. */
+export const HPAGE_PMD_NR = (): number => current.kernel.machine.options.ptrsPerPte;
 
 /** End of the range that one PMD maps, or `end` if that comes first. */
 export const pmd_addr_end = (addr: number, end: number): number => {
@@ -62,24 +81,100 @@ export function* pmdp_get_lockless(pmdp: Cell): Path<Pmd> {
   return yield* read(pmdp);
 }
 
-/** @kernel 6.12 include/linux/pgtable.h ptep_get: faithful */
+/**
+ * The entry as it is. With two words they are read one after the other, so the PTL must be held or the value be compared.
+ * @kernel 6.12 include/linux/pgtable.h ptep_get: faithful
+ */
 export function* ptep_get(ptep: PtePointer): Path<Pte> {
-  return yield* read(ptep.cell);
+  const low = yield* read(ptep.cell);
+  if (ptep.high === undefined) return low;
+  return join(low, yield* read(ptep.high));
 }
 
-/** @kernel 6.12 include/linux/pgtable.h ptep_get_lockless: faithful (one-word PTEs) */
+/** Whether the entry still has that value: `pte_val(pte) == pte_val(ptep_get(ptep))`, observed as a boolean. */
+export function* pte_unchanged(ptep: PtePointer, pte: Pte): Path<boolean> {
+  if (ptep.high === undefined) return yield* equals(ptep.cell, pte);
+  return (yield* ptep_get(ptep)) === pte;
+}
+
+/**
+ * The entry, read without a lock. One word is read at once. With two, the low word (which has the present bit) is read
+ * before and after the high one: if it is the same, and an entry never goes from present to present without a TLB flush
+ * that this CPU holds off by having interrupts off, then the high word belongs to it.
+ * @kernel 6.12 include/linux/pgtable.h ptep_get_lockless: adapted (marked loads; knob pae.read)
+ */
 export function* ptep_get_lockless(ptep: PtePointer): Path<Pte> {
-  return yield* read(ptep.cell);
+  const { high: highCell } = ptep;
+  if (highCell === undefined) return yield* read(ptep.cell);
+  if (knob('pae.read') === 'high-low') {
+    const high = yield* read(highCell);
+    return join(yield* read(ptep.cell), high);
+  }
+  for (;;) {
+    const low = yield* read(ptep.cell);
+    const high = yield* read(highCell);
+    if (knob('pae.read') === 'low-high' || (yield* equals(ptep.cell, low))) return join(low, high);
+  }
 }
 
-/** @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pte: faithful */
+const join = (low: number, high: number): Pte => joinWords(low, high, current.kernel.machine.options.pae!);
+
+/**
+ * Stores an entry. With two words the high one goes first, so that the present bit comes with a complete entry.
+ * @context PTL held; the entry is not present
+ * @kernel 6.12 arch/x86/include/asm/pgtable-3level.h native_set_pte: faithful
+ */
 export function* set_pte(ptep: PtePointer, pte: Pte): Path {
-  yield* write(ptep.cell, pte);
+  if (ptep.high === undefined) {
+    yield* write(ptep.cell, pte);
+    return;
+  }
+  const low = lowWord(pte, current.kernel.machine.options.pae!);
+  if (knob('pae.write') === 'low-high') yield* write(ptep.cell, low);
+  yield* write(ptep.high, highWord(pte));
+  if (knob('pae.write') === 'high-low') yield* write(ptep.cell, low);
 }
 
-/** Clears the entry and returns what it was; the walker's dirty bit is not lost in between. @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable.h ptep_get_and_clear: faithful */
+/**
+ * Clears the entry and returns what it was, so that the walker's dirty bit is not lost in between. Two words go at once
+ * (cmpxchg64).
+ * @context PTL held
+ * @kernel 6.12 arch/x86/include/asm/pgtable-3level.h native_ptep_get_and_clear: faithful
+ */
 export function* ptep_get_and_clear(ptep: PtePointer): Path<Pte> {
-  return yield* exchange(ptep.cell, 0);
+  if (ptep.high === undefined) return yield* exchange(ptep.cell, 0);
+  return yield* request(current.kernel.op.clearWords, ptep.cell.at, ptep.high.at);
+}
+
+/** Clears an entry that is not present, which the walker leaves alone. @context PTL held @kernel 6.12 include/linux/pgtable.h pte_clear: faithful */
+export function* pte_clear(ptep: PtePointer): Path {
+  yield* set_pte(ptep, 0);
+}
+
+/** Two-word entries: the locked operation over both words. */
+export function definePteOps(kernel: Kernel) {
+  const { system, machine } = kernel;
+  return {
+    /** Clears low word a and high word b; observes the entry that they were. */
+    clearWords: system.op({
+      name: 'cmpxchg64',
+      exec: (a, b) => {
+        system.touch(a);
+        const entry = joinWords(system.mem[a]!, system.mem[b]!, machine.options.pae!);
+        system.set(a, 0);
+        system.set(b, 0);
+        return entry;
+      },
+      args: ['cell', 'cell', 'plain'],
+      result: pteType,
+      touches: (a, b, _c, _agent, access) => void access.writes.push(a, b),
+    }),
+  };
+}
+
+/** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pmd: faithful */
+export function* set_pmd(pmdp: Cell, pmd: Pmd): Path {
+  yield* write(pmdp, pmd);
 }
 
 /** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable.h pmd_clear: faithful */
@@ -136,4 +231,18 @@ export function* pte_offset_map_lock(
 export function* pte_unmap_unlock(ptl: Cell): Path {
   yield* spin_unlock(ptl);
   yield* pte_unmap();
+}
+
+/**
+ * Maps the page table and finds its lock without taking it: the caller reads entries first and looks again under it.
+ * @kernel 6.12 mm/pgtable-generic.c pte_offset_map_nolock: faithful
+ */
+export function* pte_offset_map_nolock(
+  pmdp: Cell,
+  addr: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  const mapped = yield* __pte_offset_map(pmdp, addr);
+  return mapped === undefined
+    ? undefined
+    : { ptep: mapped.ptep, ptl: current.kernel.mem_map[pfnOf(mapped.pmdval)]!.ptl };
 }

@@ -1,32 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, equals, read } from '../../core/primitives.js';
+import { add, equals, read, setBits, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
-import { GUP_PIN_COUNTING_BIAS, type Folio, type Mm, type Page } from '../include/mm_types.js';
+import {
+  GUP_PIN_COUNTING_BIAS,
+  MMF_HAS_PINNED,
+  VM,
+  type Folio,
+  type Mm,
+  type Page,
+  type Vma,
+} from '../include/mm_types.js';
+import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_try_add, page_folio } from '../include/page_ref.js';
 import {
+  HPAGE_PMD_NR,
   PAGE_SIZE,
+  pmd_access_permitted,
   pmd_addr_end,
   pmd_leaf,
   pmd_none,
   pmd_offset,
+  pmd_page,
   pmd_present,
+  pmd_protnone,
+  pmd_write,
   pmdp_get_lockless,
   pte_access_permitted,
   pte_offset,
   pte_page,
   pte_protnone,
   pte_special,
+  pte_unchanged,
   pte_unmap,
+  pte_write,
   ptep_get_lockless,
 } from '../include/pgtable.js';
+import { raw_read_seqcount, read_seqcount_retry } from '../include/seqlock.js';
 import { current, knob } from '../kernel.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
 import { folio_put_refs } from './swap.js';
 
 /** @kernel 6.12 include/linux/mm_types.h enum FOLL_*: adapted (those that paths here read) */
-export const FOLL = { WRITE: 1, GET: 2, PIN: 4, LONGTERM: 8, PCI_P2PDMA: 16, FAST_ONLY: 32 } as const;
+export const FOLL = {
+  WRITE: 1,
+  GET: 2,
+  PIN: 4,
+  LONGTERM: 8,
+  PCI_P2PDMA: 16,
+  FAST_ONLY: 32,
+  UNLOCKABLE: 64,
+  NOFAULT: 128,
+} as const;
 
 /**
  * Takes references on the folio of a page whose page-table entry was read without a lock: fails if the count is zero,
@@ -44,27 +70,71 @@ export function* try_get_folio(page: Page, refs: number): Path<Folio | undefined
 }
 
 /**
+ * Takes what `flags` asks for: plain references, or pins, which are counted so that others can tell. Not zero pages, not
+ * ZONE_DEVICE.
  * @context IRQs off
- * @kernel 6.12 mm/gup.c try_grab_folio_fast: adapted (no zero page, no longterm zones; small folios)
+ * @kernel 6.12 mm/gup.c try_grab_folio_fast: adapted (no zero page, no longterm zones, no statistics)
  */
 export function* try_grab_folio_fast(page: Page, refs: number, flags: number): Path<Folio | undefined> {
   const folio = yield* try_get_folio(page, refs);
   if (folio === undefined || !(flags & FOLL.PIN)) return folio;
   // Before the PTE is compared, and a full barrier: pairs with folio_try_share_anon_rmap_pte().
-  yield* add(folio._refcount, refs * (GUP_PIN_COUNTING_BIAS - 1));
+  if (yield* folio_test_large(folio)) yield* add(folio.large!.pincount, refs);
+  else yield* add(folio._refcount, refs * (GUP_PIN_COUNTING_BIAS - 1));
   return folio;
 }
 
-/** Drops what try_grab_folio_fast() took. @kernel 6.12 mm/gup.c gup_put_folio: adapted */
+/** Drops what try_grab_folio_fast() or try_grab_folio() took. @context any @kernel 6.12 mm/gup.c gup_put_folio: adapted (no zero page, no statistics) */
 export function* gup_put_folio(folio: Folio, refs: number, flags: number): Path {
-  yield* folio_put_refs(folio, flags & FOLL.PIN ? refs * GUP_PIN_COUNTING_BIAS : refs);
+  let nr = refs;
+  if (flags & FOLL.PIN) {
+    if (yield* folio_test_large(folio)) yield* add(folio.large!.pincount, -refs);
+    else nr *= GUP_PIN_COUNTING_BIAS;
+  }
+  yield* folio_put_refs(folio, nr);
+}
+
+/** Releases a pin. @context may sleep @kernel 6.12 mm/gup.c unpin_user_page: adapted (no sanity check) */
+export function* unpin_user_page(page: Page): Path {
+  yield* gup_put_folio(yield* page_folio(page), 1, FOLL.PIN);
+}
+
+/** From now on fork looks for pinned pages in this mm. @kernel 6.12 mm/gup.c mm_set_has_pinned_flag: faithful */
+export function* mm_set_has_pinned_flag(mm: Mm): Path {
+  if (!(yield* testBits(mm.flags, MMF_HAS_PINNED))) yield* setBits(mm.flags, MMF_HAS_PINNED);
+}
+
+/**
+ * Whether a page that is mapped read-only must be unshared before it is pinned: an anonymous page that is not exclusive
+ * would be copied away from the pin by the next write.
+ * @kernel 6.12 mm/internal.h gup_must_unshare: faithful
+ */
+export function* gup_must_unshare(vma: Vma | undefined, flags: number, page: Page): Path<boolean> {
+  if ((flags & (FOLL.WRITE | FOLL.PIN)) !== FOLL.PIN) return false;
+  if (!(yield* folio_test_anon(yield* page_folio(page)))) {
+    if (!(flags & FOLL.LONGTERM)) return false;
+    if (vma === undefined) return true;
+    return ((yield* read(vma.vm_flags)) & (VM.SHARED | VM.WRITE)) === VM.WRITE;
+  }
+  return !(yield* PageAnonExclusive(page));
+}
+
+/**
+ * A longterm pin for writing must not get file pages whose dirtying is tracked: in doubt the slow path decides.
+ * @context IRQs off, a reference is held, the entry was compared
+ * @kernel 6.12 mm/gup.c gup_fast_folio_allowed: adapted (!CONFIG_SECRETMEM, no hugetlb, no shmem)
+ */
+function* gup_fast_folio_allowed(folio: Folio, flags: number): Path<boolean> {
+  const longterm = FOLL.PIN | FOLL.LONGTERM | FOLL.WRITE;
+  if ((flags & longterm) !== longterm) return true;
+  return yield* folio_test_anon(folio);
 }
 
 /**
  * Takes references on the pages of [start, end) through one page table, which is found by the PMD value `pmd` that was
  * read earlier. Appends to `pages`; returns false if it had to stop.
  * @context IRQs off
- * @kernel 6.12 mm/gup.c gup_fast_pte_range: adapted (no devmap)
+ * @kernel 6.12 mm/gup.c gup_fast_pte_range: adapted (no devmap, no PG_referenced)
  */
 export function* gup_fast_pte_range(
   pmd: number,
@@ -79,12 +149,16 @@ export function* gup_fast_pte_range(
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const ptep = pte_offset(pmd, addr);
     const pte = yield* ptep_get_lockless(ptep);
-    if (pte_protnone(pte) || !pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0) || pte_special(pte)) {
+    const refused =
+      (knob('gup.protnone_check') === 'on' && pte_protnone(pte)) ||
+      !pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0) ||
+      pte_special(pte);
+    if (refused) {
       yield* pte_unmap();
       return false;
     }
     const page = pte_page(pte);
-    if (pteRecheck === 'before-ref' && !(yield* equals(ptep.cell, pte))) {
+    if (pteRecheck === 'before-ref' && !(yield* pte_unchanged(ptep, pte))) {
       yield* pte_unmap();
       return false;
     }
@@ -95,8 +169,12 @@ export function* gup_fast_pte_range(
     }
     const changed =
       (knob('gup.pmd_recheck') === 'on' && !(yield* equals(pmdp, pmd))) ||
-      (pteRecheck === 'after-ref' && !(yield* equals(ptep.cell, pte)));
-    if (changed) {
+      (pteRecheck === 'after-ref' && !(yield* pte_unchanged(ptep, pte)));
+    const keep =
+      !changed &&
+      (yield* gup_fast_folio_allowed(folio, flags)) &&
+      !(!pte_write(pte) && (yield* gup_must_unshare(undefined, flags, page)));
+    if (!keep) {
       yield* gup_put_folio(folio, 1, flags);
       yield* pte_unmap();
       return false;
@@ -107,6 +185,36 @@ export function* gup_fast_pte_range(
   return true;
 }
 
+/**
+ * Takes references on the pages of [addr, end) of the folio that one PMD maps, all at once.
+ * @context IRQs off
+ * @kernel 6.12 mm/gup.c gup_fast_pmd_leaf: adapted (no devmap, no PG_referenced)
+ */
+function* gup_fast_pmd_leaf(
+  orig: number,
+  pmdp: Cell,
+  addr: number,
+  end: number,
+  flags: number,
+  pages: Page[],
+): Path<boolean> {
+  if (!pmd_access_permitted(orig, (flags & FOLL.WRITE) !== 0)) return false;
+  const page = pmd_page(orig);
+  const refs = end - addr;
+  const folio = yield* try_grab_folio_fast(page, refs, flags);
+  if (folio === undefined) return false;
+  const keep =
+    (knob('gup.pmd_leaf_recheck') === 'off' || (yield* equals(pmdp, orig))) &&
+    (yield* gup_fast_folio_allowed(folio, flags)) &&
+    !(!pmd_write(orig) && (yield* gup_must_unshare(undefined, flags, folio)));
+  if (!keep) {
+    yield* gup_put_folio(folio, refs, flags);
+    return false;
+  }
+  for (let at = addr; at < end; at += PAGE_SIZE) pages.push(nth_page(page, at % HPAGE_PMD_NR()));
+  return true;
+}
+
 /** @context IRQs off @kernel 6.12 mm/gup.c gup_fast_pmd_range: adapted (upper levels folded) */
 export function* gup_fast_pmd_range(mm: Mm, start: number, end: number, flags: number, pages: Page[]): Path {
   let next: number;
@@ -114,9 +222,16 @@ export function* gup_fast_pmd_range(mm: Mm, start: number, end: number, flags: n
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
-    if (pmd_none(pmd) || !pmd_present(pmd) || pmd_leaf(pmd)) return;
-    if (!(yield* gup_fast_pte_range(pmd, pmdp, addr, next, flags, pages))) return;
+    if (pmd_none(pmd) || !pmd_present(pmd)) return;
+    if (pmd_leaf(pmd)) {
+      if (pmd_protnone(pmd) || !(yield* gup_fast_pmd_leaf(pmd, pmdp, addr, next, flags, pages))) return;
+    } else if (!(yield* gup_fast_pte_range(pmd, pmdp, addr, next, flags, pages))) return;
   }
+}
+
+/** Undoes a walk during which fork may have shared the pages. @context IRQs on @kernel 6.12 mm/gup.c gup_fast_unpin_user_pages: adapted (page by page) */
+function* gup_fast_unpin_user_pages(pages: readonly Page[]): Path {
+  for (const page of pages) yield* gup_put_folio(yield* page_folio(page), 1, FOLL.PIN);
 }
 
 /**
@@ -128,16 +243,17 @@ export function* gup_fast_pmd_range(mm: Mm, start: number, end: number, flags: n
 export function* gup_fast(start: number, end: number, flags: number): Path<Page[]> {
   const pages: Page[] = [];
   const { mm } = current;
+  const watchesFork = (flags & FOLL.PIN) !== 0 && knob('gup.write_protect_seq') === 'on';
   let seq = 0;
-  if (flags & FOLL.PIN) {
-    seq = yield* read(mm.write_protect_seq);
+  if (watchesFork) {
+    seq = yield* raw_read_seqcount(mm.write_protect_seq);
     if (seq & 1) return pages;
   }
   yield* local_irq_save();
   yield* gup_fast_pmd_range(mm, start, end, flags, pages);
   yield* local_irq_restore();
-  if (flags & FOLL.PIN && !(yield* equals(mm.write_protect_seq, seq))) {
-    for (const page of pages) yield* gup_put_folio(yield* page_folio(page), 1, flags);
+  if (watchesFork && (yield* read_seqcount_retry(mm.write_protect_seq, seq))) {
+    yield* gup_fast_unpin_user_pages(pages);
     return [];
   }
   return pages;

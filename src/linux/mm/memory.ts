@@ -23,6 +23,7 @@ import {
 import { current } from '../kernel.js';
 import { type MmuGather, tlb_adjust_range, tlb_remove_page, tlb_remove_table } from './mmu_gather.js';
 import { folio_remove_rmap_pte } from './rmap.js';
+import { flush_tlb_batched_pending } from './rmap-batch.js';
 
 /**
  * Clears the entries of [addr, end) in one page table and gathers their pages, which are put after the flush.
@@ -32,6 +33,7 @@ import { folio_remove_rmap_pte } from './rmap.js';
 export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: number): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
+  yield* flush_tlb_batched_pending(tlb.mm);
   let rss = 0;
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start);

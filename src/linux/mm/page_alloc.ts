@@ -3,67 +3,88 @@ import { request, type Path } from '../../core/path.js';
 import { frameRef } from '../../core/system.js';
 import { Use } from '../../machine/machine.js';
 import { current, type Kernel } from '../kernel.js';
-import type { Page } from '../include/mm_types.js';
+import { PG, type Folio, type Page } from '../include/mm_types.js';
+import { folio_nr_pages } from '../include/page-flags.js';
+import { HPAGE_PMD_NR } from '../include/pgtable.js';
 
 /**
  * The allocator hands out any free frame: which one is a choice of the explorer, and frame symmetry folds the choices
- * that do not differ. Per-CPU lists, zones and orders are left out.
+ * that do not differ. A large folio takes frames in a row, aligned. Per-CPU lists and zones are left out.
  */
 export function definePageAllocOps(kernel: Kernel) {
   const { system } = kernel;
-  const free = (): Page[] => kernel.mem_map.filter((page) => page.frame.use.value === Use.FREE);
+  const inRow = (first: number, nr: number): Page[] => kernel.mem_map.slice(first, first + nr);
+  /** Where `nr` free frames begin. */
+  const free = (nr: number): Page[] =>
+    kernel.mem_map.filter(({ pfn }) => {
+      const row = inRow(pfn, nr);
+      return pfn % nr === 0 && row.length === nr && row.every(({ frame }) => frame.use.value === Use.FREE);
+    });
   return {
-    /** Takes a free frame for use a; observes frame + 1, or 0 if none is free. */
+    /**
+     * Takes c free frames (0: one) for use a; b = 1: may sleep and reclaim. Observes the first frame + 1, or 0 if there
+     * are none.
+     */
     pageAlloc: system.op({
       name: 'alloc_page',
-      choices: () => Math.max(1, free().length),
-      exec: (a, _b, _c, _agent, choice) => {
-        const page = free()[choice];
+      choices: (_a, _b, c) => Math.max(1, free(c || 1).length),
+      exec: (a, _b, c, _agent, choice) => {
+        const page = free(c || 1)[choice];
         if (page === undefined) return 0;
         system.touch(page._refcount.at);
-        system.set(page.frame.use.at, a);
+        for (const each of inRow(page.pfn, c || 1)) {
+          system.set(each.frame.use.at, a);
+          if (each !== page) system.set(each.compound_head.at, page.pfn + 1);
+        }
+        if (c > 1) system.set(page.flags.at, PG.head);
         system.set(page._refcount.at, 1);
         return page.pfn + 1;
       },
       result: frameRef,
+      sleeps: (_a, b) => b === 1,
+      pseudoLocks: (_a, b) => (b === 1 ? ['fs_reclaim'] : []),
       touches: (_a, _b, _c, _agent, access) => {
         for (const page of kernel.mem_map) access.writes.push(page.frame.use.at, page._refcount.at);
       },
       describe: (_a, _b, _c, observed) =>
         observed === 0 ? 'no free frame' : `alloc_page() = f${observed - 1}`,
     }),
-    /** Gives frame a - 1 back. */
+    /** Gives b frames from a - 1 on back (0: one). */
     pageFree: system.op({
       name: 'free_page',
-      exec: (a) => {
-        const page = kernel.mem_map[a - 1]!;
-        system.touch(page.flags.at);
-        const { use } = page.frame;
-        if (use.value !== Use.DATA && use.value !== Use.TABLE) {
-          system.fail('FREE-ONCE', `f${page.pfn} is freed, but it is ${use.type.show(use.value)}`);
+      exec: (a, b) => {
+        for (const page of inRow(a - 1, b || 1)) {
+          system.touch(page.flags.at);
+          const { use } = page.frame;
+          if (use.value !== Use.DATA && use.value !== Use.TABLE) {
+            system.fail('FREE-ONCE', `f${page.pfn} is freed, but it is ${use.type.show(use.value)}`);
+          }
+          if (page._mapcount.value !== 0)
+            system.fail('MAP-SUM', `f${page.pfn} is freed while _mapcount is ${page._mapcount.value}`);
+          system.set(use.at, Use.FREE);
+          for (const field of [
+            page._refcount,
+            page.flags,
+            page._mapcount,
+            page.compound_head,
+            page.mapping,
+            page.index,
+            ...Object.values(page.large ?? {}),
+          ])
+            system.set(field.at, 0);
+          for (const entry of [...page.frame.pte, ...page.frame.pteHigh]) system.set(entry.at, 0);
         }
-        system.set(use.at, Use.FREE);
-        for (const field of [
-          page._refcount,
-          page.flags,
-          page._mapcount,
-          page.compound_head,
-          page.mapping,
-          page.index,
-        ])
-          system.set(field.at, 0);
-        for (const entry of [...page.frame.pte, ...page.frame.pteHigh]) system.set(entry.at, 0);
         return 0;
       },
       args: [frameRef, 'plain', 'plain'],
-      touches: (a, _b, _c, _agent, access) => {
-        const page = kernel.mem_map[a - 1]!;
-        access.writes.push(
-          page.frame.use.at,
-          page._refcount.at,
-          page.flags.at,
-          ...page.frame.pte.map((cell) => cell.at),
-        );
+      touches: (a, b, _c, _agent, access) => {
+        for (const page of inRow(a - 1, b || 1))
+          access.writes.push(
+            page.frame.use.at,
+            page._refcount.at,
+            page.flags.at,
+            ...page.frame.pte.map((cell) => cell.at),
+          );
       },
       describe: (a) => `free f${a - 1}`,
     }),
@@ -76,7 +97,7 @@ export function definePageAllocOps(kernel: Kernel) {
  * @kernel 6.12 mm/page_alloc.c alloc_pages: adapted (order 0, no zones, no reclaim)
  */
 export function* alloc_page(): Path<Page | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA);
+  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA, 1);
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 
@@ -86,15 +107,26 @@ export function* alloc_page(): Path<Page | undefined> {
  * @kernel 6.12 include/asm-generic/pgalloc.h pte_alloc_one: adapted
  */
 export function* pte_alloc_one(): Path<Page | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.TABLE);
+  const frame = yield* request(current.kernel.op.pageAlloc, Use.TABLE, 1);
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 
 /**
- * Gives a frame whose count reached zero back to the allocator.
+ * Allocates a folio that a PMD can map; undefined if there is no row of free frames.
+ * @context may sleep
+ * @kernel 6.12 mm/khugepaged.c alloc_charge_folio: adapted (no memory cgroup; HPAGE_PMD_NR may be 1)
+ */
+export function* alloc_huge_folio(): Path<Folio | undefined> {
+  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA, 1, HPAGE_PMD_NR());
+  return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
+}
+
+/**
+ * Gives a folio whose count reached zero back to the allocator.
  * @context any
  * @kernel 6.12 mm/page_alloc.c free_unref_page: adapted (no per-CPU lists)
  */
-export function* free_unref_page(page: Page): Path {
-  yield* request(current.kernel.op.pageFree, page.pfn + 1);
+export function* free_unref_page(folio: Folio): Path {
+  const nr = yield* folio_nr_pages(folio);
+  yield* request(current.kernel.op.pageFree, folio.pfn + 1, nr === 1 ? 0 : nr);
 }

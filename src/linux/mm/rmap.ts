@@ -1,14 +1,131 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Path } from '../../core/path.js';
-import { add } from '../../core/primitives.js';
-import type { Page } from '../include/mm_types.js';
+import { request, type Path } from '../../core/path.js';
+import { add, clearBits, equals, fence, read } from '../../core/primitives.js';
+import { bits, frameRef } from '../../core/system.js';
+import { EBUSY } from '../include/errno.js';
+import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
+import { folio_maybe_dma_pinned } from '../include/page_ref.js';
+import { current, knob, type Kernel } from '../kernel.js';
+import { down_read, up_read } from '../kernel/locking/rwsem.js';
 
 /** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
 export function* folio_remove_rmap_pte(page: Page): Path {
   yield* add(page._mapcount, -1);
 }
 
+/**
+ * The first mapping of a new page: anonymous, exclusive to this mm, on the LRU for reclaim to find.
+ * @context PTL held
+ * @kernel 6.12 mm/rmap.c folio_add_new_anon_rmap: adapted (RMAP_EXCLUSIVE; folio_add_lru_vma folded in; one step, since nobody knows the page yet)
+ */
+export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number): Path {
+  yield* request(current.kernel.op.addNewAnonRmap, page.pfn + 1, vma.anon_vma.at, address);
+}
+
 /** @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
 export function* folio_add_anon_rmap_pte(page: Page): Path {
   yield* add(page._mapcount, 1);
+}
+
+/** @kernel 6.12 include/linux/mm.h folio_mapped: faithful (small folios) */
+export function* folio_mapped(folio: Folio): Path<boolean> {
+  return !(yield* equals(folio._mapcount, 0));
+}
+
+export function defineRmapOps(kernel: Kernel) {
+  const { system, mem_map, mms } = kernel;
+  return {
+    /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address. */
+    addNewAnonRmap: system.op({
+      name: 'folio_add_new_anon_rmap',
+      exec: (a, b, c) => {
+        const page = mem_map[a - 1]!;
+        system.touch(page.flags.at);
+        system.set(
+          page.flags.at,
+          page.flags.value | PG.anon | PG.anon_exclusive | PG.swapbacked | PG.uptodate | PG.lru,
+        );
+        system.set(page.mapping.at, system.mem[b]!);
+        system.set(page.index.at, c);
+        system.set(page._mapcount.at, page._mapcount.value + 1);
+        return 0;
+      },
+      args: [frameRef, 'cell', 'plain'],
+      touches: (a, b, _c, _agent, access) => {
+        const page = mem_map[a - 1]!;
+        access.reads.push(b);
+        access.writes.push(page.flags.at, page.mapping.at, page.index.at, page._mapcount.at);
+      },
+    }),
+    /** The VMAs of anon_vma a that may map page offset b: one bit each, counted over all mms. */
+    anonVmaFind: system.op({
+      name: 'anon_vma_interval_tree',
+      exec: (a, b) =>
+        mms
+          .flatMap((mm) => mm.vmas)
+          .reduce((found, vma, i) => {
+            const from = vma.vm_pgoff.value;
+            const to = from + vma.vm_end.value - vma.vm_start.value;
+            return vma.anon_vma.value === a && from <= b && b < to ? found | (1 << i) : found;
+          }, 0),
+      touches: (_a, _b, _c, _agent, access) => {
+        for (const mm of mms)
+          for (const vma of mm.vmas)
+            access.reads.push(vma.anon_vma.at, vma.vm_start.at, vma.vm_end.at, vma.vm_pgoff.at);
+      },
+    }),
+  };
+}
+
+/** Where a VMA would map the page offset. @kernel 6.12 mm/internal.h vma_address: adapted */
+export interface RmapTarget {
+  readonly vma: Vma;
+  readonly address: number;
+}
+
+/** What an rmap walk holds: the anon_vma lock. */
+export interface RmapWalk {
+  readonly anon_vma: number;
+  readonly targets: readonly RmapTarget[];
+}
+
+/**
+ * Begins a walk over the VMAs that may map an anonymous folio: takes the anon_vma lock, so that VMAs are neither
+ * freed nor moved. The caller goes through the targets and then calls {@link rmap_walk_end}.
+ * @context folio locked; may sleep
+ * @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (one anon_vma for each mm; the loop is the caller's)
+ */
+export function* rmap_walk_begin(folio: Folio): Path<RmapWalk> {
+  const anon_vma = yield* read(folio.mapping);
+  if (anon_vma === 0) return { anon_vma, targets: [] };
+  yield* down_read(current.kernel.anon_vmas[anon_vma]!);
+  const index = yield* read(folio.index);
+  const found = yield* request(current.kernel.op.anonVmaFind, anon_vma, index);
+  const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
+  const targets: RmapTarget[] = [];
+  for (const i of bits(found)) {
+    const vma = vmas[i]!;
+    const start = yield* read(vma.vm_start);
+    targets.push({ vma, address: index - (yield* read(vma.vm_pgoff)) + start });
+  }
+  return { anon_vma, targets };
+}
+
+/** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
+export function* rmap_walk_end(walk: RmapWalk): Path {
+  if (walk.anon_vma !== 0) yield* up_read(current.kernel.anon_vmas[walk.anon_vma]!);
+}
+
+/**
+ * Marks an exclusive anonymous page as possibly shared, unless it may be pinned. The PTE was cleared before: GUP-fast
+ * takes its reference and then reads the PTE, this reads the reference count after the PTE was cleared, with a full
+ * barrier on both sides, so one of the two sees the other.
+ * @context PTL held, PTE cleared
+ * @kernel 6.12 include/linux/rmap.h folio_try_share_anon_rmap_pte: faithful
+ */
+export function* folio_try_share_anon_rmap_pte(folio: Folio, page: Page): Path<number> {
+  if (knob('rmap.barrier') === 'full') yield* fence();
+  if (yield* folio_maybe_dma_pinned(folio)) return -EBUSY;
+  yield* clearBits(page.flags, PG.anon_exclusive);
+  return 0;
 }

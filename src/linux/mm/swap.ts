@@ -2,14 +2,17 @@
 import type { Path } from '../../core/path.js';
 import type { Folio } from '../include/mm_types.js';
 import { folio_ref_sub_and_test } from '../include/page_ref.js';
+import { knob } from '../kernel.js';
+import { might_sleep } from '../kernel/sched/core.js';
 import { free_unref_page } from './page_alloc.js';
 
 /**
  * The last reference is gone: the folio goes back to the allocator.
  * @context any
- * @kernel 6.12 mm/swap.c __folio_put: adapted (no LRU removal, no memcg)
+ * @kernel 6.12 mm/swap.c __folio_put: adapted (no LRU removal, no memcg; the hook of ZONE_DEVICE pages is a knob)
  */
 export function* __folio_put(folio: Folio): Path {
+  if (knob('swap.page_free_hook') === 'sleeps') yield* might_sleep();
   yield* free_unref_page(folio);
 }
 

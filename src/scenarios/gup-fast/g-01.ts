@@ -34,7 +34,9 @@ export default scenario({
     *unmapper() {
       yield* munmap(p.mm, x.vma);
       const page = yield* alloc_page();
-      if (page !== undefined) see('allocated');
+      if (page === undefined) return;
+      see('allocated');
+      yield* folio_put(page);
     },
   }),
   sometimes: ['got the page', 'fell back', 'allocated'],

@@ -21,12 +21,14 @@ export function defineRwsemOps(system: System) {
   return {
     downRead: op({
       name: 'down_read',
+      role: 'acquire',
       enabled: (a, b) => value(a) >= 0 && value(b) === 0,
       exec: (a) => (system.set(a, value(a) + 1), 0),
       describe: show('down_read'),
     }),
     downReadTrylock: op({
       name: 'down_read_trylock',
+      role: 'try',
       exec: (a, b) => {
         if (value(a) < 0 || value(b) !== 0) return 0;
         system.set(a, value(a) + 1);
@@ -35,6 +37,7 @@ export function defineRwsemOps(system: System) {
     }),
     upRead: op({
       name: 'up_read',
+      role: 'release',
       exec: (a) => {
         if (value(a) <= 0) system.fail('LOCK', `${system.cells[a]!.name}: up_read() without a reader`);
         system.set(a, value(a) - 1);
@@ -45,6 +48,7 @@ export function defineRwsemOps(system: System) {
     /** Takes the lock, or queues: observes which. */
     downWriteBegin: op({
       name: 'down_write',
+      role: 'acquire',
       exec: (a, b) => {
         if (value(a) === 0) {
           system.set(a, -1);
@@ -66,6 +70,7 @@ export function defineRwsemOps(system: System) {
     }),
     upWrite: op({
       name: 'up_write',
+      role: 'release',
       exec: (a) => {
         if (value(a) !== -1) system.fail('LOCK', `${system.cells[a]!.name}: up_write() without a writer`);
         system.set(a, 0);

@@ -102,6 +102,7 @@ export function defineRcuOps(kernel: Kernel) {
   return {
     rcuReadLock: system.op({
       name: 'rcu_read_lock',
+      role: 'rcu-lock',
       exec: (_a, _b, _c, agent) => {
         const nesting = rcu.nesting[agent]!;
         system.set(nesting.at, nesting.value + 1);
@@ -112,6 +113,7 @@ export function defineRcuOps(kernel: Kernel) {
     }),
     rcuReadUnlock: system.op({
       name: 'rcu_read_unlock',
+      role: 'rcu-unlock',
       exec: (_a, _b, _c, agent) => {
         const nesting = rcu.nesting[agent]!;
         if (nesting.value === 0) system.fail('LOCK', 'rcu_read_unlock() without rcu_read_lock()');
@@ -124,6 +126,7 @@ export function defineRcuOps(kernel: Kernel) {
     }),
     gpStart: system.op({
       name: 'gp_start',
+      sleeps: true,
       exec: (_a, _b, _c, agent) => {
         if ((rcu.readers() >> agent) & 1)
           system.fail('GP-RULE', 'synchronize_rcu() inside an RCU read-side section waits for itself');

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What SPIN's verifier says about one exhaustive run. */
+export interface PeerRun {
+  readonly states: number;
+  readonly transitions: number;
+  /** User and system time of the verifier. */
+  readonly cpu: number;
+  /** A stored state with its overhead, without the hash table. */
+  readonly bytesPerState: number;
+}
+
+/** Why SPIN can't be run here; undefined if it can. */
+export function spinMissing(): string | undefined {
+  for (const [command, version, comes] of [
+    ['spin', '-V', 'Debian package spin'],
+    ['gcc', '--version', 'Debian package gcc'],
+  ] as const) {
+    if (spawnSync(command, [version], { stdio: 'ignore' }).error !== undefined)
+      return `${command} is not installed (${comes})`;
+  }
+  return undefined;
+}
+
+/** `Spin Version 6.5.2 -- 6 December 2019` -> 6.5.2 */
+export function spinVersion(): string {
+  return /Version (\S+)/.exec(execFileSync('spin', ['-V'], { encoding: 'utf8' }))?.[1] ?? '';
+}
+
+/** A compiled verifier, in a directory of its own. */
+export class Verifier {
+  private readonly directory = mkdtempSync(join(tmpdir(), 'shootdown-spin-'));
+
+  constructor(promela: string) {
+    writeFileSync(join(this.directory, 'model.pml'), promela);
+    this.execute('spin', ['-a', 'model.pml']);
+    // Safety only, whole states. Partial-order reduction removes nothing (every step touches a global) and costs time.
+    this.execute('gcc', ['-O2', '-DSAFETY', '-DNOREDUCE', '-o', 'pan', 'pan.c']);
+  }
+
+  run(): PeerRun {
+    // The shell's `times` is the portable way to the CPU time of a child: last line, user and system.
+    const output = this.execute('sh', ['-c', './pan -m200000 2>&1; times']);
+    const number = (pattern: RegExp): number => {
+      const found = pattern.exec(output)?.[1];
+      if (found === undefined)
+        throw new Error(`expected ${String(pattern)} in what pan prints, got:\n${output}`);
+      return Number(found);
+    };
+    if (number(/errors: (\d+)/) !== 0 || /too small|out of memory/.test(output))
+      throw new Error(`expected pan to search everything and to find no error, got:\n${output}`);
+    const [user, system] = output
+      .trimEnd()
+      .split('\n')
+      .at(-1)!
+      .split(' ')
+      .map((text) => /^(\d+)m([\d.]+)s$/.exec(text))
+      .map((found) => Number(found?.[1]) * 60 + Number(found?.[2]));
+    return {
+      states: number(/(\d+) states, stored/),
+      transitions: number(/(\d+) transitions/),
+      cpu: user! + system!,
+      bytesPerState: number(/as stored = (\d+) byte/) + number(/as stored = \d+ byte \+ (\d+) byte overhead/),
+    };
+  }
+
+  dispose(): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  private execute(command: string, args: readonly string[]): string {
+    return execFileSync(command, args, {
+      cwd: this.directory,
+      encoding: 'utf8',
+      env: { ...process.env, LC_ALL: 'C' },
+    });
+  }
+}

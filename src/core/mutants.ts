@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+import { FIRST_OWN_OP, type LockRole, Op } from './ops.js';
+import type { Path } from './path.js';
+import { running } from './running.js';
+import { live } from './live.js';
+
+/** What an operation does to locks and context. */
+export function roleOf(op: number): LockRole | undefined {
+  if (op === Op.LOCK || op === Op.BIT_LOCK) return 'acquire';
+  if (op === Op.TRYLOCK) return 'try';
+  if (op === Op.UNLOCK) return 'release';
+  return op >= FIRST_OWN_OP ? running.system.ops[op - FIRST_OWN_OP]!.role : undefined;
+}
+
+const IRQ = -1;
+const RCU = -2;
+
+/**
+ * Mutation testing: runs `path` without the locks that it takes (interrupts off and RCU sections are locks here). What
+ * was not taken is remembered with the path's frames, and its release is left out too ({@link absorbed}).
+ */
+export function* withoutLocks(path: Path<unknown>): Path<unknown> {
+  let result = path.next(0);
+  while (!result.done) {
+    const { op, a } = result.value;
+    const role = roleOf(op);
+    const token =
+      role === 'acquire' || role === 'try'
+        ? a
+        : role === 'irq-off'
+          ? IRQ
+          : role === 'rcu-lock'
+            ? RCU
+            : undefined;
+    if (token === undefined) result = path.next(yield result.value);
+    else {
+      (live.stack.phantoms ??= []).push(token);
+      result = path.next(1);
+    }
+  }
+  return result.value;
+}
+
+/** Whether the request releases a lock that a mutant did not take. */
+export function absorbed(op: number, a: number): boolean {
+  const { phantoms } = live.stack;
+  if (phantoms === undefined) return false;
+  const role = roleOf(op);
+  const token = role === 'release' ? a : role === 'irq-on' ? IRQ : role === 'rcu-unlock' ? RCU : undefined;
+  const at = token === undefined ? -1 : phantoms.lastIndexOf(token);
+  if (at < 0) return false;
+  phantoms.splice(at, 1);
+  return true;
+}

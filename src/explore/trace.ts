@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/**
+ * A run as a document: self-contained, so that a diagram, a web page or another tool can draw it without the code that
+ * made it, and replayable, because it carries its token. Values are texts, as people write them.
+ */
+import { site } from '../core/live.js';
+import { type Access, FIRST_OWN_OP, Op } from '../core/ops.js';
+import type { KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
+import { accessOf, namesCell } from '../core/semantics.js';
+import { type Cell, holder, type System } from '../core/system.js';
+import {
+  type Change,
+  type Divergence,
+  Execution,
+  type Pending,
+  type Returned,
+  type TraceStep,
+} from './replay.js';
+import type { Step } from './search.js';
+import { passSuffix, printRun, printToken } from './token.js';
+
+export const TRACE_VERSION = 1;
+
+/** A frame that is open at a step: the function, what it is calling, and where. */
+export interface TraceFrame {
+  readonly fn: string;
+  readonly callee: string;
+  readonly at: string;
+}
+
+/** What is to be known of a cell that a step mentions. */
+export interface TraceCell {
+  readonly type: string;
+  /** Lock class, if it is a lock. */
+  readonly lock?: string;
+  /** What people call it, if not by its name: `pte x`. */
+  readonly label?: string;
+  /** Only ghosts of properties touch it. */
+  readonly ghost?: true;
+}
+
+/** A request in words. */
+export interface TraceRequest {
+  readonly agent: number;
+  readonly op: string;
+  /** The cell that a basic operation works on, and its other arguments. */
+  readonly cell?: string;
+  readonly operands?: readonly string[];
+  readonly plain?: true;
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+  /** Outermost first; the first is the agent's own function. */
+  readonly stack: readonly TraceFrame[];
+}
+
+export interface TraceLine extends TraceRequest {
+  readonly index: number;
+  readonly choice: number;
+  /** What the request observed: the number, and as people write it. */
+  readonly observed: number;
+  readonly value: string;
+  /** What an operation of the machine or the kernel says of itself. */
+  readonly text?: string;
+  readonly changes: readonly { readonly cell: string; readonly from: string; readonly to: string }[];
+  /** Calls that returned right after it, innermost first; depth 0: called by the agent's own function. */
+  readonly returned: readonly { readonly callee: string; readonly depth: number; readonly value?: string }[];
+  readonly seen?: readonly string[];
+  readonly progressed?: readonly string[];
+  readonly reports?: readonly { readonly name: string; readonly detail: string }[];
+  readonly fault?: { readonly property: string; readonly detail: string };
+}
+
+export interface Trace {
+  readonly version: number;
+  readonly id: string;
+  readonly variant: string;
+  readonly pass: string;
+  readonly machine: string;
+  readonly kernel: string;
+  readonly memory: string;
+  /** What it shows: a verdict, the run to a report, or the run to a witness. */
+  readonly verdict: VerdictKind | 'report' | 'witness';
+  readonly property: string;
+  readonly detail: string;
+  /** Why that is wrong, if the scenario says it better than the property does. */
+  readonly because?: string;
+  readonly token: string;
+  readonly run: string;
+  /** How many steps come before the part that repeats for ever. */
+  readonly loop?: number;
+  readonly agents: readonly { readonly name: string; readonly cpu: number; readonly daemon: boolean }[];
+  readonly cells: Readonly<Record<string, TraceCell>>;
+  readonly steps: readonly TraceLine[];
+  /** What each agent would do next, and whether it can. */
+  readonly pending: readonly (TraceRequest & { readonly enabled: boolean })[];
+  readonly diverged?: Divergence;
+}
+
+/** Which run to make a trace of. */
+export interface TraceSpec {
+  readonly scenario: Scenario;
+  readonly variant: string;
+  readonly knobs: KnobSetting;
+  /** Number of the pass. */
+  readonly pass: number;
+  readonly run: readonly Step[];
+  readonly loop?: number | undefined;
+  /** What the run is known to show; absent: what the replay finds out. */
+  readonly shows?: {
+    readonly kind: Trace['verdict'];
+    readonly property: string;
+    readonly detail: string;
+  };
+  /** How a value that a call returned is written; undefined: it is not. */
+  readonly showValue?: (value: unknown, callee: string) => string | undefined;
+  /** What people call a cell, by its name. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Builds the variant, replays the run and writes down what happens. */
+export function makeTrace(spec: TraceSpec): Trace {
+  const { scenario, variant, knobs, run, loop, shows, showValue = plainValue, labels = {} } = spec;
+  const passes = scenario.passes(knobs);
+  const pass = passes[spec.pass]!;
+  const built = scenario.build(knobs, pass);
+  const { system } = built;
+  const execution = new Execution(built);
+  const writer = new Writer(system, showValue);
+  let diverged: Divergence | undefined;
+  const steps: TraceLine[] = [];
+  for (const step of run) {
+    const taken = execution.take(step);
+    if ('reason' in taken) {
+      diverged = taken;
+      break;
+    }
+    steps.push(writer.line(taken));
+  }
+  const outcome = execution.outcome();
+  const found =
+    diverged === undefined && shows !== undefined
+      ? shows
+      : {
+          ...outcome,
+          kind: outcome.kind === 'open' || outcome.kind === 'ended' ? ('safe' as const) : outcome.kind,
+        };
+  const suffix = spec.pass === 0 ? undefined : passSuffix(pass);
+  return {
+    version: TRACE_VERSION,
+    id: scenario.id,
+    variant,
+    pass: pass.name,
+    machine: knobs['machine'] ?? '',
+    kernel: knobs['kernel'] ?? '',
+    memory: system.memory,
+    verdict: loop !== undefined && found.kind === 'safe' ? 'livelock' : found.kind,
+    property: loop !== undefined && found.kind === 'safe' ? 'PROGRESS' : found.property,
+    detail: found.detail,
+    ...(built.because === undefined ? {} : { because: built.because }),
+    token: printToken({ id: scenario.id, variant, pass: suffix, run, loop }),
+    run: printRun(run, loop),
+    ...(loop === undefined ? {} : { loop }),
+    agents: system.agents.map(({ name, cpu, daemon }) => ({ name, cpu, daemon })),
+    steps,
+    pending: execution.pending().map((pending) => writer.pending(pending)),
+    cells: writer.cells(found.property, labels),
+    ...(diverged === undefined ? {} : { diverged }),
+  };
+}
+
+/** Turns numbers into the words of a trace. */
+class Writer {
+  private readonly named = new Set<number>();
+  /** Cells that a step touches which is not a ghost's. */
+  private readonly real = new Set<number>();
+  private readonly access: Access = { reads: [], writes: [], plain: false };
+
+  constructor(
+    private readonly system: System,
+    private readonly showValue: (value: unknown, callee: string) => string | undefined,
+  ) {}
+
+  line(step: TraceStep): TraceLine {
+    const { system } = this;
+    const own = step.op < FIRST_OWN_OP ? undefined : system.ops[step.op - FIRST_OWN_OP]!;
+    const text = own?.describe?.(step.a, step.b, step.c, step.observed);
+    const request = this.request(step, own === undefined || own.describe !== undefined);
+    const value =
+      own === undefined
+        ? this.observed(step)
+        : own.result === undefined
+          ? String(step.observed)
+          : own.result.show(step.observed);
+    return {
+      index: step.index,
+      ...request,
+      choice: step.choice,
+      observed: step.observed,
+      value,
+      ...(text === undefined ? {} : { text }),
+      changes: step.changes.map((change) => this.change(change)),
+      returned: step.returned.map((returned) => this.returned(returned, step, value)),
+      ...(step.seen.length === 0 ? {} : { seen: step.seen }),
+      ...(step.progressed.length === 0 ? {} : { progressed: step.progressed }),
+      ...(step.reports.length === 0 ? {} : { reports: step.reports }),
+      ...(step.fault === undefined ? {} : { fault: step.fault }),
+    };
+  }
+
+  pending(pending: Pending): TraceRequest & { enabled: boolean } {
+    return { ...this.request(pending, true), enabled: pending.enabled };
+  }
+
+  /** All cells that were mentioned. Those that the broken invariant looks at are no ghosts. */
+  cells(property: string, labels: Readonly<Record<string, string>>): Record<string, TraceCell> {
+    for (const invariant of this.system.invariants)
+      if (invariant.property === property) for (const cell of invariant.cells) this.real.add(cell.at);
+    return Object.fromEntries(
+      [...this.named]
+        .sort((x, y) => x - y)
+        .map((at) => {
+          const lock = this.system.lockClasses[at];
+          const { name, type } = this.system.cells[at]!;
+          const label = labels[name];
+          return [
+            name,
+            {
+              type: type.name,
+              ...(label === undefined ? {} : { label }),
+              ...(lock === undefined ? {} : { lock }),
+              ...(this.real.has(at) ? {} : { ghost: true as const }),
+            },
+          ];
+        }),
+    );
+  }
+
+  private request({ agent, op, a, b, c, stack }: TraceStep | Pending, real: boolean): TraceRequest {
+    const { system } = this;
+    const { reads, writes, plain } = accessOf(system, agent, op, a, b, c, this.access);
+    const names = (cells: readonly number[]): string[] =>
+      [...new Set(cells)].map((at) => this.name(at, real));
+    const type = namesCell(op) ? system.cells[a]!.type : undefined;
+    const arithmetic = op >= Op.ADD && op <= Op.SUB_AND_TEST;
+    const operand = (value: number, i: number): string =>
+      type === undefined || (arithmetic && i === 0) ? String(value) : this.shown(system.cells[a]!, value);
+    return {
+      agent,
+      op: system.opName(op),
+      ...(type === undefined ? {} : { cell: this.name(a, real), operands: [b, c].map(operand) }),
+      ...(plain ? { plain: true as const } : {}),
+      reads: names(reads),
+      writes: names(writes),
+      stack: stack.map((number) => {
+        const { fn, callee, file, line } = site(number);
+        return { fn, callee, at: `${file}:${line}` };
+      }),
+    };
+  }
+
+  private observed({ op, a, observed }: TraceStep): string {
+    const whole = op === Op.LOAD || op === Op.READ || op === Op.XCHG || op === Op.ADD_RETURN;
+    return whole ? this.shown(this.system.cells[a]!, observed) : String(observed);
+  }
+
+  private change({ cell, from, to }: Change): { cell: string; from: string; to: string } {
+    const at = this.system.cells[cell]!;
+    return { cell: this.name(cell, false), from: this.shown(at, from), to: this.shown(at, to) };
+  }
+
+  private returned(
+    { site: number, depth, value }: Returned,
+    step: TraceStep,
+    observed: string,
+  ): TraceLine['returned'][number] {
+    // A value that was handed up unchanged is written as the cell's: f1,W and not 4103.
+    const { callee } = site(number);
+    const text = value === step.observed && step.observed > 1 ? observed : this.showValue(value, callee);
+    return { callee, depth, ...(text === undefined ? {} : { value: text }) };
+  }
+
+  private name(at: number, real: boolean): string {
+    this.named.add(at);
+    if (real) this.real.add(at);
+    return this.system.cells[at]!.name;
+  }
+
+  private shown(cell: Cell, value: number): string {
+    if (cell.type === holder && value > 0)
+      return `held by ${this.system.agents[value - 1]?.name ?? value - 1}`;
+    return cell.type.show(value);
+  }
+}
+
+function plainValue(value: unknown): string | undefined {
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { request, type Path } from '../../core/path.js';
+import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
+import { VM } from '../include/mm_types.js';
+import { load } from '../../core/primitives.js';
+import { current } from '../kernel.js';
+import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from '../mm/memory-fault.js';
+import { find_vma } from '../mm/mmap.js';
+
+/** What a user access that can't be served ends in. */
+export type Signal = 'SIGSEGV' | 'SIGBUS' | 'OOM';
+
+/**
+ * The page fault handler: looks the VMA up, checks the access against it, has the fault served.
+ * Returns the signal, or undefined if the access may be tried again.
+ * @context interrupts on; takes mmap_lock for read
+ * @kernel 6.12 arch/x86/mm/fault.c do_user_addr_fault: adapted (no per-VMA lock, no stack growth)
+ */
+export function* do_user_addr_fault(addr: number, write: boolean): Path<Signal | undefined> {
+  const { mm } = current;
+  yield* mmap_read_lock(mm);
+  const vma = yield* find_vma(mm, addr);
+  const flags = vma === undefined ? 0 : yield* load(vma.vm_flags);
+  if (vma === undefined || (flags & (write ? VM.WRITE : VM.READ)) === 0) {
+    yield* mmap_read_unlock(mm);
+    return 'SIGSEGV';
+  }
+  const fault = yield* handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG.WRITE : 0);
+  yield* mmap_read_unlock(mm);
+  if (fault & VM_FAULT.OOM) return 'OOM';
+  if (fault & VM_FAULT.SIGBUS) return 'SIGBUS';
+  return fault & VM_FAULT.SIGSEGV ? 'SIGSEGV' : undefined;
+}
+
+/** A user access of the current process: TLB, then walker, then page fault, until it succeeds or is killed. c as in the machine's op. */
+function* userAccess(addr: number, c: number): Path<number | Signal> {
+  const { machine } = current.kernel;
+  const space = current.mm.number;
+  for (;;) {
+    const hit = yield* request(machine.op.access, space, addr, c);
+    if (hit !== 0) return hit - 1;
+    if ((yield* request(machine.op.walk, space, addr, c === 0 ? 0 : 1)) !== 0) continue;
+    const signal = yield* do_user_addr_fault(addr, c !== 0);
+    if (signal !== undefined) return signal;
+  }
+}
+
+/** The current process loads from a page: returns its contents (0 where the machine has none), or the signal it dies of. */
+export function* user_load(addr: number): Path<number | Signal> {
+  return yield* userAccess(addr, 0);
+}
+
+/** The current process stores to a page. Returns the signal it dies of, or undefined. */
+export function* user_store(addr: number, value = 0): Path<Signal | undefined> {
+  const result = yield* userAccess(addr, value + 1);
+  return typeof result === 'string' ? result : undefined;
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { add, load, read, setBits, testBits, write } from '../../core/primitives.js';
+import type { Cell } from '../../core/system.js';
+import { PTE } from '../../machine/pte.js';
+import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
+import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
+import { folio_trylock, folio_unlock } from '../include/pagemap.js';
+import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
+import {
+  mk_pmd_table,
+  mk_pte,
+  pmd_none,
+  pmd_offset,
+  pmd_present,
+  pmdp_get_lockless,
+  pte_mkdirty,
+  pte_mkwrite,
+  pte_none,
+  pte_offset_map_lock,
+  pte_offset_map_nolock,
+  pte_page,
+  pte_present,
+  pte_protnone,
+  pte_special,
+  pte_unmap,
+  pte_unmap_unlock,
+  pte_write,
+  ptep_get,
+  ptep_get_lockless,
+  pmd_leaf,
+  type Pte,
+  set_pte,
+  set_pmd,
+} from '../include/pgtable.js';
+import { knob } from '../kernel.js';
+import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
+import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
+import { folio_put } from './swap.js';
+
+/** What a fault ends with. */
+export const VM_FAULT = { NONE: 0, OOM: 1, SIGSEGV: 2, SIGBUS: 4, RETRY: 8 } as const;
+export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2 } as const;
+
+/** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
+export interface VmFault {
+  readonly mm: Mm;
+  readonly vma: Vma;
+  readonly address: number;
+  readonly flags: number;
+  readonly pmd: Cell;
+  /** The entry as it was read without a lock: what the fault acts on, if it is still the same under the PTL. */
+  orig_pte: Pte;
+}
+
+/**
+ * Puts a page table under an empty PMD.
+ * @context may sleep; mmap_lock held
+ * @kernel 6.12 mm/memory.c __pte_alloc: faithful
+ */
+export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
+  if (!pmd_none(yield* pmdp_get_lockless(pmd))) return true;
+  const table = yield* pte_alloc_one();
+  if (table === undefined) return false;
+  yield* spin_lock(mm.page_table_lock);
+  const populated = !pmd_none(yield* pmdp_get_lockless(pmd));
+  if (!populated) yield* set_pmd(pmd, mk_pmd_table(table));
+  yield* spin_unlock(mm.page_table_lock);
+  if (populated) yield* free_unref_page(table);
+  return true;
+}
+
+/**
+ * Serves a fault on a private anonymous page that is not there.
+ * @context mmap_lock held for read; may sleep
+ * @kernel 6.12 mm/memory.c do_anonymous_page: adapted (no zero page: a read allocates too)
+ */
+function* do_anonymous_page(vmf: VmFault): Path<number> {
+  const { mm, vma, address, pmd } = vmf;
+  if (!(yield* pte_alloc(mm, pmd))) return VM_FAULT.OOM;
+  const folio = yield* alloc_page();
+  if (folio === undefined) return VM_FAULT.OOM;
+  yield* clear_user_highpage(folio);
+  let entry = mk_pte(folio, PTE.PRESENT | PTE.USER);
+  if ((yield* load(vma.vm_flags)) & VM.WRITE) entry = pte_mkwrite(pte_mkdirty(entry));
+  const mapped = yield* pte_offset_map_lock(pmd, address);
+  if (mapped === undefined || !pte_none(yield* ptep_get(mapped.ptep))) {
+    if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
+    yield* folio_put(folio);
+    return VM_FAULT.NONE;
+  }
+  yield* add(mm.anon_rss, 1);
+  yield* folio_add_new_anon_rmap(folio, vma, address);
+  yield* set_pte(mapped.ptep, entry);
+  yield* pte_unmap_unlock(mapped.ptl);
+  return VM_FAULT.NONE;
+}
+
+/**
+ * Whether the only reference of an anonymous folio is the mapping that faults.
+ * @context PTL held
+ * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no swap cache)
+ */
+function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
+  if (yield* testBits(folio.flags, PG.ksm)) return false;
+  if ((yield* folio_ref_count(folio)) > 1) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  if ((yield* folio_ref_count(folio)) !== 1) {
+    yield* folio_unlock(folio);
+    return false;
+  }
+  yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return true;
+}
+
+/**
+ * A store to a write-protected private page: reuse it if it is ours alone, else copy it.
+ * @context PTL held at entry, dropped at return; mmap_lock held for read
+ * @kernel 6.12 mm/memory.c do_wp_page: adapted (private mappings; no userfaultfd)
+ */
+function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
+  const page = pte_special(vmf.orig_pte) ? undefined : pte_page(vmf.orig_pte);
+  const folio = page === undefined ? undefined : yield* page_folio(page);
+  if (page !== undefined && folio !== undefined && (yield* testBits(folio.flags, PG.anon))) {
+    if ((yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio))) {
+      if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
+      yield* pte_unmap_unlock(ptl);
+      return VM_FAULT.NONE;
+    }
+  }
+  if (folio !== undefined) yield* folio_get(folio);
+  yield* pte_unmap_unlock(ptl);
+  return yield* wp_page_copy(vmf, page, folio);
+}
+
+/**
+ * Copies the page and puts the copy in its place: clear and flush first, then the new entry, and only then the old
+ * page's map count, so that nobody reuses the old page while a TLB still reaches it.
+ * @context mmap_lock held for read; may sleep
+ * @kernel 6.12 mm/memory.c wp_page_copy: adapted (no mmu notifiers yet)
+ */
+function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Folio | undefined): Path<number> {
+  const { mm, vma, address, pmd } = vmf;
+  const new_folio = yield* alloc_page();
+  if (new_folio === undefined) {
+    if (old_folio !== undefined) yield* folio_put(old_folio);
+    return VM_FAULT.OOM;
+  }
+  yield* copy_user_page(new_folio, old_page);
+  let unused: Folio | undefined = new_folio;
+  const mapped = yield* pte_offset_map_lock(pmd, address);
+  if (mapped !== undefined && (yield* ptep_get(mapped.ptep)) === vmf.orig_pte) {
+    if (old_page === undefined) yield* add(mm.anon_rss, 1);
+    let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
+    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
+    if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
+    yield* folio_add_new_anon_rmap(new_folio, vma, address);
+    yield* set_pte(mapped.ptep, entry);
+    if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
+    if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page);
+    unused = old_folio;
+  }
+  if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
+  if (unused !== undefined) yield* folio_put(unused);
+  if (old_folio !== undefined) yield* folio_put(old_folio);
+  return VM_FAULT.NONE;
+}
+
+/** Copies the contents of a page, where the machine has contents. @kernel 6.12 mm/memory.c __wp_page_copy_user: adapted */
+export function* copy_user_page(to: Page, from: Page | undefined): Path {
+  if (to.frame.data === undefined || from?.frame.data === undefined) return;
+  // Marked: contents of a user page belong to user code and devices, not to C.
+  yield* write(to.frame.data, yield* read(from.frame.data));
+}
+
+/** Zeroes a new page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: faithful */
+export function* clear_user_highpage(page: Page): Path {
+  if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
+}
+
+/**
+ * Serves a fault below an existing or absent page table. The entry is read without a lock first; every path that acts
+ * on it looks again under the PTL.
+ * @context mmap_lock held for read
+ * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (no swap entries, no NUMA hinting)
+ */
+function* handle_pte_fault(vmf: VmFault): Path<number> {
+  if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_anonymous_page(vmf);
+  const mapped = yield* pte_offset_map_nolock(vmf.pmd, vmf.address);
+  if (mapped === undefined) return VM_FAULT.NONE;
+  vmf.orig_pte = yield* ptep_get_lockless(mapped.ptep);
+  if (pte_none(vmf.orig_pte)) {
+    yield* pte_unmap();
+    return yield* do_anonymous_page(vmf);
+  }
+  if (!pte_present(vmf.orig_pte)) {
+    yield* pte_unmap();
+    return VM_FAULT.SIGBUS; // do_swap_page(): swap-type entries are not served yet
+  }
+  if (pte_protnone(vmf.orig_pte)) {
+    yield* pte_unmap();
+    return VM_FAULT.SIGSEGV;
+  }
+  yield* spin_lock(mapped.ptl);
+  if (knob('fault.pte_same') === 'on' && (yield* ptep_get(mapped.ptep)) !== vmf.orig_pte) {
+    yield* pte_unmap_unlock(mapped.ptl);
+    return VM_FAULT.NONE;
+  }
+  if (vmf.flags & (FAULT_FLAG.WRITE | FAULT_FLAG.UNSHARE)) {
+    if (!pte_write(vmf.orig_pte)) return yield* do_wp_page(vmf, mapped.ptep, mapped.ptl);
+    // Somebody else served the fault: only this CPU's TLB is behind.
+    yield* set_pte(mapped.ptep, pte_mkdirty(vmf.orig_pte));
+    yield* flush_tlb_page(vmf.mm, vmf.address);
+  }
+  yield* pte_unmap_unlock(mapped.ptl);
+  return VM_FAULT.NONE;
+}
+
+/**
+ * Serves a fault at `address` in `vma`.
+ * @context mmap_lock held for read; may sleep
+ * @kernel 6.12 mm/memory.c handle_mm_fault / __handle_mm_fault: adapted (upper levels folded, no huge pages)
+ */
+export function* handle_mm_fault(mm: Mm, vma: Vma, address: number, flags: number): Path<number> {
+  const pmd = pmd_offset(mm, address);
+  const orig_pmd = yield* pmdp_get_lockless(pmd);
+  if (!pmd_none(orig_pmd) && (!pmd_present(orig_pmd) || pmd_leaf(orig_pmd))) return VM_FAULT.NONE;
+  return yield* handle_pte_fault({ mm, vma, address, flags, pmd, orig_pte: 0 });
+}

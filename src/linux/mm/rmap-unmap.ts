@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { add, claim, fence, load, read, setBits, testBits, write } from '../../core/primitives.js';
+import { ptep_clear_flush } from '../arch/tlb.js';
+import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
+import { folio_ref_count } from '../include/page_ref.js';
+import {
+  pte_clear,
+  pte_dirty,
+  pte_present,
+  ptep_get,
+  ptep_get_and_clear,
+  type Pte,
+  set_pte,
+} from '../include/pgtable.js';
+import { knob } from '../kernel.js';
+import { folio_mark_dirty } from './page-writeback.js';
+import { folio_vma_walk, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
+import { folio_mapped, folio_remove_rmap_pte, rmap_walk_begin, rmap_walk_end } from './rmap.js';
+import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
+import { folio_put } from './swap.js';
+
+/** Clears a present entry whose flush is put off. */
+export function* clear_deferred(ptep: PtePointer): Path<Pte> {
+  if (knob('rmap.barrier') !== 'none') return yield* ptep_get_and_clear(ptep);
+  const pteval = yield* ptep_get(ptep);
+  yield* write(ptep.cell, 0);
+  return pteval;
+}
+
+/**
+ * Whether a lazyfree folio may be thrown away: nobody but the caller and the mapping refers to it, and it was not
+ * written to. The reference count is read after the PTE was cleared, behind a full barrier, and GUP-fast reads the PTE
+ * after it took its reference: so a new user is seen here, or sees that the PTE has changed. The dirty flag is read
+ * after the count, since a user that has gone by then has set it before.
+ * @context PTL held, PTE cleared
+ */
+function* lazyfree_discardable(folio: Folio): Path<boolean> {
+  const test = knob('rmap.lazyfree_test');
+  if (test === 'dirty-only') return !(yield* testBits(folio.flags, PG.dirty));
+  let dirty = false;
+  if (test === 'dirty-then-ref') dirty = yield* testBits(folio.flags, PG.dirty);
+  if (knob('rmap.barrier') === 'full') yield* fence();
+  const ref_count = yield* folio_ref_count(folio);
+  const map_count = yield* read(folio._mapcount);
+  if (ref_count !== 1 + map_count) return false;
+  if (test === 'ref-then-dirty') dirty = yield* testBits(folio.flags, PG.dirty);
+  return !dirty;
+}
+
+/**
+ * Takes the folio out of one VMA. Returns false if it had to leave it there.
+ * @context folio locked and referenced, anon_vma lock held; may not be called under a PTL
+ * @kernel 6.12 mm/rmap.c try_to_unmap_one: adapted (small folios; no mmu notifiers, hugetlb, userfaultfd)
+ */
+function* try_to_unmap_one(
+  folio: Folio,
+  vma: Vma,
+  address: number,
+  flags: number,
+  ubc: TlbflushUnmapBatch,
+): Path<boolean> {
+  const mm = vma.vm_mm;
+  const pvmw = folio_vma_walk(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
+  while (yield* page_vma_mapped_walk(pvmw)) {
+    const ptep = pvmw.ptep!;
+    const locked = ((yield* load(vma.vm_flags)) & VM.LOCKED) !== 0;
+    if (locked && !(flags & TTU.IGNORE_MLOCK)) {
+      yield* page_vma_mapped_walk_done(pvmw);
+      return false;
+    }
+    let pteval = yield* ptep_get(ptep);
+    const anon = yield* testBits(folio.flags, PG.anon);
+    if (pte_present(pteval)) {
+      if (should_defer_flush(mm, flags)) {
+        pteval = yield* clear_deferred(ptep);
+        yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
+      } else pteval = yield* ptep_clear_flush(mm, address, ptep);
+      if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
+    } else yield* pte_clear(ptep);
+    if (!anon) yield* add(mm.file_rss, -1);
+    else if (!(yield* unmap_anon(folio, vma, ptep, pteval))) {
+      yield* page_vma_mapped_walk_done(pvmw);
+      return false;
+    }
+    yield* folio_remove_rmap_pte(folio);
+    yield* folio_put(folio);
+  }
+  return true;
+}
+
+/** try_to_unmap_one(), the part for anonymous folios: the PTE is cleared, and gets a swap entry or is put back. */
+function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path<boolean> {
+  const mm = vma.vm_mm;
+  const swapbacked = yield* testBits(folio.flags, PG.swapbacked);
+  const swapcache = yield* testBits(folio.flags, PG.swapcache);
+  yield* claim(swapbacked === swapcache, 'WARN-ON', 'try_to_unmap_one: swapbacked and swapcache differ');
+  if (!swapbacked) {
+    if (!(yield* lazyfree_discardable(folio))) {
+      yield* set_pte(ptep, pteval);
+      yield* setBits(folio.flags, PG.swapbacked);
+      return false;
+    }
+    yield* add(mm.anon_rss, -1);
+    return true;
+  }
+  return false;
+}
+
+/**
+ * Takes a folio out of all page tables.
+ * @context folio locked and referenced; may sleep
+ * @kernel 6.12 mm/rmap.c try_to_unmap: faithful
+ */
+export function* try_to_unmap(folio: Folio, flags: number, ubc: TlbflushUnmapBatch): Path {
+  const walk = yield* rmap_walk_begin(folio);
+  for (const { vma, address } of walk.targets) {
+    if (!(yield* try_to_unmap_one(folio, vma, address, flags, ubc))) break;
+    if (!(yield* folio_mapped(folio))) break;
+  }
+  yield* rmap_walk_end(walk);
+}

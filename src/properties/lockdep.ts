@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+import { FIRST_OWN_OP, type LockRole, Op } from '../core/ops.js';
+import type { NodeMonitor } from '../core/scenario.js';
+import type { System } from '../core/system.js';
+
+/** What lockdep knows of an agent at a point of its path. */
+interface Context {
+  readonly held: readonly { readonly cell: number; readonly subclass: number }[];
+  readonly irqsOff: boolean;
+  readonly rcu: number;
+}
+
+/**
+ * LOCK-ORDER and CTX, as lockdep and might_sleep() report them. Both depend on the path alone, so they are judged once
+ * for each point of a path, not in each state. The graph of lock classes grows over the whole exploration.
+ */
+export function lockdep(system: System): NodeMonitor {
+  const order = new Map<string, Map<string, string>>();
+
+  const roleOf = (op: number): LockRole | undefined => {
+    if (op === Op.LOCK || op === Op.BIT_LOCK) return 'acquire';
+    if (op === Op.TRYLOCK) return 'try';
+    if (op === Op.UNLOCK) return 'release';
+    return op >= FIRST_OWN_OP ? system.ops[op - FIRST_OWN_OP]!.role : undefined;
+  };
+  const classOf = (cell: number, subclass: number): string => {
+    const name = system.lockClasses[cell] ?? system.cells[cell]!.name;
+    return subclass === 0 ? name : `${name}/${subclass}`;
+  };
+  const reaches = (from: string, to: string, seen = new Set<string>()): string[] | undefined => {
+    if (from === to) return [to];
+    seen.add(from);
+    for (const next of order.get(from)?.keys() ?? []) {
+      if (seen.has(next)) continue;
+      const rest = reaches(next, to, seen);
+      if (rest !== undefined) return [from, ...rest];
+    }
+    return undefined;
+  };
+  const takes = (
+    context: Context,
+    taken: string,
+    who: string,
+    report: (name: string, detail: string) => void,
+  ): void => {
+    for (const { cell, subclass } of context.held) {
+      const holds = classOf(cell, subclass);
+      const known = order.get(holds);
+      if (known?.has(taken)) continue;
+      const back = reaches(taken, holds);
+      if (back !== undefined)
+        report(
+          'LOCK-ORDER',
+          `${who} takes ${taken} while it holds ${holds}, elsewhere ${back.join(' is held while taking ')}`,
+        );
+      if (known === undefined) order.set(holds, new Map([[taken, who]]));
+      else known.set(taken, who);
+    }
+  };
+
+  return {
+    start: (): Context => ({ held: [], irqsOff: false, rcu: 0 }),
+    after(context, _agent, op, a, _b, c, value): Context {
+      const before = context as Context;
+      switch (roleOf(op)) {
+        case 'acquire':
+          return { ...before, held: [...before.held, { cell: a, subclass: c }] };
+        case 'try':
+          return value === 0 ? before : { ...before, held: [...before.held, { cell: a, subclass: c }] };
+        case 'release': {
+          const at = before.held.findLastIndex((lock) => lock.cell === a);
+          return at < 0 ? before : { ...before, held: before.held.filter((_, i) => i !== at) };
+        }
+        case 'irq-off':
+          return { ...before, irqsOff: true };
+        case 'irq-on':
+          return { ...before, irqsOff: false };
+        case 'rcu-lock':
+          return { ...before, rcu: before.rcu + 1 };
+        case 'rcu-unlock':
+          return { ...before, rcu: Math.max(0, before.rcu - 1) };
+        case undefined:
+          return before;
+      }
+    },
+    check(context, agent, op, a, b, c, report) {
+      const now = context as Context;
+      const { name, atomic } = system.agents[agent]!;
+      const role = roleOf(op);
+      const own = op >= FIRST_OWN_OP ? system.ops[op - FIRST_OWN_OP]! : undefined;
+      const sleeps =
+        role === 'acquire'
+          ? system.sleepingLocks[a] === true
+          : typeof own?.sleeps === 'function'
+            ? own.sleeps(a, b, c)
+            : (own?.sleeps ?? false);
+      const what = role === undefined ? system.opName(op) : `taking ${classOf(a, c)}`;
+      if (sleeps) {
+        const spinning = now.held.find(({ cell }) => system.sleepingLocks[cell] !== true);
+        if (now.irqsOff) report('CTX', `${name}: ${what} may sleep, interrupts are off`);
+        else if (spinning !== undefined)
+          report('CTX', `${name}: ${what} may sleep under ${classOf(spinning.cell, spinning.subclass)}`);
+        else if (now.rcu > 0) report('CTX', `${name}: ${what} may sleep in an RCU read-side section`);
+        else if (atomic === true) report('CTX', `${name}: ${what} may sleep in softirq context`);
+      }
+      if (own?.needsIrqsOn === true && now.irqsOff)
+        report('CTX', `${name}: ${what} waits for other CPUs, interrupts are off`);
+      if (role === 'acquire') takes(now, classOf(a, c), name, report);
+      for (const pseudo of own?.pseudoLocks?.(a, b, c) ?? []) takes(now, pseudo, name, report);
+    },
+  };
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+import { Use } from '../machine/machine.js';
+import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
+import type { Kernel } from '../linux/kernel.js';
+
+/** How often page tables name each frame, by what the entry holds for it. */
+export interface Mapped {
+  /** Entries that hold a reference: present ones, device-private and device-exclusive ones. */
+  readonly references: number[];
+  /** Entries that count in _mapcount. */
+  readonly mappings: number[];
+  /** By mm: present entries and entries that count as resident. */
+  readonly resident: number[];
+}
+
+/** Walks all page tables of all mms. A present PTE of a special page (zero page, PFN map) holds nothing. */
+export function countMappings(kernel: Kernel): Mapped {
+  const { machine, mem_map, mms } = kernel;
+  const references = mem_map.map(() => 0);
+  const mappings = mem_map.map(() => 0);
+  const resident = mms.map(() => 0);
+  const count = (mm: number, entry: number): void => {
+    if (entry === 0 || (entry & PTE.SPECIAL) !== 0) return;
+    const frame = frameOf(entry);
+    if (frame < 0) return;
+    const type = swapType(entry);
+    const migrating =
+      type === SwapType.MIGRATION_READ ||
+      type === SwapType.MIGRATION_READ_EXCLUSIVE ||
+      type === SwapType.MIGRATION_WRITE;
+    if (type === SwapType.HWPOISON) return;
+    resident[mm]!++;
+    if (migrating) return;
+    references[frame]!++;
+    if (type !== SwapType.DEVICE_EXCLUSIVE_READ && type !== SwapType.DEVICE_EXCLUSIVE_WRITE)
+      mappings[frame]!++;
+  };
+  mms.forEach((mm, number) => {
+    mm.pmd.forEach(({ value: pmd }) => {
+      if ((pmd & PTE.PRESENT) === 0) return;
+      if (pmd & PTE.PSE) {
+        for (let i = 0; i < machine.options.ptrsPerPte; i++)
+          count(number, ((pfnOf(pmd) + i) << PTE.PFN_SHIFT) | PTE.PRESENT);
+        // One reference, and one mapping at the head, stand for the whole folio.
+        references[pfnOf(pmd)]! -= machine.options.ptrsPerPte - 1;
+      } else {
+        const table = machine.frames[pfnOf(pmd)]!;
+        table.pte.forEach((_, index) => count(number, machine.entry(table, index)));
+      }
+    });
+  });
+  return { references, mappings, resident };
+}
+
+/**
+ * REF-SUM, MAP-SUM, RSS-SUM at the end: when all agents have returned, each count equals what is there to be counted.
+ * `kernel.holders` lists references that the set-up or an agent keeps on purpose.
+ */
+export function balances(kernel: Kernel): string[] {
+  const { system, mem_map, mms } = kernel;
+  const end = (property: string, check: () => string | undefined): void =>
+    void system.invariants.push({ property, when: 'end', kind: 'leak', cells: [], check });
+  end('REF-SUM', () => {
+    const { references } = countMappings(kernel);
+    for (const page of mem_map) {
+      const use = page.frame.use.value;
+      if (page.meta !== undefined && page.meta.value !== 0) continue;
+      // A large folio is counted at its head.
+      if (page.compound_head.value !== 0) continue;
+      const tails = mem_map.filter((tail) => tail.compound_head.value === page.pfn + 1);
+      const held = [page, ...tails].reduce((sum, { pfn }) => sum + references[pfn]!, 0);
+      const expected = (use === Use.TABLE ? 1 : held) + kernel.held(page.pfn);
+      if (page._refcount.value !== expected)
+        return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
+    }
+    return undefined;
+  });
+  end('MAP-SUM', () => {
+    const { mappings } = countMappings(kernel);
+    for (const page of mem_map) {
+      if (page.frame.use.value !== Use.DATA) continue;
+      const { value: head } = page.compound_head;
+      const large = mem_map[head === 0 ? page.pfn : head - 1]!.large?.entire_mapcount.value ?? 0;
+      const counted = page._mapcount.value + large;
+      if (counted !== mappings[page.pfn])
+        return `f${page.pfn}._mapcount is ${counted}, and ${mappings[page.pfn]} entries map it`;
+    }
+    return undefined;
+  });
+  end('RSS-SUM', () => {
+    const { resident } = countMappings(kernel);
+    for (const mm of mms) {
+      const counted = mm.anon_rss.value + mm.file_rss.value;
+      if (counted !== resident[mm.number])
+        return `${mm.name} counts ${counted} resident pages and has ${resident[mm.number]}`;
+    }
+    return undefined;
+  });
+  return ['REF-SUM', 'MAP-SUM', 'RSS-SUM'];
+}

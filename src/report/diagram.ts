@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/** A trace as text for a plain-text mail: one column for each agent, as kernel developers draw races. */
+import type { Trace } from '../explore/trace.js';
+import { because } from './because.js';
+import { Columns, WIDTH } from './columns.js';
+import { Drawing } from './drawing.js';
+import { isTold, loudSteps, raceOf } from './racing.js';
+import { wrap } from './text.js';
+
+export interface DiagramOptions {
+  /** Show every step, quiet ones too. */
+  readonly all?: boolean;
+  /** How the command is called. */
+  readonly command?: string;
+}
+
+/** The diagram, lines joined with newlines, one at the end. Plain ASCII, at most 76 columns but for the replay token. */
+export function diagram(trace: Trace, options: DiagramOptions = {}): string {
+  const { all = false, command = 'npx shootdown' } = options;
+  const race = raceOf(trace);
+  const loud = all ? (): boolean => true : loudSteps(trace);
+  const shown = trace.agents.flatMap(({ daemon }, agent) =>
+    trace.steps.some((step) => step.agent === agent && (!daemon || loud(step))) ||
+    trace.pending.some((pending) => pending.agent === agent && isTold(trace, pending))
+      ? [agent]
+      : [],
+  );
+  const headings = shown.map((agent) => {
+    const { name, cpu } = trace.agents[agent]!;
+    return cpu < 0 ? name : `CPU${cpu}: ${name}`;
+  });
+  const columns = new Columns(headings, trace.steps.length);
+  const racing = race === undefined ? [] : [race.first, race.second];
+  const rows = new Drawing(trace, { loud, racing, shown, columns, all }).rows();
+  const wrong = trace.verdict === 'witness' || trace.verdict === 'safe' ? '' : because(trace, race);
+  return [
+    ...header(trace),
+    '',
+    ...(rows.length === 0 ? [] : [...columns.lines(rows), '']),
+    ...(wrong === '' ? [] : wrap(`Wrong because: ${wrong}`, WIDTH)),
+    ...(trace.diverged === undefined
+      ? []
+      : wrap(
+          `Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`,
+          WIDTH,
+        )),
+    ...footer(trace, all, command),
+    '',
+  ].join('\n');
+}
+
+function header(trace: Trace): string[] {
+  const left = `${trace.id} ${trace.variant}`;
+  const middle = trace.property === '' ? trace.verdict : `${trace.verdict}: ${trace.property}`;
+  const right = [`kernel ${trace.kernel}`, trace.machine, trace.memory]
+    .filter((part) => part !== '')
+    .join(', ');
+  const spread = (texts: readonly string[]): string => {
+    const before = texts.slice(0, -1).join('    ');
+    return before + texts.at(-1)!.padStart(WIDTH - before.length);
+  };
+  const fits = left.length + middle.length + right.length + 8 <= WIDTH;
+  const lines = fits
+    ? [spread([left, middle, right])]
+    : [...wrap(left, WIDTH, '  '), spread([middle, right])];
+  const detail = trace.detail === '' ? '' : /[.!?]$/.test(trace.detail) ? trace.detail : `${trace.detail}.`;
+  return detail === '' ? lines : [...lines, ...wrap(detail, WIDTH)];
+}
+
+function footer(trace: Trace, all: boolean, command: string): string[] {
+  const { steps, token } = trace;
+  const switches = steps.filter((step, i) => i > 0 && steps[i - 1]!.agent !== step.agent).length;
+  const plural = (n: number, word: string, many: string): string => `${n} ${n === 1 ? word : many}`;
+  const counts = `${plural(steps.length, 'step', 'steps')}, ${plural(switches, 'switch', 'switches')}`;
+  return [
+    all ? `${counts}.` : `${counts}; quiet steps folded (--all shows them).`,
+    ...replayLines(`Replay: ${command} replay `, token),
+  ];
+}
+
+/** One line if it fits; else the token is broken after commas, with what a shell needs to join it again. */
+function replayLines(lead: string, token: string): string[] {
+  if (lead.length + token.length <= WIDTH + 2) return [lead + token];
+  const lines = [`${lead}\\`];
+  let line = '';
+  for (const part of token.split(/(?<=,)/)) {
+    if (line !== '' && line.length + part.length > WIDTH - 1) {
+      lines.push(`${line}\\`);
+      line = '';
+    }
+    line += part;
+  }
+  return [...lines, line];
+}
