@@ -156,6 +156,11 @@ export class Execution {
     });
   }
 
+  /** The frames of each agent: with the pending requests they are what is still to come. */
+  frames(): readonly (readonly unknown[])[] {
+    return this.agents.map(({ stack }) => stack);
+  }
+
   /** How many outcomes the next step of an agent has now; 0: it can't take one. */
   outcomes(agent: number): number {
     const next = this.agents[agent]?.request;
