@@ -9,11 +9,15 @@ import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
+import { defineRcuSyncOps } from './kernel/rcu/sync.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
+import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
+import { defineDevPagemapOps } from './mm/memremap.js';
 import { defineVmaOps } from './mm/vma.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
+import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
 import { defineRmapOps } from './mm/rmap.js';
@@ -44,6 +48,10 @@ function defineOps(kernel: Kernel) {
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
+    ...defineRcuSyncOps(kernel),
+    ...defineSparseOps(kernel),
+    ...definePageIsolationOps(kernel),
+    ...defineDevPagemapOps(kernel),
     ...defineRmapOps(kernel),
     ...defineRmapBatchOps(kernel),
     ...defineSwapOps(kernel),
@@ -77,9 +85,13 @@ export class Kernel {
   readonly ksm_nodes: KsmStableNode[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
+  /** Memory hotplug; undefined where struct pages never go away. */
+  readonly hotplug: Hotplug | undefined;
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
   readonly op: KernelOps;
+  /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
+  readonly hooked = new Set<number>();
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
 
@@ -95,6 +107,7 @@ export class Kernel {
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
+    this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
   }

@@ -104,8 +104,24 @@ export function leaks(property: string, { reports = [] }: { reports?: readonly s
   return { verdict: 'leak', property, reports: [...reports].sort() };
 }
 
+const REQUIRED = [
+  'id',
+  'family',
+  'question',
+  'machine',
+  'knobs',
+  'bounds',
+  'setup',
+  'agents',
+  'expect',
+] as const;
+
 /** Makes a scenario of its description. Throws a UsageError that says what is wrong with the description. */
 export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>): Scenario {
+  // A user's file is not type-checked before it runs.
+  const missing = REQUIRED.filter((field) => (spec as Partial<typeof spec>)[field] === undefined);
+  if (missing.length > 0)
+    throw new UsageError(`scenario ${missing.includes('id') ? '?' : spec.id}: has no ${missing.join(', ')}`);
   const knobs: Record<string, readonly string[]> = {
     ...spec.knobs,
     machine: spec.machines ?? ['ipi', 'bcast'],
@@ -210,6 +226,11 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   const agents = spec.agents(state, setting, m);
   let nextCpu = 0;
   for (const [name, agent] of Object.entries(agents)) {
+    if (
+      typeof agent !== 'function' &&
+      typeof (agent as Partial<typeof agent> | undefined)?.run !== 'function'
+    )
+      throw new UsageError(`${spec.id}: agent ${name} is not a path: write it as *${name}() { … }`);
     const spelled = typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined } : agent;
     if (spelled.cpu >= machine.cpus)
       throw new UsageError(

@@ -15,14 +15,15 @@ export interface Mapped {
   readonly resident: number[];
 }
 
-/** Walks all page tables of all mms. A present PTE of a special page (zero page, PFN map) holds nothing. */
+/** Walks all page tables of all mms. A present PTE of a special page (zero page, PFN map, DAX) holds nothing. */
 export function countMappings(kernel: Kernel): Mapped {
   const { machine, mem_map, mms } = kernel;
   const references = mem_map.map(() => 0);
   const mappings = mem_map.map(() => 0);
   const resident = mms.map(() => 0);
   const count = (mm: number, entry: number): void => {
-    if (entry === 0 || (entry & PTE.SPECIAL) !== 0) return;
+    if (entry === 0 || (entry & (PTE.PRESENT | PTE.SPECIAL)) === (PTE.PRESENT | PTE.SPECIAL)) return;
+    if ((entry & (PTE.PRESENT | PTE.DEVMAP)) === (PTE.PRESENT | PTE.DEVMAP)) return;
     const frame = frameOf(entry);
     if (frame < 0) return;
     const type = swapType(entry);

@@ -24,6 +24,8 @@ export const PG = {
   fake_head: 1 << 12,
   offline: 1 << 13,
   reserved: 1 << 14,
+  /** The page's zone is ZONE_DEVICE (zone number, in the upper bits of flags). */
+  zone_device: 1 << 15,
   head: 1 << 20,
 } as const;
 const PG_NAMES = Object.entries(PG);
