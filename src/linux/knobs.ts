@@ -152,6 +152,14 @@ export const KNOBS = {
     'no-second': 'G-13: not after the reference',
     'no-third': 'G-13: not after the lock',
   },
+  'ksm.memory_notifier': {
+    on: '6.12: ksm_memory_callback() stops ksmd while memory goes offline, and drops stale nodes',
+    off: 'G-13: KSM does not hear of memory hotplug',
+  },
+  'ksm.offline_prune': {
+    on: '6.12: ksm_memory_callback(MEM_OFFLINE) drops the nodes whose pages went',
+    off: 'G-13: it only lets ksmd run again',
+  },
   'ksm.spin': {
     on: '6.12: ksm_get_folio() waits while the count is frozen and the folio is in the swap cache',
     off: 'G-13: takes a count of zero for a page that has gone',
