@@ -95,6 +95,7 @@ const PENDING_MASK = (1 << (FLUSHED_SHIFT - 1)) - 1;
  * @kernel 6.12 mm/rmap.c flush_tlb_batched_pending: faithful
  */
 export function* flush_tlb_batched_pending(mm: Mm): Path {
+  if (knob('rmap.batched_pending') === 'off') return;
   const batch = yield* read(mm.tlb_flush_batched);
   const pending = batch & PENDING_MASK;
   const flushed = batch >> FLUSHED_SHIFT;

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, scenario, see, violates } from '../../litmus/index.js';
-import { folio_test_swapbacked, madvise_free, shrink_inactive_list, user_load, user_store } from '../../linux/index.js';
+import {
+  folio_test_swapbacked,
+  madvise_free,
+  shrink_inactive_list,
+  user_load,
+  user_store,
+} from '../../linux/index.js';
 
 /**
  * A store by the CPU after MADV_FREE has returned must live. Reclaim learns of it from the dirty bit of the PTE, which

@@ -24,6 +24,7 @@ import { g15, g15b } from './g-15.js';
 import g17 from './g-17.js';
 import g20 from './g-20.js';
 import g20b from './g-20b.js';
+import { g20c, g20d } from './g-20c.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
 import { g23, g23b } from './g-23.js';
@@ -60,6 +61,8 @@ export const GUP_FAST: readonly Scenario[] = [
   g17,
   g20,
   g20b,
+  g20c,
+  g20d,
   g21,
   g22,
   g23,
