@@ -29,7 +29,6 @@ const sites: Site[] = [];
 const identities = new WeakMap<object, Identity>();
 let identitiesGiven = 0;
 
-// oxlint-disable-next-line require-yield
 function* leftOut(): Path<unknown> {
   return live.cutValue;
 }

@@ -46,11 +46,22 @@ export interface TraceRequest {
   /** The cell that a basic operation works on, and its other arguments. */
   readonly cell?: string;
   readonly operands?: readonly string[];
+  /** The operands as numbers. */
+  readonly args?: readonly number[];
   readonly plain?: true;
   readonly reads: readonly string[];
   readonly writes: readonly string[];
   /** Outermost first; the first is the agent's own function. */
   readonly stack: readonly TraceFrame[];
+}
+
+/** What a step changed. */
+export interface TraceChange {
+  readonly cell: string;
+  readonly from: string;
+  readonly to: string;
+  /** The same as numbers. */
+  readonly raw: readonly [from: number, to: number];
 }
 
 export interface TraceLine extends TraceRequest {
@@ -61,7 +72,7 @@ export interface TraceLine extends TraceRequest {
   readonly value: string;
   /** What an operation of the machine or the kernel says of itself. */
   readonly text?: string;
-  readonly changes: readonly { readonly cell: string; readonly from: string; readonly to: string }[];
+  readonly changes: readonly TraceChange[];
   /** Calls that returned right after it, innermost first; depth 0: called by the agent's own function. */
   readonly returned: readonly { readonly callee: string; readonly depth: number; readonly value?: string }[];
   readonly seen?: readonly string[];
@@ -247,7 +258,9 @@ class Writer {
     return {
       agent,
       op: system.opName(op),
-      ...(type === undefined ? {} : { cell: this.name(a, real), operands: [b, c].map(operand) }),
+      ...(type === undefined
+        ? {}
+        : { cell: this.name(a, real), operands: [b, c].map(operand), args: [b, c] }),
       ...(plain ? { plain: true as const } : {}),
       reads: names(reads),
       writes: names(writes),
@@ -263,9 +276,14 @@ class Writer {
     return whole ? this.shown(this.system.cells[a]!, observed) : String(observed);
   }
 
-  private change({ cell, from, to }: Change): { cell: string; from: string; to: string } {
+  private change({ cell, from, to }: Change): TraceChange {
     const at = this.system.cells[cell]!;
-    return { cell: this.name(cell, false), from: this.shown(at, from), to: this.shown(at, to) };
+    return {
+      cell: this.name(cell, false),
+      from: this.shown(at, from),
+      to: this.shown(at, to),
+      raw: [from, to],
+    };
   }
 
   private returned(

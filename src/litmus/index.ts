@@ -3,6 +3,7 @@
 export type { Path } from '../core/path.js';
 export {
   add,
+  awaitValue,
   choose,
   claim,
   equals,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /** One or two sentences on why a run is wrong. */
 import type { Trace, TraceLine } from '../explore/trace.js';
-import { isTold, type Race } from './racing.js';
+import { hostsOf } from './hosts.js';
+import { isTold } from './loud.js';
+import type { Race } from './racing.js';
 import { listed } from './text.js';
 import { alwaysMatters, cellName, effects, sawThere, waitsFor } from './words.js';
 
@@ -21,6 +23,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
     'at some instant of the call the address must map the page while its reference is already held',
   'PIN-WEAK':
     'the page must be mapped there during the call, and must not be freed before the reference is taken',
+  'PIN-PERM': 'the reference is taken before the permission is taken away for good',
   'PIN-VALID': 'a pinned page stays the one that the owner sees at its address, and is not freed',
   EXCL: 'while a device has atomic access, no CPU and no other device may reach the page',
   'SPTE-COHERENT':
@@ -68,7 +71,8 @@ export function because(trace: Trace, race: Race | undefined): string {
 
 function story(trace: Trace, { kind, cell, first, second }: Race): string {
   const name = cellName(trace, cell);
-  const who = ({ agent }: TraceLine): string => trace.agents[agent]!.name;
+  const hosts = hostsOf(trace);
+  const who = ({ agent }: TraceLine): string => trace.agents[hosts[agent]!]!.name;
   const change = (kind === 'met' ? first : second).changes.find((one) => one.cell === cell)!;
   if (kind === 'stale') {
     const saw = sawThere(first)!;
@@ -79,7 +83,7 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
     const then =
       act === undefined
         ? `${who(first)} went on with what it had seen`
-        : `at ${act.index} ${who(first)} still acted on what it had seen (${effects(trace, act)[0]!})`;
+        : `at ${act.index} ${who(first)} still acted on what it had seen (${effects(trace, act)[0] ?? act.op})`;
     return `${look}, ${who(second)} made it ${change.to} at ${second.index}, and ${then}`;
   }
   return `${who(first)} made ${name} ${change.to} at ${first.index}, and step ${second.index} of ${who(second)} came after that`;
@@ -87,7 +91,7 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
 
 function matters(trace: Trace, { agent, text, changes, fault }: TraceLine): boolean {
   const claimed = trace.pending.some((pending) => pending.agent === agent && pending.op === 'fail');
-  if (fault !== undefined && !claimed) return changes.some(({ cell }) => trace.cells[cell]?.ghost !== true);
+  if (fault !== undefined && !claimed) return true;
   return text?.startsWith('free ') === true || changes.some(({ cell }) => alwaysMatters(trace, cell));
 }
 

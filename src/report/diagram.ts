@@ -4,7 +4,9 @@ import type { Trace } from '../explore/trace.js';
 import { because } from './because.js';
 import { Columns, WIDTH } from './columns.js';
 import { Drawing } from './drawing.js';
-import { isTold, loudSteps, raceOf } from './racing.js';
+import { hostsOf } from './hosts.js';
+import { isTold, loudSteps } from './loud.js';
+import { raceOf } from './racing.js';
 import { wrap } from './text.js';
 
 export interface DiagramOptions {
@@ -17,22 +19,29 @@ export interface DiagramOptions {
 /** The diagram, lines joined with newlines, one at the end. Plain ASCII, at most 76 columns but for the replay token. */
 export function diagram(trace: Trace, options: DiagramOptions = {}): string {
   const { all = false, command = 'npx shootdown' } = options;
-  const race = raceOf(trace);
-  const loud = all ? (): boolean => true : loudSteps(trace);
-  const shown = trace.agents.flatMap(({ daemon }, agent) =>
-    trace.steps.some((step) => step.agent === agent && (!daemon || loud(step))) ||
-    trace.pending.some((pending) => pending.agent === agent && isTold(trace, pending))
-      ? [agent]
-      : [],
-  );
+  const fine = trace.verdict === 'witness' || trace.verdict === 'safe';
+  const race = fine ? undefined : raceOf(trace);
+  const loud = all ? (): boolean => true : loudSteps(trace, race);
+  const hosts = hostsOf(trace);
+  const active = new Set<number>();
+  for (const step of trace.steps)
+    if (loud(step) || !trace.agents[step.agent]!.daemon) active.add(hosts[step.agent]!);
+  for (const pending of trace.pending) if (isTold(trace, pending)) active.add(hosts[pending.agent]!);
+  const shown = [...active].sort((x, y) => x - y);
   const headings = shown.map((agent) => {
     const { name, cpu } = trace.agents[agent]!;
     return cpu < 0 ? name : `CPU${cpu}: ${name}`;
   });
   const columns = new Columns(headings, trace.steps.length);
   const racing = race === undefined ? [] : [race.first, race.second];
-  const rows = new Drawing(trace, { loud, racing, shown, columns, all }).rows();
-  const wrong = trace.verdict === 'witness' || trace.verdict === 'safe' ? '' : because(trace, race);
+  const rows = new Drawing(trace, {
+    loud,
+    racing,
+    columns,
+    all,
+    columnOf: hosts.map((host) => shown.indexOf(host)),
+  }).rows();
+  const wrong = fine ? '' : because(trace, race);
   return [
     ...header(trace),
     '',

@@ -4,15 +4,16 @@ import type { Trace, TraceLine } from '../explore/trace.js';
 import { type Call, type Calls, callsOf, namedCalls, wraps } from './calls.js';
 import type { Columns, Row } from './columns.js';
 import { HeldLocks } from './locks.js';
-import { isTold } from './racing.js';
-import { effects, isLook, racesWith, sawThere, waitsFor } from './words.js';
+import { isLook } from './looks.js';
+import { isTold } from './loud.js';
+import { effects, racesWith, sawThere, waitsFor } from './words.js';
 
 export interface DrawingOptions {
   readonly loud: (step: TraceLine) => boolean;
   /** The two steps that the outcome hinges on. */
   readonly racing: readonly TraceLine[];
-  /** The agents that have a column, in order. */
-  readonly shown: readonly number[];
+  /** By agent: its column. */
+  readonly columnOf: readonly number[];
   readonly columns: Columns;
   readonly all: boolean;
 }
@@ -97,7 +98,7 @@ export class Drawing {
   }
 
   private fits({ agent }: TraceLine, level: number, text: string): boolean {
-    return text.length <= this.options.columns.room(this.options.shown.indexOf(agent), level);
+    return text.length <= this.options.columns.room(this.column(agent), level);
   }
 
   /** ` = v` where a call that shows one step returned v before anybody else did something that is shown. */
@@ -148,7 +149,7 @@ export class Drawing {
   }
 
   private column(agent: number): number {
-    return this.options.shown.indexOf(agent);
+    return this.options.columnOf[agent]!;
   }
 
   private row({ agent }: TraceLine, indent: number, text: string, number: number | undefined): void {

@@ -21,8 +21,8 @@ export function kernelValue(value: unknown, callee = ''): string | undefined {
       return String(value);
     case 'number':
       if (value < 0 && ERRNO[-value] !== undefined) return `-${ERRNO[-value]!}`;
-      // Entries and other packed words would be mere numbers.
-      return Math.abs(value) < 4096 && !/p[tm]d|pte/.test(callee) ? String(value) : undefined;
+      // Most numbers are entries or other packed words, which say nothing as numbers.
+      return /seq|begin|count|nr_/.test(callee) ? String(value) : undefined;
     case 'object': {
       if (value === null) return 'NULL';
       if (Array.isArray(value)) {

@@ -34,23 +34,21 @@ export function sawThere(step: TraceLine): string | undefined {
     case 'add_unless':
       return step.observed === 1 ? `not ${step.operands![1]!}` : step.operands![1];
     case 'sub_and_test':
-    case 'add_return':
       return step.changes.find(({ cell }) => cell === step.cell)?.to;
     default:
       return undefined;
   }
 }
 
-/** A step that only looks. */
-export function isLook({ op, changes }: TraceLine): boolean {
-  return changes.length === 0 && ['load', 'read', 'eq', 'test'].includes(op);
-}
-
 /** Lines that say what a step did; none if it says nothing of itself. `again`: the agent saw the same value before. */
 export function effects(trace: Trace, step: TraceLine, again = false): string[] {
   const lines: string[] = [];
-  const described = step.cell === undefined ? (step.text ?? undefined) : basic(trace, step, again);
+  const described = step.cell === undefined ? step.text : basic(trace, step, again);
   if (described !== undefined) lines.push(described);
+  if (step.op === 'drain')
+    return step.changes
+      .filter(({ cell }) => !isBuffer(cell))
+      .map(({ cell, from, to }) => `store buffer: ${changed(trace, cell, from, to)}`);
   for (const { cell, from, to } of step.changes) {
     if (cell === step.cell || trace.cells[cell]?.ghost === true || !alwaysMatters(trace, cell)) continue;
     if (step.text?.startsWith('free ') === true && from === 'none') continue;
@@ -97,12 +95,23 @@ function basic(trace: Trace, step: TraceLine, again: boolean): string {
       return `${name} is ${b!} at last`;
     case 'await_clear':
       return `${name} has no ${b!} at last`;
-    case 'drain':
-      return 'store buffer drains';
   }
   if (change !== undefined) return changed(trace, cell, change.from, change.to) + plain;
-  if (step.op === 'store' || step.op === 'write') return `${name} = ${b!}, as it was${plain}`;
+  if (step.op === 'store' || step.op === 'write') {
+    const how = inBuffer(step) ? 'in the store buffer' : 'as it was';
+    return `${name} = ${b!}, ${how}${plain}`;
+  }
   return `${name} unchanged`;
+}
+
+/** A store that waits in a store buffer. */
+export function inBuffer({ op, changes }: TraceLine): boolean {
+  return (op === 'store' || op === 'write' || op === 'unlock') && changes.some(({ cell }) => isBuffer(cell));
+}
+
+/** An entry of a store buffer. */
+function isBuffer(cell: string): boolean {
+  return /^cpu\d+\.sb\[/.test(cell);
 }
 
 /** What an agent waits for at the end of a run: `waits for b_lock, held by right`. */

@@ -130,6 +130,15 @@ test('three agents share the width, names run on to the right', () => {
   for (const line of drawn(text)) expect(line.length).toBeLessThanOrEqual(78);
 });
 
+test('a store buffer drains in the column of its CPU', () => {
+  const text = diagram(toy(toys.buffered, '0,1,2,1'));
+  expect(text).toMatch(/CPU0: writer +CPU1: reader\n/);
+  expect(text).toMatch(/^ 1 x = 1, in the store buffer$/m);
+  expect(text).toMatch(/^ 2 +x is 0$/m);
+  expect(text).toMatch(/^ 3 store buffer: x 0 -> 1$/m);
+  expect(text).toMatch(/^ 4 +x is 1$/m);
+});
+
 test('a long token is broken so that a shell joins it', () => {
   const long = Array.from({ length: 60 }, (_, i) => i % 2).join(',');
   const text = diagram({ ...toy(toys.abba, '0'), token: `T-01@base:${long}` });

@@ -31,6 +31,11 @@ export function* flush_tlb_page(mm: Mm, addr: number): Path {
   yield* flush_tlb_mm_range(mm, addr, addr + PAGE_SIZE);
 }
 
+/** @kernel 6.12 arch/x86/include/asm/tlbflush.h flush_tlb_mm: faithful */
+export function* flush_tlb_mm(mm: Mm): Path {
+  yield* flush_tlb_mm_range(mm, 0, mm.space.pages);
+}
+
 /**
  * Clears the entry, then flushes: when it returns no CPU reaches the page through it.
  * @context PTL held

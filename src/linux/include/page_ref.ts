@@ -3,6 +3,7 @@ import type { Path } from '../../core/path.js';
 import { add, addUnless, compareExchange, read, subAndTest, testBits, write } from '../../core/primitives.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
 import { current, knob } from '../kernel.js';
+import { folio_test_large } from './page-flags.js';
 import { GUP_PIN_COUNTING_BIAS, PG, type Folio, type Page } from './mm_types.js';
 
 /**
@@ -74,5 +75,6 @@ export function* folio_ref_unfreeze(folio: Folio, count: number): Path {
 
 /** Whether the folio may be pinned: small folios can't tell many references from one pin. @kernel 6.12 include/linux/mm.h folio_maybe_dma_pinned: faithful */
 export function* folio_maybe_dma_pinned(folio: Folio): Path<boolean> {
+  if (yield* folio_test_large(folio)) return (yield* read(folio.large!.pincount)) > 0;
   return (yield* folio_ref_count(folio)) >= GUP_PIN_COUNTING_BIAS;
 }

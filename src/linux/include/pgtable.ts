@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { equals, exchange, read, write } from '../../core/primitives.js';
+import { clearBits, equals, exchange, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { highWord, joinWords, lowWord, makeEntry, pfnOf, PTE, pteType, swapType } from '../../machine/pte.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
@@ -172,6 +172,11 @@ export function definePteOps(kernel: Kernel) {
   };
 }
 
+/** Takes the write permission away; the walker's dirty bit is not lost. @context PTL held @kernel 6.12 arch/x86/include/asm/pgtable.h ptep_set_wrprotect: faithful */
+export function* ptep_set_wrprotect(ptep: PtePointer): Path {
+  yield* clearBits(ptep.cell, PTE.RW);
+}
+
 /** @context pmd lock held @kernel 6.12 arch/x86/include/asm/pgtable_64.h native_set_pmd: faithful */
 export function* set_pmd(pmdp: Cell, pmd: Pmd): Path {
   yield* write(pmdp, pmd);
@@ -193,10 +198,10 @@ export function* pte_offset_map(pmdp: Cell, addr: number): Path<PtePointer | und
 }
 
 function* __pte_offset_map(pmdp: Cell, addr: number): Path<{ ptep: PtePointer; pmdval: Pmd } | undefined> {
-  yield* rcu_read_lock();
+  if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_lock();
   const pmdval = yield* pmdp_get_lockless(pmdp);
   if (pmd_none(pmdval) || !pmd_present(pmdval) || pmd_leaf(pmdval)) {
-    yield* rcu_read_unlock();
+    yield* pte_unmap();
     return undefined;
   }
   return { ptep: pte_offset(pmdval, addr), pmdval };
@@ -204,7 +209,7 @@ function* __pte_offset_map(pmdp: Cell, addr: number): Path<{ ptep: PtePointer; p
 
 /** @kernel 6.12 include/linux/pgtable.h pte_unmap: faithful */
 export function* pte_unmap(): Path {
-  yield* rcu_read_unlock();
+  if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_unlock();
 }
 
 /**

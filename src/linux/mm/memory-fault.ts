@@ -38,6 +38,7 @@ import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { folio_put } from './swap.js';
+import { do_swap_page } from './memory-swap.js';
 
 /** What a fault ends with. */
 export const VM_FAULT = { NONE: 0, OOM: 1, SIGSEGV: 2, SIGBUS: 4, RETRY: 8 } as const;
@@ -69,6 +70,16 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   yield* spin_unlock(mm.page_table_lock);
   if (populated) yield* free_unref_page(table);
   return true;
+}
+
+/** As pte_alloc(), then pte_offset_map_lock(); undefined without memory. @kernel 6.12 include/linux/mm.h pte_alloc_map_lock: faithful */
+export function* pte_alloc_map_lock(
+  mm: Mm,
+  pmd: Cell,
+  address: number,
+): Path<{ ptep: PtePointer; ptl: Cell } | undefined> {
+  if (!(yield* pte_alloc(mm, pmd))) return undefined;
+  return yield* pte_offset_map_lock(pmd, address);
 }
 
 /**
@@ -168,9 +179,13 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   return VM_FAULT.NONE;
 }
 
-/** Copies the contents of a page, where the machine has contents. @kernel 6.12 mm/memory.c __wp_page_copy_user: adapted */
+/**
+ * Copies the contents of a page, where the machine has contents.
+ * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
+ */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
-  if (to.frame.data === undefined || from?.frame.data === undefined) return;
+  if (from === undefined) return yield* clear_user_highpage(to);
+  if (to.frame.data === undefined || from.frame.data === undefined) return;
   // Marked: contents of a user page belong to user code and devices, not to C.
   yield* write(to.frame.data, yield* read(from.frame.data));
 }
@@ -197,7 +212,7 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
   }
   if (!pte_present(vmf.orig_pte)) {
     yield* pte_unmap();
-    return VM_FAULT.SIGBUS; // do_swap_page(): swap-type entries are not served yet
+    return yield* do_swap_page(vmf);
   }
   if (pte_protnone(vmf.orig_pte)) {
     yield* pte_unmap();
@@ -210,9 +225,9 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
   }
   if (vmf.flags & (FAULT_FLAG.WRITE | FAULT_FLAG.UNSHARE)) {
     if (!pte_write(vmf.orig_pte)) return yield* do_wp_page(vmf, mapped.ptep, mapped.ptl);
-    // Somebody else served the fault: only this CPU's TLB is behind.
-    yield* set_pte(mapped.ptep, pte_mkdirty(vmf.orig_pte));
-    yield* flush_tlb_page(vmf.mm, vmf.address);
+    // Somebody else served the fault. This CPU dropped its TLB entry when it faulted.
+    const entry = pte_mkdirty(vmf.orig_pte);
+    if (entry !== vmf.orig_pte) yield* set_pte(mapped.ptep, entry);
   }
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;

@@ -3,7 +3,7 @@ import type { Path } from '../../core/path.js';
 import { add } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
-import type { Mm } from '../include/mm_types.js';
+import type { Mm, Vma } from '../include/mm_types.js';
 import {
   PAGE_SIZE,
   pmd_addr_end,
@@ -12,6 +12,7 @@ import {
   pmd_none,
   pmd_offset,
   pmdp_get_lockless,
+  pte_devmap,
   pte_none,
   pte_offset_map_lock,
   pte_page,
@@ -21,7 +22,15 @@ import {
   ptep_get_and_clear,
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
-import { type MmuGather, tlb_adjust_range, tlb_remove_page, tlb_remove_table } from './mmu_gather.js';
+import { zap_nonpresent_pte } from './memory-swap.js';
+import {
+  type MmuGather,
+  tlb_adjust_range,
+  tlb_finish_mmu,
+  tlb_gather_mmu,
+  tlb_remove_page,
+  tlb_remove_table,
+} from './mmu_gather.js';
 import { folio_remove_rmap_pte } from './rmap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 
@@ -43,10 +52,11 @@ export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: n
       const page = pte_page(ptent);
       yield* ptep_get_and_clear(ptep);
       tlb_adjust_range(tlb, addr, PAGE_SIZE);
+      if (pte_devmap(ptent)) continue; // vm_normal_page() finds no page that the mapping counts
       yield* folio_remove_rmap_pte(page);
       tlb_remove_page(tlb, page);
       rss--;
-    }
+    } else rss += yield* zap_nonpresent_pte(ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   yield* pte_unmap_unlock(mapped.ptl);
@@ -65,14 +75,43 @@ export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: nu
 }
 
 /**
- * Unlinks the page tables of [start, end) and hands them to the gather, which frees them after the flush.
+ * Unlinks the page tables below `vmas`, which are in order, and hands them to the gather, which frees them after the
+ * flush. A table that reaches below `floor` or above `ceiling` belongs to a neighbour as well and stays.
  * @context mmap_lock held for write, or the VMAs are detached
- * @kernel 6.12 mm/memory.c free_pgtables: adapted (upper levels folded)
+ * @kernel 6.12 mm/memory.c free_pgtables: adapted (no rmap to hide from yet)
  */
-export function* free_pgtables(tlb: MmuGather, mm: Mm, start: number, end: number): Path {
-  let next: number;
-  for (let addr = start; addr < end; addr = next) {
-    next = pmd_addr_end(addr, end);
+export function* free_pgtables(
+  tlb: MmuGather,
+  mm: Mm,
+  vmas: readonly { readonly vm_start: number; readonly vm_end: number }[],
+  floor: number,
+  ceiling: number,
+): Path {
+  const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
+  for (let i = 0; i < vmas.length; i++) {
+    const addr = vmas[i]!.vm_start;
+    // Nearby VMAs go in one call, or neither of two that share a table would free it.
+    while (i + 1 < vmas.length && vmas[i + 1]!.vm_start <= vmas[i]!.vm_end + PMD_SIZE) i++;
+    yield* free_pgd_range(tlb, mm, addr, vmas[i]!.vm_end, floor, vmas[i + 1]?.vm_start ?? ceiling);
+  }
+}
+
+/** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
+function* free_pgd_range(
+  tlb: MmuGather,
+  mm: Mm,
+  start: number,
+  end: number,
+  floor: number,
+  ceiling: number,
+): Path {
+  const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
+  const tableStart = (addr: number): number => Math.floor(addr / PMD_SIZE) * PMD_SIZE;
+  let from = tableStart(start);
+  if (from < floor) from += PMD_SIZE;
+  // A table that is cut by the ceiling has its start above what is left of the range.
+  const to = end > tableStart(ceiling) ? tableStart(ceiling) : end;
+  for (let addr = from; addr < to; addr = pmd_addr_end(addr, to)) {
     const pmdp = pmd_offset(mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
@@ -87,4 +126,24 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
   tlb_adjust_range(tlb, addr, PAGE_SIZE);
   tlb.freed_tables = true;
   yield* tlb_remove_table(tlb, token);
+}
+
+/**
+ * Zaps [address, address + size) of one VMA; the tables stay.
+ * @context mmap_lock held, or i_mmap_rwsem
+ * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no mmu notifiers)
+ */
+export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
+  const tlb = yield* tlb_gather_mmu(vma.vm_mm);
+  yield* unmap_page_range(tlb, vma.vm_mm, address, address + size);
+  yield* tlb_finish_mmu(tlb);
+}
+
+/**
+ * Zaps what one mapping of a file maps of it: unmap_mapping_range() does it for each.
+ * @context i_mmap_rwsem held for read
+ * @kernel 6.12 mm/memory.c unmap_mapping_range_vma: adapted (i_mmap_rwsem is the caller's business)
+ */
+export function* unmap_mapping_range_vma(vma: Vma, start: number, end: number): Path {
+  yield* zap_page_range_single(vma, start, end - start);
 }

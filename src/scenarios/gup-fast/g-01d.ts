@@ -20,7 +20,8 @@ export default scenario({
   id: 'G-01d',
   family: 'gup-fast',
   title: 'GUP-fast against reclaim of a lazyfree page',
-  question: 'What does a flush that comes after the page was frozen leave to the steps of gup_fast_pte_range()?',
+  question:
+    'What does a flush that comes after the page was frozen leave to the steps of gup_fast_pte_range()?',
   machine: { cpus: 2, frames: 4, data: true },
   knobs: {
     'gup.zero_bail': ['on', 'off'],
@@ -29,7 +30,8 @@ export default scenario({
     'vmscan.flush_before_free': ['on', 'off'],
     asked: ['PIN-RIGHT', 'PIN-WEAK', 'DATA'],
   },
-  bounds: 'one get_user_pages_fast_only() of one page with one DMA store and one load after, one reclaim of the page, one allocation',
+  bounds:
+    'one get_user_pages_fast_only() of one page with one DMA store and one load after, one reclaim of the page, one allocation',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });

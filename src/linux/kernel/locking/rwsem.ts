@@ -108,6 +108,11 @@ export function* down_write(sem: Rwsem): Path {
   if (yield* request(current.kernel.op.downWriteBegin, sem.count.at, sem.waiters.at)) return;
   yield* request(current.kernel.op.downWriteWait, sem.count.at, sem.waiters.at);
 }
+/** As {@link down_write}, while a lock of the same class is held. @context may sleep @kernel 6.12 kernel/locking/rwsem.c down_write_nested: adapted (as down_write) */
+export function* down_write_nested(sem: Rwsem, subclass: number): Path {
+  if (yield* request(current.kernel.op.downWriteBegin, sem.count.at, sem.waiters.at, subclass)) return;
+  yield* request(current.kernel.op.downWriteWait, sem.count.at, sem.waiters.at);
+}
 /** @kernel 6.12 kernel/locking/rwsem.c up_write: faithful */
 export function* up_write(sem: Rwsem): Path {
   yield* request(current.kernel.op.upWrite, sem.count.at, sem.waiters.at);

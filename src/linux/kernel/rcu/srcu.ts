@@ -3,7 +3,10 @@ import { request, type Path } from '../../../core/path.js';
 import { bits, type Cell, type System, type ValueType } from '../../../core/system.js';
 import { current, type Kernel } from '../../kernel.js';
 
-const readers: ValueType = { name: 'readers', show: (mask) => (mask === 0 ? 'none' : `tasks ${bits(mask).join(' ')}`) };
+const readers: ValueType = {
+  name: 'readers',
+  show: (mask) => (mask === 0 ? 'none' : `tasks ${bits(mask).join(' ')}`),
+};
 
 /**
  * struct srcu_struct: readers of one domain, which may sleep. Per task the nesting and the readers that its
@@ -54,7 +57,8 @@ export function defineSrcuOps(kernel: Kernel) {
         if (own.value === 0) system.fail('LOCK', `srcu_read_unlock(${name}) without srcu_read_lock()`);
         else system.set(own.at, own.value - 1);
         if (own.value === 0)
-          for (const cell of waitsFor) if ((cell.value >> agent) & 1) system.set(cell.at, cell.value & ~(1 << agent));
+          for (const cell of waitsFor)
+            if ((cell.value >> agent) & 1) system.set(cell.at, cell.value & ~(1 << agent));
         return 0;
       },
       touches: (a, _b, _c, agent, access) =>
@@ -66,7 +70,8 @@ export function defineSrcuOps(kernel: Kernel) {
       exec: (a, _b, _c, agent) => {
         const domain = srcu[a]!;
         const mask = domain.readers();
-        if ((mask >> agent) & 1) system.fail('GP-RULE', `synchronize_srcu(${domain.name}) inside its own read side`);
+        if ((mask >> agent) & 1)
+          system.fail('GP-RULE', `synchronize_srcu(${domain.name}) inside its own read side`);
         system.set(domain.waitsFor[agent]!.at, mask);
         return 0;
       },

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+import { FIRST_OWN_OP, Op } from '../core/ops.js';
+import type { Path, Request } from '../core/path.js';
+import { resume, running } from '../core/running.js';
+import type { NodeMonitor } from '../core/scenario.js';
+import { type Semantics, semantics } from '../core/semantics.js';
+import type { Invariant, Monitor, System } from '../core/system.js';
+
+/** How to run straight through. */
+export interface StraightOptions {
+  /** Picks one of 0 … count-1 where a step has several outcomes, and when daemons get a turn. */
+  readonly choose: (count: number) => number;
+  readonly monitor?: (() => NodeMonitor) | undefined;
+  /** After which steps invariants are checked. Default: each. */
+  readonly invariants?: 'step' | 'operation' | 'off';
+  /** A daemon gets a turn after one step in so many; 0: only when the path waits. Default 16. */
+  readonly turns?: number;
+  /** Steps that one path may take. */
+  readonly limit?: number;
+}
+
+/** A property was broken by a run straight through. */
+export class Broken extends Error {
+  override readonly name = 'Broken';
+  constructor(
+    readonly property: string,
+    readonly detail: string,
+    /** Steps taken before. */
+    readonly step: number,
+  ) {
+    super(`${property}: ${detail} (step ${step})`);
+  }
+}
+
+interface Standing {
+  readonly agent: number;
+  readonly path: Path<unknown>;
+  readonly stack: unknown[];
+  op: number;
+  a: number;
+  b: number;
+  c: number;
+  context: unknown;
+}
+
+/**
+ * Runs paths one after the other on one system, without exploring: an operation of an agent from its start to its end,
+ * and daemons in between. The semantics, monitors and invariants are those of the search. Takes the system over; with
+ * `System.growable` its pools grow as the paths need it.
+ */
+export class Straight {
+  /** Steps taken, daemons' included. */
+  steps = 0;
+  readonly seen = new Set<string>();
+  /** What the node monitor reported: name, detail of the first. */
+  readonly reports = new Map<string, string>();
+
+  private readonly semantics: Semantics;
+  private readonly monitor: NodeMonitor | undefined;
+  private readonly daemons: Standing[] = [];
+  private readonly always: Invariant[];
+  /** By cell: invariants (their number) and monitors (-1 - their number) to look at when it changed. */
+  private readonly concerns: (number[] | undefined)[] = [];
+  private readonly checks: number[] = [];
+  private readonly updates: number[] = [];
+  private readonly checkQueued: Uint8Array;
+  private readonly updateQueued: Uint8Array;
+
+  constructor(
+    readonly system: System,
+    private readonly options: StraightOptions,
+  ) {
+    const { invariants, monitors } = system;
+    this.always =
+      options.invariants === 'off' ? [] : invariants.filter((invariant) => invariant.when === 'always');
+    this.checkQueued = new Uint8Array(this.always.length);
+    this.updateQueued = new Uint8Array(monitors.length);
+    const concern = (watcher: Invariant | Monitor, number: number): void => {
+      for (const cell of watcher.cells) (this.concerns[cell.at] ??= []).push(number);
+    };
+    this.always.forEach((invariant, i) => concern(invariant, i));
+    monitors.forEach((monitor, i) => concern(monitor, -1 - i));
+    system.set = (cell, value) => {
+      if (system.mem[cell] === value) return;
+      system.mem[cell] = value;
+      const concerned = this.concerns[cell];
+      if (concerned !== undefined) this.queue(concerned);
+    };
+    this.semantics = semantics(system);
+    this.monitor = options.monitor?.();
+    for (const monitor of monitors) monitor.update(-1);
+    system.agents.forEach((agent, number) => {
+      if (agent.daemon) this.daemons.push(this.begin(number, () => agent.start()));
+    });
+    this.check(this.always);
+  }
+
+  /** Runs `path` as `agent` to its end and returns what it returns. Throws {@link Broken}. */
+  run<T>(agent: number, path: () => Path<T>): T {
+    const { limit = 1_000_000, turns = 16, choose } = this.options;
+    const standing = this.begin(agent, path);
+    let result: IteratorResult<Request, unknown> = this.first(standing);
+    for (let taken = 0; !result.done; taken++) {
+      if (taken > limit)
+        throw new Broken('PROGRESS', `${this.nameOf(agent)} takes more than ${limit} steps`, this.steps);
+      while (!this.canStep(standing))
+        if (!this.daemonStep())
+          throw new Broken(
+            'DEADLOCK',
+            `${this.nameOf(agent)} waits at ${this.system.opName(standing.op)}, and nobody can go on`,
+            this.steps,
+          );
+      result = this.step(standing);
+      if (turns > 0 && choose(turns) === 0) this.daemonStep();
+    }
+    if (this.options.invariants === 'operation') this.settleQueues();
+    return result.value as T;
+  }
+
+  /** Lets daemons run until none of them can. */
+  settle(): void {
+    while (this.daemonStep());
+    if (this.options.invariants === 'operation') this.settleQueues();
+  }
+
+  /** Judges the properties that hold whenever no operation is under way: sums and balances. */
+  judge(): void {
+    this.check(this.system.invariants.filter((invariant) => invariant.when === 'end'));
+  }
+
+  private nameOf(agent: number): string {
+    return this.system.agents[agent]!.name;
+  }
+
+  private begin(agent: number, start: () => Path<unknown>): Standing {
+    running.system = this.system;
+    running.agent = agent;
+    const path = start();
+    running.agent = -1;
+    const standing: Standing = {
+      agent,
+      path,
+      stack: [],
+      op: Op.NOP,
+      a: 0,
+      b: 0,
+      c: 0,
+      context: this.monitor?.start(agent),
+    };
+    if (this.system.agents[agent]!.daemon) this.first(standing);
+    return standing;
+  }
+
+  private first(standing: Standing): IteratorResult<Request, unknown> {
+    return this.goOn(standing, 0);
+  }
+
+  /** Runs the path to its next request. */
+  private goOn(standing: Standing, observed: number): IteratorResult<Request, unknown> {
+    const result = resume(this.system, standing.agent, standing.stack, standing.path, observed);
+    if (running.seen.length > 0) for (const name of running.seen) this.seen.add(name);
+    if (result.done) {
+      standing.op = Op.DONE;
+      return result;
+    }
+    const { op, a, b, c } = result.value;
+    standing.op = op;
+    standing.a = a;
+    standing.b = b;
+    standing.c = c;
+    if (op === Op.FAIL) throw new Broken(this.system.strings[a]!, this.system.strings[b]!, this.steps);
+    this.monitor?.check(standing.context, standing.agent, op, a, b, c, (name, detail) => {
+      if (!this.reports.has(name)) this.reports.set(name, detail);
+    });
+    return result;
+  }
+
+  private canStep({ agent, op, a, b, c }: Standing): boolean {
+    return this.semantics.enabled(agent, op, a, b, c);
+  }
+
+  /** Takes the pending step, which is enabled. */
+  private step(standing: Standing): IteratorResult<Request, unknown> {
+    const { system, semantics: does, options } = this;
+    const { agent, op, a, b, c } = standing;
+    let choice = 0;
+    if (op >= FIRST_OWN_OP || op === Op.CHOOSE) {
+      const count = does.choices(agent, op, a, b, c);
+      if (count > 1) choice = options.choose(count);
+    }
+    this.steps++;
+    const value = does.execute(agent, op, a, b, c, choice);
+    if (system.fault !== undefined) {
+      const { property, detail } = system.fault;
+      system.fault = undefined;
+      throw new Broken(property, detail, this.steps);
+    }
+    if (this.updates.length > 0) this.update(agent);
+    if (this.checks.length > 0 && options.invariants !== 'operation') this.settleQueues();
+    if (this.monitor !== undefined)
+      standing.context = this.monitor.after(standing.context, agent, op, a, b, c, value);
+    return this.goOn(standing, value);
+  }
+
+  /** One step of one daemon that can take one; false if none can. */
+  private daemonStep(): boolean {
+    const ready = this.daemons.filter((daemon) => this.canStep(daemon));
+    if (ready.length === 0) return false;
+    this.step(ready[ready.length === 1 ? 0 : this.options.choose(ready.length)]!);
+    return true;
+  }
+
+  private queue(concerned: readonly number[]): void {
+    for (const number of concerned) {
+      if (number >= 0) {
+        if (this.checkQueued[number] === 0) this.checks.push(number);
+        this.checkQueued[number] = 1;
+      } else {
+        if (this.updateQueued[-1 - number] === 0) this.updates.push(-1 - number);
+        this.updateQueued[-1 - number] = 1;
+      }
+    }
+  }
+
+  /** Each monitor once, in their order, as the search does it. */
+  private update(agent: number): void {
+    for (const number of this.updates.splice(0).sort((x, y) => x - y)) {
+      this.updateQueued[number] = 0;
+      this.system.monitors[number]!.update(agent);
+    }
+    if (this.system.fault !== undefined)
+      throw new Broken(this.system.fault.property, this.system.fault.detail, this.steps);
+    for (const number of this.updates.splice(0)) this.updateQueued[number] = 0;
+  }
+
+  private settleQueues(): void {
+    const due = this.checks.splice(0);
+    for (const number of due) this.checkQueued[number] = 0;
+    this.check(due.map((number) => this.always[number]!));
+  }
+
+  private check(invariants: readonly Invariant[]): void {
+    for (const invariant of invariants) {
+      const wrong = invariant.check();
+      if (wrong !== undefined) throw new Broken(invariant.property, wrong, this.steps);
+    }
+  }
+}

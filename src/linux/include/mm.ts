@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { testBits } from '../../core/primitives.js';
+import { MMF_HAS_PINNED, VM, type Folio, type Mm } from './mm_types.js';
+import { folio_maybe_dma_pinned } from './page_ref.js';
+
+/** A private mapping: what is written is copied first. @kernel 6.12 include/linux/mm.h is_cow_mapping: adapted (VM_MAYWRITE is always set) */
+export const is_cow_mapping = (vm_flags: number): boolean => (vm_flags & VM.SHARED) === 0;
+
+/**
+ * Whether fork has to copy an anonymous folio of `mm` now: pinned pages must stay with the one who pinned them. An mm
+ * that never pinned anything does not look at the count.
+ * @context PTL held, write_protect_seq odd
+ * @kernel 6.12 include/linux/mm.h folio_needs_cow_for_dma: adapted (no VM_BUG_ON on the sequence, it would be one more access)
+ */
+export function* folio_needs_cow_for_dma(mm: Mm, folio: Folio): Path<boolean> {
+  if (!(yield* testBits(mm.flags, MMF_HAS_PINNED))) return false;
+  return yield* folio_maybe_dma_pinned(folio);
+}

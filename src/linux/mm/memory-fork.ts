@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { add, load, testBits } from '../../core/primitives.js';
+import type { Cell } from '../../core/system.js';
+import { PTE } from '../../machine/pte.js';
+import { EAGAIN, ENOMEM } from '../include/errno.js';
+import { is_cow_mapping } from '../include/mm.js';
+import { PG, VM, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
+import { folio_get, page_folio } from '../include/page_ref.js';
+import {
+  mk_pte,
+  PAGE_SIZE,
+  pmd_addr_end,
+  pmd_leaf,
+  pmd_none,
+  pmd_offset,
+  pmdp_get_lockless,
+  type Pte,
+  pte_mkclean,
+  pte_mkdirty,
+  pte_mkwrite,
+  pte_none,
+  pte_offset_map_nolock,
+  pte_page,
+  pte_present,
+  pte_special,
+  pte_unmap_unlock,
+  pte_wrprotect,
+  pte_write,
+  ptep_get,
+  ptep_set_wrprotect,
+  set_pte,
+} from '../include/pgtable.js';
+import { folio_try_dup_anon_rmap_pte } from '../include/rmap.js';
+import { raw_write_seqcount_begin, raw_write_seqcount_end } from '../include/seqlock.js';
+import { SINGLE_DEPTH_NESTING, spin_lock_nested } from '../kernel/locking/spinlock.js';
+import { current } from '../kernel.js';
+import { copy_user_page, pte_alloc_map_lock } from './memory-fault.js';
+import { alloc_page } from './page_alloc.js';
+import { folio_add_new_anon_rmap } from './rmap.js';
+import { folio_put } from './swap.js';
+
+/** What copying one entry came to, for the counters. */
+const Copied = { SPECIAL: 0, ANON: 1, FILE: 2, OWN_PAGE: 3 } as const;
+
+/**
+ * Gives the child a page of its own at once, since the parent may have pinned this one. The parent's entry stays
+ * writable: no later write of the parent moves it to another page.
+ * @context both PTLs held
+ * @kernel 6.12 mm/memory.c copy_present_page: adapted (no poisoned source, no userfaultfd)
+ */
+function* copy_present_page(
+  dst_vma: Vma,
+  dst_pte: PtePointer,
+  addr: number,
+  prealloc: Folio | undefined,
+  page: Page,
+): Path<number> {
+  if (prealloc === undefined) return -EAGAIN;
+  yield* copy_user_page(prealloc, page);
+  yield* folio_add_new_anon_rmap(prealloc, dst_vma, addr);
+  let pte = pte_mkdirty(mk_pte(prealloc, PTE.PRESENT | PTE.USER));
+  if ((yield* load(dst_vma.vm_flags)) & VM.WRITE) pte = pte_mkwrite(pte);
+  yield* set_pte(dst_pte, pte);
+  return Copied.OWN_PAGE;
+}
+
+/**
+ * Copies one present entry: the page is mapped twice from now on, so neither side may write to it. Returns what it came
+ * to, or -EAGAIN: a page is needed, which can't be allocated under the PTL.
+ * @context both PTLs held
+ * @kernel 6.12 mm/memory.c copy_present_ptes / __copy_present_ptes: adapted (one entry at a time)
+ */
+function* copy_present_pte(
+  dst_vma: Vma,
+  src_vma: Vma,
+  vm_flags: number,
+  dst_pte: PtePointer,
+  src_pte: PtePointer,
+  addr: number,
+  pte: Pte,
+  prealloc: Folio | undefined,
+): Path<number> {
+  let copied: number = Copied.SPECIAL;
+  if (!pte_special(pte)) {
+    const page = pte_page(pte);
+    const folio = yield* page_folio(page);
+    yield* folio_get(folio);
+    if (yield* testBits(folio.flags, PG.anon)) {
+      if (!(yield* folio_try_dup_anon_rmap_pte(folio, page, src_vma))) {
+        yield* folio_put(folio);
+        return yield* copy_present_page(dst_vma, dst_pte, addr, prealloc, page);
+      }
+      copied = Copied.ANON;
+    } else {
+      yield* add(page._mapcount, 1); // folio_dup_file_rmap_pte()
+      copied = Copied.FILE;
+    }
+  }
+  let entry = pte;
+  if (is_cow_mapping(vm_flags) && pte_write(entry)) {
+    yield* ptep_set_wrprotect(src_pte);
+    entry = pte_wrprotect(entry);
+  }
+  if (vm_flags & VM.SHARED) entry = pte_mkclean(entry);
+  yield* set_pte(dst_pte, entry);
+  return copied;
+}
+
+/**
+ * Copies the entries of [addr, end) from one page table to another. The child's PTL is the outer one.
+ * @context both mmap_locks held for write; may sleep
+ * @kernel 6.12 mm/memory.c copy_pte_range: adapted (no swap-type entries; never gives the locks up to be nice)
+ */
+function* copy_pte_range(
+  dst_vma: Vma,
+  src_vma: Vma,
+  vm_flags: number,
+  dst_pmd: Cell,
+  src_pmd: Cell,
+  start: number,
+  end: number,
+): Path<number> {
+  const { kernel } = current;
+  const dst_mm = dst_vma.vm_mm;
+  let prealloc: Folio | undefined;
+  let addr = start;
+  while (addr < end) {
+    const dst = yield* pte_alloc_map_lock(dst_mm, dst_pmd, addr);
+    if (dst === undefined) {
+      if (prealloc !== undefined) yield* folio_put(prealloc);
+      return -ENOMEM;
+    }
+    const src = yield* pte_offset_map_nolock(src_pmd, addr);
+    if (src === undefined) {
+      yield* pte_unmap_unlock(dst.ptl);
+      break;
+    }
+    yield* spin_lock_nested(src.ptl, SINGLE_DEPTH_NESTING);
+    const first = addr;
+    let anon_rss = 0;
+    let file_rss = 0;
+    let ret = 0;
+    for (; addr < end; addr += PAGE_SIZE) {
+      const src_pte = kernel.pte(src.ptep.table.number, src.ptep.index + addr - first);
+      const ptent = yield* ptep_get(src_pte);
+      if (pte_none(ptent) || !pte_present(ptent)) continue;
+      const dst_pte = kernel.pte(dst.ptep.table.number, dst.ptep.index + addr - first);
+      ret = yield* copy_present_pte(dst_vma, src_vma, vm_flags, dst_pte, src_pte, addr, ptent, prealloc);
+      if (ret === -EAGAIN) break;
+      if (ret === Copied.ANON || ret === Copied.OWN_PAGE) anon_rss++;
+      if (ret === Copied.FILE) file_rss++;
+      // A page that was allocated for an entry that changed meanwhile is not used for another one.
+      if (prealloc !== undefined && ret !== Copied.OWN_PAGE) yield* folio_put(prealloc);
+      prealloc = undefined;
+    }
+    yield* pte_unmap_unlock(src.ptl);
+    if (anon_rss !== 0) yield* add(dst_mm.anon_rss, anon_rss);
+    if (file_rss !== 0) yield* add(dst_mm.file_rss, file_rss);
+    yield* pte_unmap_unlock(dst.ptl);
+    if (ret === -EAGAIN) {
+      prealloc = yield* alloc_page(); // folio_prealloc()
+      if (prealloc === undefined) return -ENOMEM;
+    }
+  }
+  if (prealloc !== undefined) yield* folio_put(prealloc);
+  return 0;
+}
+
+/** @kernel 6.12 mm/memory.c copy_pmd_range: adapted (upper levels folded; no huge pages) */
+function* copy_pmd_range(
+  dst_vma: Vma,
+  src_vma: Vma,
+  vm_flags: number,
+  start: number,
+  end: number,
+): Path<number> {
+  let next: number;
+  for (let addr = start; addr < end; addr = next) {
+    next = pmd_addr_end(addr, end);
+    const src_pmd = pmd_offset(src_vma.vm_mm, addr);
+    const pmd = yield* pmdp_get_lockless(src_pmd);
+    if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
+    const dst_pmd = pmd_offset(dst_vma.vm_mm, addr);
+    const ret = yield* copy_pte_range(dst_vma, src_vma, vm_flags, dst_pmd, src_pmd, addr, next);
+    if (ret !== 0) return ret;
+  }
+  return 0;
+}
+
+/**
+ * Copies the page tables of one VMA into the child. For a private mapping that write-protects the parent's pages, so
+ * write_protect_seq is odd meanwhile: GUP-fast, which takes no lock, does not pin a page that is being shared.
+ * @context mmap_lock of both mms held for write; may sleep
+ * @kernel 6.12 mm/memory.c copy_page_range: adapted (no mmu notifiers yet; anon_vma does not tell untouched VMAs apart)
+ */
+export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
+  const addr = yield* load(src_vma.vm_start);
+  const end = yield* load(src_vma.vm_end);
+  const vm_flags = yield* load(src_vma.vm_flags);
+  const { write_protect_seq } = src_vma.vm_mm;
+  const is_cow = is_cow_mapping(vm_flags);
+  if (is_cow) yield* raw_write_seqcount_begin(write_protect_seq);
+  const ret = yield* copy_pmd_range(dst_vma, src_vma, vm_flags, addr, end);
+  if (is_cow) yield* raw_write_seqcount_end(write_protect_seq);
+  return ret;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+import { describe, expect, test } from 'vitest';
+import type { Scenario, Variant } from '../../src/core/scenario.js';
+import { check } from '../../src/explore/check.js';
+import { SCENARIOS } from '../../src/scenarios/index.js';
+
+const differing = (scenario: Scenario, x: Variant, y: Variant): string[] =>
+  Object.keys(scenario.knobs).filter((knob) => x.knobs[knob] !== y.knobs[knob]);
+
+/** A bound that keeps the whole file fast; larger variants are compared by `npm run mutate` and in CI's full run. */
+const SMALL = 60_000;
+
+describe.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))('%s', (_, scenario) => {
+  test.each(scenario.variants.map((variant) => [variant.name, variant] as const))('%s', (_name, variant) => {
+    const reduced = check(scenario, variant, { maxStates: SMALL });
+    if (reduced.bound !== undefined) return;
+    const { verdict, property, reports } = reduced;
+    expect({ verdict, property, reports }, reduced.detail).toEqual(variant.expect);
+    const full = check(scenario, variant, { strategy: 'bfs', maxStates: 10 * SMALL });
+    expect({ verdict: full.verdict, property: full.property, reports: full.reports }).toEqual({
+      verdict,
+      property,
+      reports,
+    });
+    expect(full.shown?.run.length).toBe(reduced.shown?.run.length);
+    expect(full.witnesses).toEqual(reduced.witnesses);
+  });
+
+  test('a safe variant has a broken twin, one knob apart', () => {
+    const broken = scenario.variants.filter(({ expect: declared }) => declared?.verdict !== 'safe');
+    const twins = (variant: Variant): number =>
+      broken.filter((other) => differing(scenario, variant, other).length === 1).length;
+    const alone = scenario.variants.filter(
+      (variant) => variant.expect?.verdict === 'safe' && twins(variant) === 0,
+    );
+    // Its twin may be that of a safe neighbour: the same on the other machine, or without one of two redundant checks.
+    const lonely = alone.filter(
+      (variant) =>
+        !scenario.variants.some(
+          (neighbour) =>
+            neighbour.expect?.verdict === 'safe' &&
+            differing(scenario, variant, neighbour).length === 1 &&
+            twins(neighbour) > 0,
+        ),
+    );
+    expect(scenario.variants.some(({ expect: declared }) => declared?.verdict === 'safe')).toBe(true);
+    expect(lonely.map(({ name }) => name)).toEqual([]);
+  });
+});
