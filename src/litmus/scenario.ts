@@ -35,6 +35,10 @@ export interface MachineSpec {
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;
+  /** Slots of the swap area. */
+  readonly swapSlots?: number;
+  /** Stable nodes of KSM. */
+  readonly ksmNodes?: number;
   /** Folios of ptrsPerPte pages, and PMDs that map one. */
   readonly thp?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
@@ -212,6 +216,8 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     release: setting.kernel,
     knobs: kernelKnobs,
     hotplug: machine.hotplug ?? false,
+    swapSlots: machine.swapSlots ?? 0,
+    ksmNodes: machine.ksmNodes ?? 0,
     thp: machine.thp ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
   });

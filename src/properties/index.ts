@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
+import { anonExclusive } from './anon.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 
@@ -10,17 +11,25 @@ export { PinHold } from './pin-valid.js';
 export { TornWatch } from './torn.js';
 export { countMappings } from './sums.js';
 
+/**
+ * META-FREED, META-POISONED: a struct page is touched that is freed, or overwritten and uninitialised. META-ALIVE: the
+ * kernel's own assertion finds that it is about to. PGMAP-LIVE, GP-RULE: the same of a pgmap, of what RCU freed.
+ */
+const HOTPLUG = ['META-FREED', 'META-POISONED', 'META-ALIVE', 'PGMAP-LIVE', 'GP-RULE'];
+
 /** Switches on the invariants that hold in every scenario; returns their names. */
 export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
+  anonExclusive(kernel);
   return [
     'TLB-LIVE',
     'FRAME-REUSE',
     'TABLE-ALIVE',
     'FREE-ONCE',
-    ...(kernel.options.hotplug ? ['META-ALIVE'] : []),
+    ...(kernel.options.hotplug ? HOTPLUG : []),
+    'ANON-EXCL',
     'LOCK',
     ...balances(kernel),
   ];
