@@ -168,7 +168,7 @@ describe.concurrent('check', () => {
 
   test('--strategy bfs and dfs, and --exact, have the same verdicts', async () => {
     const verdicts = await Promise.all(
-      ['reduced', 'bfs', 'dfs', 'bfs --exact'].map(async (strategy) => {
+      ['reduced', 'bfs', 'dfs', 'bfs --exact', 'dfs --exact'].map(async (strategy) => {
         const args = ['G-01', '--machine', 'bcast', '--strategy', ...strategy.split(' ')];
         return (await checkJson(args)).results.map(({ verdict, property }) => [verdict, property]);
       }),
@@ -184,6 +184,15 @@ describe.concurrent('check', () => {
       },
     );
     expect(out).toContain('incomplete: size=large stopped at time');
+    expect(code).toBe(3);
+  });
+
+  test('--timeout ends a path that never comes to a request, too', async () => {
+    const source = counting({ setup: 'for (;;);' }).replace('return m.kernel.system.cell(name);', '');
+    const { code, out } = await shootdown(['check', 'a.ts', '--timeout', '0.2'], {
+      cwd: folder({ 'a.ts': source }),
+    });
+    expect(out).toContain('incomplete: base stopped at time, in a path that makes no request');
     expect(code).toBe(3);
   });
 
