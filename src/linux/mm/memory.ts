@@ -22,6 +22,7 @@ import {
   ptep_get_and_clear,
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
+import { zap_nonpresent_pte } from './memory-swap.js';
 import {
   type MmuGather,
   tlb_adjust_range,
@@ -55,7 +56,7 @@ export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: n
       yield* folio_remove_rmap_pte(page);
       tlb_remove_page(tlb, page);
       rss--;
-    }
+    } else rss += yield* zap_nonpresent_pte(ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   yield* pte_unmap_unlock(mapped.ptl);

@@ -3,7 +3,7 @@ import type { Path } from '../../core/path.js';
 import type { Folio } from '../include/mm_types.js';
 import { folio_ref_sub_and_test } from '../include/page_ref.js';
 import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
 import { free_unref_page } from './page_alloc.js';
 
@@ -17,7 +17,7 @@ export function* __folio_put(folio: Folio): Path {
     yield* free_zone_device_folio(folio);
     return;
   }
-  if (knob('swap.page_free_hook') === 'sleeps') yield* might_sleep();
+  if (knob('swap.page_free_hook') === 'sleeps' && current.kernel.hooked.has(folio.pfn)) yield* might_sleep();
   yield* free_unref_page(folio);
 }
 
