@@ -21,7 +21,7 @@ export default scenario({
   bounds: 'one reader of mem_hotplug_lock twice, one or two writers',
   setup(m) {
     m.process('P');
-    return m.kernel.system.cell('zone.changing');
+    return m.flag('zone.changing');
   },
   agents: (changing, k) => {
     function* writer() {
