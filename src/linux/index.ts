@@ -31,6 +31,7 @@ export { current, knob } from './kernel.js';
 export * from './lib/percpu-refcount.js';
 export * from './mm/gup.js';
 export * from './mm/ksm.js';
+export * from './mm/ksm-thread.js';
 export * from './mm/huge_memory.js';
 export * from './mm/khugepaged.js';
 export * from './mm/madvise.js';

@@ -99,6 +99,7 @@ export const flushBatchedIsPending = (batch: number): boolean =>
  * @kernel 6.12 mm/rmap.c flush_tlb_batched_pending: faithful
  */
 export function* flush_tlb_batched_pending(mm: Mm): Path {
+  if (knob('rmap.batched_pending') === 'off') return;
   const batch = yield* read(mm.tlb_flush_batched);
   const pending = batch & PENDING_MASK;
   if (!flushBatchedIsPending(batch)) return;
