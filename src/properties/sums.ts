@@ -69,8 +69,8 @@ export function balances(kernel: Kernel): string[] {
     for (const page of mem_map) {
       const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
-      if (page.compound_head.value !== 0) continue;
-      const expected = (use === Use.TABLE ? 1 : references[page.pfn]!) + kernel.held(page.pfn);
+      const counted = page.compound_head.value !== 0 ? 0 : use === Use.TABLE ? 1 : references[page.pfn]!;
+      const expected = counted + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
