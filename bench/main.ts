@@ -4,6 +4,7 @@ import { compare, type Comparison } from './compare.js';
 import { CONFIGURATIONS } from './model.js';
 import { largestScenarios, type ScenarioFigures } from './scenarios.js';
 import { spinMissing, spinVersion } from './spin.js';
+import { straightFigures, type StraightFigures } from './straight.js';
 
 const USAGE = `npm run bench -- [--json] [--models ${Object.keys(CONFIGURATIONS).join(',')}] [--rounds 3] [--no-scenarios]
 CPU seconds are user + system, the least of the rounds; ratio is ours to SPIN's with whole states.
@@ -65,6 +66,20 @@ function scenarioTable(scenarios: readonly ScenarioFigures[]): string {
   ]);
 }
 
+function straightTable(figures: readonly StraightFigures[]): string {
+  return table([
+    ['straight through', '', 'operations', 'steps', 'operations/s', 'steps/s'],
+    ...figures.map((row) => [
+      row.name,
+      '',
+      String(row.operations),
+      String(row.steps),
+      String(row.operationsPerSecond),
+      String(row.stepsPerSecond),
+    ]),
+  ]);
+}
+
 export function main(args: readonly string[]): number {
   let options;
   try {
@@ -100,12 +115,15 @@ export function main(args: readonly string[]): number {
   const progress = (line: string): void => void process.stderr.write(`${line}\n`);
   const comparisons = compare(models, rounds, progress);
   const scenarios = options['no-scenarios'] === true ? [] : largestScenarios(3, progress);
-  if (options.json === true) process.stdout.write(`${JSON.stringify({ comparisons, scenarios })}\n`);
+  const straight = options['no-scenarios'] === true ? [] : straightFigures();
+  if (options.json === true)
+    process.stdout.write(`${JSON.stringify({ comparisons, scenarios, straight })}\n`);
   else {
     const peer =
       spinMissing() === undefined ? `SPIN ${spinVersion()}, whole states, no reduction` : 'without SPIN';
     process.stdout.write(`Node ${process.versions.node}; ${peer}\n\n${comparisonTable(comparisons)}\n`);
     if (scenarios.length > 0) process.stdout.write(`\n${scenarioTable(scenarios)}\n`);
+    if (straight.length > 0) process.stdout.write(`\n${straightTable(straight)}\n`);
   }
   return 0;
 }

@@ -93,7 +93,7 @@ export default function work(task: Task): Covered | Killed {
     const { enter } = live;
     live.enter = (at, locals) => {
       sites.add(at);
-      enter(at, locals);
+      return enter(at, locals);
     };
     try {
       const verdict = run(task.scenario, task.variant);

@@ -26,7 +26,7 @@ export class PathError extends Error {
 export type Frames = unknown[] & { phantoms?: number[] };
 
 const sites: Site[] = [];
-const identities = new WeakMap<object, number>();
+const identities = new WeakMap<object, Identity>();
 let identitiesGiven = 0;
 
 function* leftOut(): Path<unknown> {
@@ -53,14 +53,18 @@ export const live = {
     for (const [line, fn, callee] of table) sites.push({ file, line, fn, callee });
     return first;
   },
-  /** Before a `yield*`: pushes its frame. */
-  enter(at: number, locals: unknown[]): void {
-    live.stack.push(at, locals);
+  /** Before a `yield*`: pushes its frame. Returns the depth to which `leave` goes back, also past frames that threw. */
+  enter(at: number, locals: unknown[]): number {
+    return live.stack.push(at, locals) - 2;
   },
   /** After a `yield*`: pops its frame and hands the value through. */
-  leave<T>(_entered: void, value: T): T {
-    live.stack.length -= 2;
+  leave<T>(entered: number, value: T): T {
+    live.stack.length = entered;
     return value;
+  },
+  /** What a for…of iterates over, in a form that can be recorded. */
+  list<T>(values: Iterable<T>): readonly T[] {
+    return Array.isArray(values) ? (values as readonly T[]) : [...values];
   },
   /** Around the path that a `yield*` delegates to. */
   delegate<T>(at: number, path: T): T {
@@ -120,7 +124,9 @@ export function structureKey(value: unknown): string {
   return valueKey(value, -1);
 }
 
-function valueKey(value: unknown, at: number): string {
+const DEEPEST = 50;
+
+function valueKey(value: unknown, at: number, depth = 0): string {
   switch (typeof value) {
     case 'number':
       return `${value},`;
@@ -128,31 +134,60 @@ function valueKey(value: unknown, at: number): string {
       return `${JSON.stringify(value)},`;
     case 'object': {
       if (value === null) return 'null,';
+      if (depth > DEEPEST)
+        throw refused(at, 'a record that is nested without end', 'make it a class of handles');
       const prototype: unknown = Object.getPrototypeOf(value);
-      if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at)).join('')}],`;
+      if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at, depth + 1)).join('')}],`;
       if (prototype === Object.prototype || prototype === null) {
         return `{${Object.entries(value)
-          .map(([name, item]) => `${JSON.stringify(name)}:${valueKey(item, at)}`)
+          .map(([name, item]) => `${JSON.stringify(name)}:${valueKey(item, at, depth + 1)}`)
           .join('')}},`;
       }
-      if (value instanceof Map || value instanceof Set) {
-        const { file, line, fn } = sites[at] ?? { file: 'monitor', line: 0, fn: 'context' };
-        throw new PathError(
-          `${file}:${line}: ${fn}() keeps a ${value.constructor.name} in a local: use numbers, arrays or records`,
-        );
-      }
-      return `${identity(value)},`;
+      if (value instanceof Map || value instanceof Set)
+        throw refused(at, `a ${value.constructor.name}`, 'use numbers, arrays or records');
+      return identity(value, at);
     }
     case 'function':
-      return `${identity(value)},`;
+      return identity(value, at);
     default:
       return `${String(value)},`;
   }
 }
 
+function refused(at: number, what: string, instead: string): PathError {
+  const { file, line, fn } = sites[at] ?? { file: 'monitor', line: 0, fn: 'context' };
+  return new PathError(`${file}:${line}: ${fn}() keeps ${what} in a local: ${instead}`);
+}
+
 /** Handles (cells, pages, mms …) are made once at set-up and never change: their identity stands for them. */
-function identity(handle: object): string {
-  let number = identities.get(handle);
-  if (number === undefined) identities.set(handle, (number = ++identitiesGiven));
-  return `#${number}`;
+interface Identity {
+  readonly text: string;
+  /** Its plain fields when it was first seen, for the check that it does not change. */
+  readonly fields: readonly string[];
+  readonly values: readonly unknown[];
+}
+
+function identity(handle: object, at: number): string {
+  const fieldsOf = handle as Record<string, unknown>;
+  const known = identities.get(handle);
+  if (known === undefined) {
+    const fields =
+      typeof handle === 'function' ? [] : Object.keys(handle).filter((name) => isPlain(fieldsOf[name]));
+    const values = fields.map((name) => fieldsOf[name]);
+    const text = `#${++identitiesGiven},`;
+    identities.set(handle, { text, fields, values });
+    return text;
+  }
+  for (let i = 0; i < known.fields.length; i++)
+    if (fieldsOf[known.fields[i]!] !== known.values[i])
+      throw refused(
+        at,
+        `a ${handle.constructor.name} that changes`,
+        'a handle stays as set-up made it, use cells or a record',
+      );
+  return known.text;
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
 }

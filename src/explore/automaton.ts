@@ -104,6 +104,11 @@ export class Automaton {
     ));
   }
 
+  /** How the agent first came to the node: from which one (0: it begins there), and what that one observed. */
+  origin(node: number): { before: number; value: number } {
+    return { before: this.parent[node]!, value: this.observed[node]! };
+  }
+
   /** The observations that lead from the agent's start to the node, in one possible history. */
   history(node: number): number[] {
     const log: number[] = [];

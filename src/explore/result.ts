@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { NodeMonitor } from '../core/scenario.js';
+import type { Automaton } from './automaton.js';
 
 /** How to search. */
 export interface SearchOptions {
@@ -23,6 +24,10 @@ export interface SearchOptions {
   readonly monitor?: () => NodeMonitor;
   /** Merge nodes of the automata by live locals. Off only in tests. */
   readonly merge?: boolean;
+  /** Points of paths (nodes of the automata) before the search gives up with an error. */
+  readonly nodeLimit?: number;
+  /** Hands out the automata before the search begins. Only for the audit. */
+  readonly onAutomaton?: (automaton: Automaton) => void;
 }
 
 /** One step of a schedule: the agent, and which outcome where a step has several. */

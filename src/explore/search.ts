@@ -54,7 +54,8 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   const state = new Int32Array(width);
   state.set(system.mem.subarray(0, cells));
   system.mem = state;
-  const automaton = new Automaton(system, options.monitor?.(), options.merge);
+  const automaton = new Automaton(system, options.monitor?.(), options.merge, options.nodeLimit);
+  options.onAutomaton?.(automaton);
   const findings = new Findings(options.until);
   const fusion = fuse ? new Fusion(system, automaton, unfusable) : undefined;
   const { low: lowOf, high: highOf } = lanes(cells);

@@ -19,8 +19,10 @@ import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { KsmStableNode } from './mm/ksm.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
+import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -28,6 +30,10 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** Slots of the swap area; 0: no swap. */
+  readonly swapSlots?: number;
+  /** Stable nodes of KSM; 0: no KSM. */
+  readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
@@ -48,6 +54,7 @@ function defineOps(kernel: Kernel) {
     ...defineDevPagemapOps(kernel),
     ...defineRmapOps(kernel),
     ...defineRmapBatchOps(kernel),
+    ...defineSwapOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
   };
@@ -72,6 +79,10 @@ export class Kernel {
   readonly mms: Mm[] = [];
   /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
   readonly anon_vmas: Rwsem[] = [];
+  /** The swap area; undefined where the scenario has none. */
+  readonly swap: SwapInfo | undefined;
+  /** KSM's stable nodes, from 1. */
+  readonly ksm_nodes: KsmStableNode[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
   /** Memory hotplug; undefined where struct pages never go away. */
@@ -89,8 +100,13 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
+    const { swapSlots = 0, ksmNodes = 0 } = options;
     for (const frame of this.machine.frames)
-      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
+    this.swap =
+      swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    for (let number = 1; number <= ksmNodes; number++)
+      this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
     this.op = defineOps(this);

@@ -54,6 +54,10 @@ export const KNOBS = {
     atomic: '6.12: what runs at the last put does not sleep',
     sleeps: 'G-05: a driver-provided page_free() that may sleep',
   },
+  'fork.flush_tlb': {
+    on: '6.12: dup_mmap() flushes the TLBs of the parent after it has write-protected its pages',
+    off: 'G-15b twin: a CPU may go on with an entry that allows stores',
+  },
   'fault.pte_same': {
     on: '6.12: handle_pte_fault() compares the entry again under the PTL',
     off: 'G-14 twin: acts on the entry that was read without the lock',
@@ -142,6 +146,15 @@ export const KNOBS = {
   'madvise.free_flush': {
     on: '6.12: MADV_FREE flushes the entries that it has cleaned',
     off: 'twin: a TLB entry stays dirty, so a later store does not mark the PTE',
+  },
+  'ksm.mapping_checks': {
+    three: '6.12: ksm_get_folio() compares page->mapping before and after the reference and after the lock',
+    'no-second': 'G-13: not after the reference',
+    'no-third': 'G-13: not after the lock',
+  },
+  'ksm.spin': {
+    on: '6.12: ksm_get_folio() waits while the count is frozen and the folio is in the swap cache',
+    off: 'G-13: takes a count of zero for a page that has gone',
   },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',

@@ -8,6 +8,8 @@ import { GP } from '../linux/kernel/rcu/sync.js';
 import type { Hotplug } from '../linux/mm/memory_hotplug.js';
 import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
 import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
+import type { KsmStableNode } from '../linux/mm/ksm.js';
+import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
@@ -119,6 +121,24 @@ export class Process {
     if (pages > 1) head.large!.mapcount.init(by === 'pte' ? pages : 1);
   }
 
+  /** Makes `copy` what fork makes of the VMA `vma` of `parent`. */
+  copyVma(copy: Vma, vma: Vma, parent: Process): void {
+    const { kernel, mm } = this;
+    for (const field of ['vm_start', 'vm_end', 'vm_flags', 'vm_pgoff', 'anon_vma', 'attached'] as const)
+      copy[field].init(vma[field].value);
+    for (let addr = vma.vm_start.value; addr < vma.vm_end.value; addr++) {
+      const entry = kernel.machine.leaf(parent.mm.space, addr);
+      if (entry === 0) continue;
+      const page = kernel.mem_map[pfnOf(entry)]!;
+      parent.setPte(addr, entry & ~PTE.RW);
+      this.setPte(addr, entry & ~PTE.RW);
+      page.flags.init(page.flags.value & ~PG.anon_exclusive);
+      page._refcount.init(page._refcount.value + 1);
+      page._mapcount.init(page._mapcount.value + 1);
+      mm.anon_rss.init(mm.anon_rss.value + 1);
+    }
+  }
+
   /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
   page(addr: number): Page {
     const { ptrsPerPte } = this.kernel.machine.options;
@@ -167,10 +187,25 @@ export class Testbed {
     return new Process(this.kernel, this.kernel.addMm(name, pages, cpus ?? all));
   }
 
-  /** A child that fork has still to fill: an empty mm with room for the VMAs of `parent`. Runs on `cpus`, default none. */
-  child(name: string, parent: Process, { cpus = [] }: { cpus?: readonly number[] } = {}): Process {
+  /** A cell, 0 at first, with which agents tell each other how far they are. */
+  flag(name: string): Cell {
+    return this.kernel.system.cell(name);
+  }
+
+  /**
+   * A child of `parent`, running on `cpus` (default none). With `forked` as fork leaves it: what the parent maps is
+   * shared and write-protected on both sides. Without, an empty mm with room for the parent's VMAs: for dup_mmap().
+   */
+  child(
+    name: string,
+    parent: Process,
+    { cpus = [], forked = false }: { cpus?: readonly number[]; forked?: boolean } = {},
+  ): Process {
     const child = new Process(this.kernel, this.kernel.addMm(name, parent.mm.space.pages, cpus));
-    for (let i = 0; i < parent.mm.vmas.length; i++) this.kernel.addVma(child.mm);
+    for (const vma of parent.mm.vmas) {
+      const copy = this.kernel.addVma(child.mm);
+      if (forked) child.copyVma(copy, vma, parent);
+    }
     return child;
   }
 
@@ -261,6 +296,32 @@ export class Testbed {
     const [slot] = rcu.callbacks;
     slot!.func.init(rcu.callback('rcu_sync_func'));
     slot!.arg.init(rss.cb_head + 1);
+  }
+
+  /** Makes a mapped page the KSM page of a stable node of its own. */
+  ksmPage(process: Process, region: Region, page: Page): KsmStableNode {
+    const { ksm_nodes } = this.kernel;
+    const node = ksm_nodes.find((each) => each !== undefined && each.linked.value === 0);
+    if (node === undefined) throw new Error('expected a free stable node: machine.ksmNodes');
+    page.flags.init((page.flags.value & ~PG.anon_exclusive) | PG.ksm | PG.uptodate);
+    page.mapping.init(node.mapping);
+    node.kpfn.init(page.pfn + 1);
+    node.linked.init(1);
+    node.rmap.push({ vma: region.vma, address: page.index.value });
+    const entry = process.ptep(page.index.value).cell;
+    entry.init(entry.value & ~PTE.RW);
+    return node;
+  }
+
+  /** Puts a page into the swap cache. */
+  swapCache(page: Page): void {
+    const slot = this.kernel.swap?.slots.find(({ map }) => map.value === 0);
+    if (slot === undefined) throw new Error('expected a free slot: machine.swapSlots');
+    slot.map.init(SWAP_HAS_CACHE);
+    slot.cache.init(page.pfn + 1);
+    page.swap!.init(slot.number + 1);
+    page.flags.init(page.flags.value | PG.swapcache);
+    page._refcount.init(page._refcount.value + 1);
   }
 
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
+import { anonExclusive } from './anon.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 
@@ -21,12 +22,14 @@ export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
+  anonExclusive(kernel);
   return [
     'TLB-LIVE',
     'FRAME-REUSE',
     'TABLE-ALIVE',
     'FREE-ONCE',
     ...(kernel.options.hotplug ? HOTPLUG : []),
+    'ANON-EXCL',
     'LOCK',
     ...balances(kernel),
   ];

@@ -2,6 +2,8 @@
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
 import type { Kernel } from '../linux/kernel.js';
+import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
+import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
 /** How often page tables name each frame, by what the entry holds for it. */
 export interface Mapped {
@@ -70,7 +72,8 @@ export function balances(kernel: Kernel): string[] {
       const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
       const counted = page.compound_head.value !== 0 ? 0 : use === Use.TABLE ? 1 : references[page.pfn]!;
-      const expected = counted + kernel.held(page.pfn);
+      const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
+      const expected = counted + cached + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
@@ -97,5 +100,40 @@ export function balances(kernel: Kernel): string[] {
     }
     return undefined;
   });
-  return ['REF-SUM', 'MAP-SUM', 'RSS-SUM'];
+  const { swap, ksm_nodes } = kernel;
+  if (ksm_nodes.length > 0)
+    end('KSM-NODE', () => {
+      for (const page of mem_map) {
+        const node = ksm_nodes[page.mapping.value - PAGE_MAPPING_KSM];
+        if (page.frame.use.value === Use.DATA && node !== undefined && node.linked.value === 0)
+          return `f${page.pfn} is the page of stable node ${node.number}, which is not in the tree any more`;
+      }
+      return undefined;
+    });
+  const sums = ['REF-SUM', 'MAP-SUM', 'RSS-SUM', ...(ksm_nodes.length > 0 ? ['KSM-NODE'] : [])];
+  if (swap === undefined) return sums;
+  end('SWAP-SUM', () => {
+    const entries = countSwapEntries(kernel);
+    for (const { number, map, cache } of swap.slots) {
+      const counted = map.value & ~SWAP_HAS_CACHE;
+      if (counted !== entries[number])
+        return `swap_map[${number}] counts ${counted} entries, and ${entries[number]} name the slot`;
+      if ((map.value & SWAP_HAS_CACHE) === 0 && cache.value !== 0)
+        return `swap slot ${number} has a folio in the swap cache, and swap_map does not say so`;
+    }
+    return undefined;
+  });
+  return [...sums, 'SWAP-SUM'];
+}
+
+/** How often page tables name each slot of swap. */
+function countSwapEntries({ machine, mms, swap }: Kernel): number[] {
+  const entries = swap!.slots.map(() => 0);
+  for (const { space } of mms)
+    for (const pmd of space.pmd) {
+      if ((pmd.value & (PTE.PRESENT | PTE.PSE)) !== PTE.PRESENT) continue;
+      for (const { value } of machine.frames[pfnOf(pmd.value)]!.pte)
+        if (swapType(value) === SwapType.SWAP) entries[pfnOf(value)]!++;
+    }
+  return entries;
 }

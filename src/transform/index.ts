@@ -1,2 +1,3 @@
 // SPDX-License-Identifier: MIT
-export { instrument, TransformError, type InstrumentOptions } from './instrument.js';
+export { instrument, type InstrumentOptions } from './instrument.js';
+export { TransformError } from './refusals.js';

@@ -2,6 +2,21 @@
 import { parse } from 'acorn';
 import { analyze, type Scope, type ScopeManager, type Variable } from 'eslint-scope';
 import MagicString from 'magic-string';
+import {
+  calleeName,
+  children,
+  contains,
+  enclosing,
+  functionName,
+  isFunction,
+  statementOf,
+  valueOf,
+  visit,
+  FUNCTIONS,
+  LOOPS,
+  type Node,
+} from './ast.js';
+import { Refusals, TransformError } from './refusals.js';
 
 /**
  * The source transform behind live-locals merging. In every generator function, each `yield* f(x)` becomes
@@ -10,7 +25,8 @@ import MagicString from 'magic-string';
  *
  * so that at each request the recorded frames (site and live locals of every caller) are the whole continuation of the
  * path. Liveness is textual and errs on the side of keeping a local. What it can't see is refused with file and line:
- * a value that is pending across a `yield*` in the same expression, a captured variable that is written, a raw `yield`.
+ * a value that is pending across a `yield*` in the same expression, a captured variable that is written, a shadowed
+ * local, a raw `yield`.
  * Everything is inserted within the lines that are there, so line numbers stay.
  */
 export interface InstrumentOptions {
@@ -20,32 +36,12 @@ export interface InstrumentOptions {
   readonly live: string;
   /** Line of the source that the code was emitted from; line from 1, column from 0. Absent: the code is the source. */
   lineOf?(line: number, column: number): number;
-}
-
-/** The file can't be a path file as it stands. The message begins with file:line. */
-export class TransformError extends Error {
-  override readonly name = 'TransformError';
-}
-
-interface Node {
-  type: string;
-  start: number;
-  end: number;
-  parent?: Node;
-  loc: { start: { line: number; column: number } };
-  [field: string]: unknown;
+  /** Test of the audit: leaves a live local out. `site` counts the yields of the file. */
+  readonly drop?: (site: number, name: string) => boolean;
 }
 
 /** Says that a file was rewritten, and by which version of what is inserted here: raise it when that changes. */
-const MARK = '/*shootdown:live 2*/';
-const LOOPS = new Set([
-  'ForStatement',
-  'ForOfStatement',
-  'ForInStatement',
-  'WhileStatement',
-  'DoWhileStatement',
-]);
-const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
+const MARK = '/*shootdown:live 3*/';
 
 /** Rewrites JavaScript source. Returns it unchanged if it has no generator or was rewritten before. */
 export function instrument(
@@ -85,6 +81,7 @@ export function instrument(
 class File {
   private readonly text: MagicString;
   private readonly sites: string[] = [];
+  private readonly refusals: Refusals;
   private counters = 0;
 
   constructor(
@@ -94,6 +91,7 @@ class File {
     private readonly options: InstrumentOptions,
   ) {
     this.text = new MagicString(code);
+    this.refusals = new Refusals(options, scopes);
   }
 
   finish(): { code: string; map: ReturnType<MagicString['generateMap']> } {
@@ -109,7 +107,7 @@ class File {
 
   instrumentGenerator(fn: Node): void {
     const name = functionName(fn);
-    const counterOf = new Map<Node, string>();
+    const counterOf = new Map<Node, readonly string[]>();
     const yields: Node[] = [];
     const calls: Node[] = [];
     const own = (node: Node): void => {
@@ -120,61 +118,72 @@ class File {
     own(fn['body'] as Node);
     for (const parameter of fn['params'] as Node[]) {
       visit(parameter, (node) => {
-        if (node.type === 'YieldExpression') throw this.error(node, 'a parameter default may not yield');
+        if (node.type === 'YieldExpression')
+          throw this.refusals.error(node, 'a parameter default may not yield');
       });
     }
-    this.refuseCapturedWrites(fn);
-    for (const loop of yields.flatMap((node) =>
-      enclosing(node, fn).filter(
-        (outer) => outer.type === 'ForOfStatement' || outer.type === 'ForInStatement',
-      ),
-    )) {
-      if (!counterOf.has(loop)) counterOf.set(loop, this.countIterations(loop));
+    this.refusals.hiddenWrites(fn);
+    for (const node of yields) {
+      for (const loop of enclosing(node, fn)) {
+        if (loop.type === 'ForInStatement' && contains(loop['body'] as Node, node))
+          throw this.refusals.error(loop, 'the position of a for…in is hidden from the explorer: use for…of');
+        if (loop.type === 'ForOfStatement' && contains(loop['body'] as Node, node) && !counterOf.has(loop))
+          counterOf.set(loop, this.countIterations(loop));
+      }
     }
     for (const node of yields) {
       if (node['delegate'] !== true)
-        throw this.error(
+        throw this.refusals.error(
           node,
           'a path makes its accesses with yield* of a primitive; a bare yield is not recorded',
         );
-      this.refusePendingValues(node, fn, yields);
+      this.refusals.pendingValues(node, fn, yields);
       const locals = this.liveAt(node, fn);
       for (const loop of enclosing(node, fn)) {
         const counter = counterOf.get(loop);
-        if (counter !== undefined && contains(loop['body'] as Node, node)) locals.push(counter);
+        if (counter !== undefined && contains(loop['body'] as Node, node)) locals.push(...counter);
       }
       const callee = calleeName(node['argument'] as Node, this.code);
-      const number = this.sites.push(JSON.stringify([this.line(node), name, callee])) - 1;
+      const number = this.sites.push(JSON.stringify([this.refusals.line(node), name, callee])) - 1;
+      const kept = locals.filter((local) => this.options.drop?.(number, local) !== true);
       const at = `$at+${number}`;
-      this.text.appendLeft(node.start, `$live.leave($live.enter(${at},[${locals.join(',')}]),`);
+      this.text.appendLeft(node.start, `$live.leave($live.enter(${at},[${kept.join(',')}]),`);
       this.text.appendLeft(this.code.indexOf('*', node.start) + 1, ` $live.delegate(${at},`);
       this.text.prependRight(node.end, '))');
     }
+    const checked = new Set<Node>();
     for (const call of calls) {
-      const parent = call.parent!;
-      if (parent.type === 'YieldExpression' && parent['delegate'] === true) continue;
+      const value = valueOf(call);
       const callee = call['callee'] as Node;
-      if (callee.type === 'Super' || callee.type === 'Import') continue;
-      this.text.appendLeft(call.start, '$live.called(');
+      if (value === undefined || checked.has(value) || callee.type === 'Super' || callee.type === 'Import')
+        continue;
+      checked.add(value);
+      this.text.appendLeft(value.start, '$live.called(');
       this.text.prependRight(
-        call.end,
-        `,${JSON.stringify(this.options.file)},${this.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
+        value.end,
+        `,${JSON.stringify(this.options.file)},${this.refusals.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
       );
     }
   }
 
-  /** A for-of's position is hidden state: gives the loop a counter that can be recorded. */
-  private countIterations(loop: Node): string {
-    const counter = `$i${this.counters++}`;
+  /** What a for-of iterates over, and how far it is, is hidden state: gives it names that can be recorded. */
+  private countIterations(loop: Node): readonly string[] {
+    const counter = `$i${this.counters}`;
+    const list = `$of${this.counters++}`;
     const body = loop['body'] as Node;
-    this.text.appendLeft(loop.start, `{let ${counter}=0;`);
+    const right = loop['right'] as Node;
+    let outer = loop;
+    while (outer.parent?.type === 'LabeledStatement') outer = outer.parent;
+    this.text.appendLeft(outer.start, `{let ${counter}=0,${list};`);
+    this.text.appendLeft(right.start, `${list}=$live.list(`);
+    this.text.prependRight(right.end, ')');
     if (body.type === 'BlockStatement') this.text.appendLeft(body.start + 1, `${counter}++;`);
     else {
       this.text.appendLeft(body.start, `{${counter}++;`);
       this.text.prependRight(body.end, '}');
     }
-    this.text.prependRight(loop.end, '}');
-    return counter;
+    this.text.prependRight(outer.end, '}');
+    return [counter, list];
   }
 
   private liveAt(at: Node, fn: Node): string[] {
@@ -185,10 +194,10 @@ class File {
     for (const scope of this.scopesWithin(fn)) {
       for (const variable of scope.variables) {
         if (variable.name === 'arguments' && variable.defs.length === 0) {
-          if (variable.references.length > 0) throw this.error(fn, 'a path may not use `arguments`');
+          if (variable.references.length > 0) throw this.refusals.error(fn, 'a path may not use `arguments`');
           continue;
         }
-        if (variable.defs.length === 0 || variable.defs.every((def) => def.type === 'FunctionName')) continue;
+        if (variable.defs.length === 0 || variable.defs.every(isFunction)) continue;
         if (!this.inScope(variable, scope, at, fn)) continue;
         const spans = variable.references.map(
           (reference) =>
@@ -207,7 +216,14 @@ class File {
             (!contains(loop['body'] as Node, block) || block === fn || contains(block, loop)) &&
             spans.some(({ start }) => start >= loop.start && start < loop.end),
         );
-        if (captured || later || looped) live.push(variable.name);
+        if (!captured && !later && !looped) continue;
+        if (live.includes(variable.name))
+          throw this.refusals.error(
+            at,
+            `${variable.name} is declared twice around here: give the inner one another name`,
+          );
+        this.refusals.foreignCase(variable, at);
+        live.push(variable.name);
       }
     }
     visit(fn['body'] as Node, (node) => {
@@ -234,8 +250,9 @@ class File {
     for (const def of variable.defs) {
       if (def.type === 'Parameter') return true;
       const declarator = def.node as unknown as Node;
+      if (def.type === 'CatchClause') return contains(declarator['body'] as Node, at);
       if ((def.parent as unknown as Node | undefined)?.['kind'] === 'var')
-        throw this.error(declarator, 'a path declares its locals with let or const');
+        throw this.refusals.error(declarator, 'a path declares its locals with let or const');
       const loop = declarator.parent?.parent;
       if (
         loop !== undefined &&
@@ -248,137 +265,4 @@ class File {
     }
     return true;
   }
-
-  /** Values that JavaScript keeps on its own stack across the yield, where no frame records them. */
-  private refusePendingValues(at: Node, fn: Node, yields: readonly Node[]): void {
-    const retained = (earlier: Node): boolean => yields.some((other) => contains(earlier, other));
-    let node = at;
-    for (
-      let parent = node.parent!;
-      node !== fn && !/Statement$|Declaration$/.test(parent.type);
-      node = parent, parent = parent.parent!
-    ) {
-      let before: Node[] = [];
-      switch (parent.type) {
-        case 'BinaryExpression':
-          if (parent['right'] === node) before = [parent['left'] as Node];
-          break;
-        case 'CallExpression':
-        case 'NewExpression':
-          before = [parent['callee'] as Node, ...(parent['arguments'] as Node[])];
-          break;
-        case 'ArrayExpression':
-          before = (parent['elements'] as (Node | null)[]).filter((element) => element !== null);
-          break;
-        case 'ObjectExpression':
-          before = parent['properties'] as Node[];
-          break;
-        case 'TemplateLiteral':
-          before = parent['expressions'] as Node[];
-          break;
-        case 'AssignmentExpression':
-          if (
-            parent['operator'] !== '=' &&
-            parent['right'] === node &&
-            (parent['left'] as Node).type !== 'Identifier'
-          ) {
-            throw this.error(at, 'the left side is read before this yield* and used after it: use a local');
-          }
-          break;
-      }
-      if (before.some((earlier) => earlier.end <= node.start && retained(earlier))) {
-        throw this.error(
-          at,
-          'two yield* in one expression, and the first value is needed after the second: name the first',
-        );
-      }
-    }
-  }
-
-  private refuseCapturedWrites(fn: Node): void {
-    for (const scope of this.scopes.scopes) {
-      if (!contains(fn, scope.block as unknown as Node)) continue;
-      for (const reference of scope.through) {
-        const target = reference.resolved;
-        if (!reference.isWrite() || target === null) continue;
-        if (!contains(fn, target.scope.block as unknown as Node)) {
-          const node = reference.identifier as unknown as Node;
-          throw this.error(
-            node,
-            `a path may not write ${target.name}, which is declared outside of it: keep it in a cell`,
-          );
-        }
-      }
-    }
-  }
-
-  private error(node: Node, message: string): TransformError {
-    return new TransformError(`${this.options.file}:${this.line(node)}: ${message}`);
-  }
-
-  private line(node: Node): number {
-    const { line, column } = node.loc.start;
-    return this.options.lineOf?.(line, column) ?? line;
-  }
-}
-
-function children(node: Node): Node[] {
-  const found: Node[] = [];
-  for (const [field, value] of Object.entries(node)) {
-    if (field === 'parent' || value === null || typeof value !== 'object') continue;
-    for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) {
-      if (
-        item !== null &&
-        typeof item === 'object' &&
-        typeof (item as Node).type === 'string' &&
-        typeof (item as Node).start === 'number'
-      ) {
-        const child = item as Node;
-        child.parent = node;
-        found.push(child);
-      }
-    }
-  }
-  return found.sort((x, y) => x.start - y.start);
-}
-
-function visit(node: Node, enter: (node: Node) => void): void {
-  enter(node);
-  for (const child of children(node)) visit(child, enter);
-}
-
-function contains(outer: Node, inner: Node): boolean {
-  return outer.start <= inner.start && inner.end <= outer.end;
-}
-
-function enclosing(node: Node, fn: Node): Node[] {
-  const found: Node[] = [];
-  for (let outer = node.parent; outer !== undefined && outer !== fn; outer = outer.parent) found.push(outer);
-  return found;
-}
-
-/** The expression statement, declaration or statement head that the node is evaluated in: operands count as live. */
-function statementOf(node: Node): Node {
-  let inner = node;
-  while (inner.parent !== undefined && !/Statement$|Declaration$/.test(inner.parent.type))
-    inner = inner.parent;
-  return inner;
-}
-
-function functionName(fn: Node): string {
-  const id = fn['id'] as Node | null;
-  if (id) return id['name'] as string;
-  const parent = fn.parent;
-  if (parent === undefined) return '(path)';
-  const named = (parent['key'] ?? parent['id'] ?? parent['left']) as Node | undefined;
-  if (named?.type === 'Identifier') return named['name'] as string;
-  if (named?.type === 'Literal') return String(named['value']);
-  return '(path)';
-}
-
-function calleeName(expression: Node, code: string): string {
-  if (expression.type !== 'CallExpression') return code.slice(expression.start, expression.end).slice(0, 40);
-  let callee = expression['callee'] as Node;
-  while (callee.type === 'MemberExpression') callee = callee['property'] as Node;
-  return code.slice(callee.start, callee.end).slice(0, 60);
 }

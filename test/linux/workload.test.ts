@@ -35,8 +35,7 @@ test.each([
 
 test('with fork and exit', () => {
   const done = runThrough({ seed: 2, fork: true, frames: 128 }, 5_000);
-  for (const name of ['fork', 'exit'])
-    expect([name, Math.min(50, done.get(name) ?? 0)]).toEqual([name, 50]);
+  for (const name of ['fork', 'exit']) expect([name, Math.min(50, done.get(name) ?? 0)]).toEqual([name, 50]);
 });
 
 test('the sums are judged: a reference that nobody knows of is found', () => {

@@ -5,7 +5,7 @@ import { VM } from '../include/mm_types.js';
 import { load } from '../../core/primitives.js';
 import { current } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from '../mm/memory-fault.js';
-import { find_vma } from '../mm/vma.js';
+import { find_vma } from '../mm/mmap.js';
 
 /** What a user access that can't be served ends in. */
 export type Signal = 'SIGSEGV' | 'SIGBUS' | 'OOM';

@@ -5,6 +5,7 @@ import { flush_tlb_mm } from '../arch/tlb.js';
 import { ENOMEM } from '../include/errno.js';
 import { mmap_write_lock, mmap_write_lock_nested, mmap_write_unlock } from '../include/mmap_lock.js';
 import { VM, type Mm } from '../include/mm_types.js';
+import { knob } from '../kernel.js';
 import { copy_page_range } from '../mm/memory-fork.js';
 import { vm_area_dup, vma_iter_store, vma_next } from '../mm/vma.js';
 import { SINGLE_DEPTH_NESTING } from './locking/spinlock.js';
@@ -34,7 +35,7 @@ export function* dup_mmap(mm: Mm, oldmm: Mm): Path<number> {
     mpnt = yield* vma_next(oldmm, yield* load(mpnt.vm_end));
   }
   yield* mmap_write_unlock(mm);
-  yield* flush_tlb_mm(oldmm);
+  if (knob('fork.flush_tlb') === 'on') yield* flush_tlb_mm(oldmm);
   yield* mmap_write_unlock(oldmm);
   return retval;
 }

@@ -42,7 +42,7 @@ export class PercpuRef {
     });
     this.percpu_count = system.cell(`${name}.percpu_count`, references, { guard });
     this.count = system.cell(`${name}.count`, PERCPU_COUNT_BIAS + 1, { guard });
-    this.rcu = kernel.rcu.head(this);
+    this.rcu = kernel.rcu.head(this, name);
   }
 }
 

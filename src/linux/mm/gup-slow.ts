@@ -31,7 +31,7 @@ import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { FOLL, gup_fast, gup_must_unshare, mm_set_has_pinned_flag } from './gup.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
-import { find_vma } from './vma.js';
+import { find_vma } from './mmap.js';
 
 /** What a look-up came to: the pages it took references on, and a negative error number if that stopped it. */
 export interface Pinned {

@@ -39,7 +39,7 @@ import { pgtable_trans_huge_deposit, pmdp_collapse_flush } from './pgtable-gener
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { is_refcount_suitable } from './rmap-large.js';
 import { folio_put } from './swap.js';
-import { find_vma } from './vma.js';
+import { find_vma } from './mmap.js';
 
 /**
  * Locks the page of an entry and takes it off the LRU. Fails if somebody but the mapping refers to it: the table is

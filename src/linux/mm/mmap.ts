@@ -27,6 +27,11 @@ import {
   vms_gather_munmap_vmas,
 } from './vma.js';
 
+/** The VMA that contains `addr`, or undefined. @context mmap_lock held @kernel 6.12 mm/mmap.c find_vma: adapted (one step; as vma_lookup(), it has to contain the address) */
+export function* find_vma(mm: Mm, addr: number): Path<Vma | undefined> {
+  return yield* vma_find(mm, addr, addr + 1);
+}
+
 /**
  * Unmaps pages [start, start + len) of the mm.
  * @context may sleep; takes mmap_lock

@@ -71,6 +71,7 @@ export function definePageAllocOps(kernel: Kernel) {
             page.compound_head,
             page.mapping,
             page.index,
+            ...(page.swap === undefined ? [] : [page.swap]),
             ...Object.values(page.large ?? {}),
           ])
             system.set(field.at, 0);

@@ -61,7 +61,7 @@ export class MemSection {
       guard: { cell: this.usageFreed, alive: 1, property: () => 'GP-RULE' },
     });
     this.isolated = system.cell(`${name}.isolated`);
-    this.rcu = kernel.rcu.head(this);
+    this.rcu = kernel.rcu.head(this, `${name}.usage`);
     for (const page of pages) system.fixedFrames.add(page.pfn);
   }
 }

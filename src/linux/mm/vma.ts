@@ -133,11 +133,6 @@ export function* vma_find(mm: Mm, start: number, end: number): Path<Vma | undefi
   return found === 0 ? undefined : mm.vmas[found - 1]!;
 }
 
-/** The VMA that contains `addr`, or undefined. @context mmap_lock held @kernel 6.12 include/linux/mm.h vma_lookup: adapted (one step) */
-export function* find_vma(mm: Mm, addr: number): Path<Vma | undefined> {
-  return yield* vma_find(mm, addr, addr + 1);
-}
-
 /** The first VMA at or after `addr`, or undefined. @context mmap_lock held @kernel 6.12 include/linux/mm.h vma_next: adapted (one step) */
 export function* vma_next(mm: Mm, addr: number): Path<Vma | undefined> {
   return yield* vma_find(mm, addr, END_OF_SPACE);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { deadlocks, scenario, see, violates } from '../../litmus/index.js';
+import { scenario, see, violates } from '../../litmus/index.js';
 import {
   folio_put,
   FOLL,
   get_user_pages_fast_only,
   madvise_dontneed,
   memunmap_pages,
-  unmap_mapping_range_vma,
 } from '../../linux/index.js';
 
 const poisoned = violates('META-POISONED');
@@ -28,10 +27,6 @@ export default scenario({
     'pageunmap_range.gp': ['after-remove', 'after-begin'],
     lock: ['idle', 'back-to-back'],
     'mem_hotplug_begin.gp': ['when-idle', 'always', 'never'],
-    zap: ['any-time', 'before-kill'],
-    type: ['COHERENT', 'PCI_P2PDMA'],
-    'free_zone_device_folio.count': ['after-page_free', 'before-page_free'],
-    'percpu_ref.switch': ['gp', 'no-gp'],
   },
   kernelKnobs: { 'gup.pfn_valid': 'none' }, // G-08
   bounds:
@@ -41,20 +36,19 @@ export default scenario({
     const x = p.mmap({ pages: 1, touched: true });
     m.section(m.pages(x));
     if (k.lock === 'back-to-back') m.hotplugJustDone();
-    return { x, pgmap: m.pagemap(k.type, x) };
+    return { x, pgmap: m.pagemap('COHERENT', x) };
   },
-  agents: ({ x, pgmap }, k) => ({
+  agents: ({ x, pgmap }) => ({
     *reader() {
-      const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET | FOLL.PCI_P2PDMA);
+      const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
       if (pages[0] === undefined) return see('fell back');
       see('got the page');
       yield* folio_put(pages[0]);
     },
     *zapper() {
-      if (k.zap === 'any-time') yield* madvise_dontneed(x.vma, x.start, x.end);
+      yield* madvise_dontneed(x.vma, x.start, x.end);
     },
     *remover() {
-      if (k.zap === 'before-kill') yield* unmap_mapping_range_vma(x.vma, x.start, x.end);
       yield* memunmap_pages(pgmap);
       see('removed');
     },
@@ -69,27 +63,10 @@ export default scenario({
     'mem_hotplug_begin.gp=never,machine=bcast': poisoned,
     'lock=back-to-back,mem_hotplug_begin.gp=always': 'safe',
     'lock=back-to-back,mem_hotplug_begin.gp=always,machine=bcast': 'safe',
-    'pageunmap_range.gp=after-begin': 'safe',
     'pageunmap_range.gp=after-begin,machine=bcast': 'safe',
     'pageunmap_range.gp=after-begin,lock=back-to-back': 'safe',
     'pageunmap_range.gp=after-begin,lock=back-to-back,machine=bcast': 'safe',
+    'pageunmap_range.gp=after-begin,mem_hotplug_begin.gp=never': 'safe',
     'pageunmap_range.gp=after-begin,mem_hotplug_begin.gp=never,machine=bcast': 'safe',
-    'lock=back-to-back,zap=before-kill': 'safe',
-    'lock=back-to-back,zap=before-kill,machine=bcast': 'safe',
-    'mem_hotplug_begin.gp=never,zap=before-kill,machine=bcast': 'safe',
-    // percpu_ref_kill() waits a grace period of its own: enough if the last zap came before it.
-    'lock=back-to-back,zap=before-kill,percpu_ref.switch=no-gp': deadlocks(), // a put is lost
-    'lock=back-to-back,zap=before-kill,percpu_ref.switch=no-gp,machine=bcast': poisoned,
-    // free_zone_device_folio() goes on with the struct page after p2pdma_page_free() has dropped the pgmap.
-    'type=PCI_P2PDMA': poisoned,
-    'type=PCI_P2PDMA,machine=bcast': poisoned,
-    'pageunmap_range.gp=after-begin,type=PCI_P2PDMA,machine=bcast': poisoned,
-    'zap=before-kill,type=PCI_P2PDMA': poisoned,
-    'zap=before-kill,type=PCI_P2PDMA,machine=bcast': poisoned,
-    'type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free': 'safe',
-    'type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast': 'safe',
-    'zap=before-kill,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free': 'safe',
-    'lock=back-to-back,zap=before-kill,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast':
-      'safe',
   },
 });

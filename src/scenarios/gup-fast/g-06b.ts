@@ -78,6 +78,7 @@ export default scenario({
     'percpu_ref.switch=no-gp,mem_hotplug_begin.gp=never': 'safe',
     'percpu_ref.switch=no-gp,mem_hotplug_begin.gp=never,machine=bcast': poisoned,
     'percpu_ref.switch=no-gp,lock=back-to-back,machine=bcast': poisoned,
+    'percpu_ref.switch=no-gp,lock=back-to-back,mem_hotplug_begin.gp=never,machine=bcast': poisoned,
     'dax wait=none': poisoned,
     'dax wait=none,machine=bcast': poisoned,
     // What the grace period in pgmap_array_delete() is for.

@@ -105,6 +105,7 @@ export default scenario({
     'walker=pfn-walker,machine=bcast': walked,
     'offline_pages.gp=before-poison,walker=pfn-walker': walked,
     'offline_pages.gp=before-poison,walker=pfn-walker,machine=bcast': walked,
+    'offline_pages.gp=before-poison,lock=idle,debug_vm.poison=off,walker=pfn-walker': walkedUsage,
     'offline_pages.gp=before-remove,debug_vm.poison=off,walker=pfn-walker': walkedUsage,
     'offline_pages.gp=before-remove,debug_vm.poison=off,walker=pfn-walker,machine=bcast': walkedUsage,
   },

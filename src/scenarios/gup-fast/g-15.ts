@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { scenario, see, violates } from '../../litmus/index.js';
+import { awaitValue, claim, scenario, see, violates, write } from '../../litmus/index.js';
 import {
   dup_mmap,
   FOLL,
   folio_put,
   get_user_pages_fast_only,
+  munmap,
   pin_user_pages_fast,
   unpin_user_page,
+  user_load,
   user_store,
 } from '../../linux/index.js';
 
@@ -16,7 +18,7 @@ import {
  * fork holds, relies on two things: MMF_HAS_PINNED is set before the walk, or fork does not look at the count; and
  * write_protect_seq, read before the walk and again after it, says that fork came between.
  */
-export default scenario({
+export const g15 = scenario({
   id: 'G-15',
   family: 'gup-fast',
   title: 'fork against GUP-fast that pins',
@@ -71,5 +73,57 @@ export default scenario({
     'flags=get,machine=bcast': 'safe',
     'flags=get,gup.write_protect_seq=off': 'safe',
     'flags=get,gup.write_protect_seq=off,machine=bcast': 'safe',
+  },
+});
+
+/**
+ * What fork stands on: the entries are write-protected under the PTLs, the TLBs of the parent flushed before fork
+ * returns, and mmap_lock keeps the VMAs and page tables that it copies.
+ */
+export const g15b = scenario({
+  id: 'G-15b',
+  family: 'gup-fast',
+  title: 'fork against stores and munmap of another thread',
+  question: 'What keeps the child from seeing what the parent stores after fork?',
+  machine: { cpus: 3, frames: 5, data: true },
+  knobs: { other: ['store', 'munmap'], 'fork.flush_tlb': ['on', 'off'] },
+  bounds:
+    'one fork, then two loads of the child; beside it one store or one munmap of another thread of the parent',
+  setup(m) {
+    const p = m.process('P', { cpus: [0, 1] });
+    const x = p.mmap({ pages: 1, touched: true, dirty: true });
+    const c = m.child('C', p, { cpus: [2] });
+    return { p, x, c, forked: m.flag('forked') };
+  },
+  agents: ({ p, x, c, forked }, { other }) => ({
+    *other() {
+      if (other === 'munmap') return yield* munmap(p.mm, x.vma);
+      yield* user_store(x.start, 5);
+      return see('stored');
+    },
+    *forker() {
+      yield* dup_mmap(c.mm, p.mm);
+      yield* write(forked, 1);
+    },
+    child: {
+      cpu: 2,
+      process: c,
+      *run() {
+        yield* awaitValue(forked, 1);
+        const first = yield* user_load(x.start);
+        const second = yield* user_load(x.start);
+        yield* claim(first === second, 'COW-ISO', 'the child sees a store of the parent');
+        see('the child looked');
+      },
+    },
+  }),
+  sometimes: ['the child looked'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'other=munmap': 'safe',
+    'other=munmap,machine=bcast': 'safe',
+    'fork.flush_tlb=off': violates('COW-ISO'),
+    'fork.flush_tlb=off,machine=bcast': violates('COW-ISO'),
   },
 });

@@ -24,10 +24,10 @@ export default scenario({
   knobs: {
     'rcu.flavour': ['consolidated', 'pre-4.20'],
     'pte_offset_map.rcu': ['on', 'off'],
+    'pageunmap_range.gp': ['after-begin', 'after-remove'],
   },
   kernelKnobs: {
     'gup.pfn_valid': 'none', // G-08
-    'pageunmap_range.gp': 'after-begin',
     'mem_hotplug_begin.gp': 'never',
   },
   bounds: 'one look-up of one page, its last zap, one memunmap_pages() of a section of one page',
@@ -62,5 +62,7 @@ export default scenario({
     'rcu.flavour=pre-4.20,pte_offset_map.rcu=off,machine=bcast': poisoned,
     'rcu.flavour=pre-4.20': 'safe',
     'rcu.flavour=pre-4.20,machine=bcast': 'safe',
+    'pageunmap_range.gp=after-remove': 'safe',
+    'pageunmap_range.gp=after-remove,machine=bcast': poisoned,
   },
 });

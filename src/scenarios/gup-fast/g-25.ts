@@ -64,7 +64,6 @@ export default scenario({
     'mem_hotplug_begin.gp=never,machine=bcast': poisoned,
     'other unplug=before-zap': 'safe',
     'other unplug=before-zap,machine=bcast': poisoned,
-    'pageunmap_range.gp=after-begin': 'safe',
     'pageunmap_range.gp=after-begin,machine=bcast': 'safe',
     'pageunmap_range.gp=after-begin,other unplug=before-zap': 'safe',
     'pageunmap_range.gp=after-begin,other unplug=before-zap,machine=bcast': 'safe',

@@ -30,7 +30,7 @@ export class RcuSync {
     this.gp_state = system.cell(`${name}.gp_state`, GP.IDLE, { type: gpState });
     this.gp_count = system.cell(`${name}.gp_count`);
     this.rss_lock = system.cell(`${name}.rss_lock`, 0, { type: holder, lockClass: 'rss_lock' });
-    this.cb_head = kernel.rcu.head(this);
+    this.cb_head = kernel.rcu.head(this, name);
   }
 }
 

@@ -12,12 +12,13 @@ const readers: ValueType = {
 const FIRST_OBJECT = 2048;
 
 /** What a callback works on: a frame number plus one, or an object. */
-const callbackArg: ValueType = {
+const callbackArgOf = (names: readonly string[]): ValueType => ({
   name: 'callback argument',
-  show: (value) => (value >= FIRST_OBJECT ? `object ${value - FIRST_OBJECT}` : `f${value - 1}`),
+  show: (value) =>
+    value === 0 ? 'none' : value >= FIRST_OBJECT ? (names[value - FIRST_OBJECT] ?? '?') : `f${value - 1}`,
   rename: (value, to) => (value === 0 || value >= FIRST_OBJECT ? value : to[value - 1]! + 1),
   frameOf: (value) => (value >= FIRST_OBJECT ? -1 : value - 1),
-};
+});
 
 /** A call_rcu() callback that can be outstanding: which function, on which frame, and the readers it waits for. */
 interface Callback {
@@ -39,6 +40,8 @@ export class RcuState {
   readonly functions: ((pfn: number) => Path)[] = [];
   private readonly numbers = new Map<string, number>();
   private readonly objects: object[] = [];
+  private readonly objectNames: string[] = [];
+  readonly callbackArg = callbackArgOf(this.objectNames);
 
   constructor(
     private readonly kernel: Kernel,
@@ -53,7 +56,7 @@ export class RcuState {
     const i = this.callbacks.length;
     const slot = {
       func: system.cell(`rcu_cb[${i}].func`),
-      arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: callbackArg }),
+      arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: this.callbackArg }),
       mask: system.cell(`rcu_cb[${i}].readers`, 0, { type: readers }),
     };
     this.callbacks.push(slot);
@@ -134,7 +137,8 @@ export class RcuState {
   }
 
   /** struct rcu_head of an object: what call_rcu() is given for it. Only at set-up. */
-  head(object: object): number {
+  head(object: object, name: string): number {
+    this.objectNames.push(name);
     return this.objects.push(object) - 1 + FIRST_OBJECT - 1;
   }
 
@@ -211,12 +215,12 @@ export function defineRcuOps(kernel: Kernel) {
         rcu.sortCallbacks();
         return 0;
       },
-      args: ['plain', callbackArg, 'plain'],
+      args: ['plain', rcu.callbackArg, 'plain'],
       touches: (_a, _b, _c, _agent, access) => {
         for (const { func, arg, mask } of rcu.callbacks) access.writes.push(func.at, arg.at, mask.at);
         access.reads.push(...rcu.readerCells());
       },
-      describe: (_a, b) => `queue ${callbackArg.show(b)} for after a grace period`,
+      describe: (_a, b) => `queue ${rcu.callbackArg.show(b)} for after a grace period`,
     }),
     /** Takes a callback whose grace period is over; observes function * 4096 + frame. */
     rcuTake: system.op({
@@ -233,8 +237,8 @@ export function defineRcuOps(kernel: Kernel) {
       },
       result: {
         name: 'callback',
-        show: (value) => `func ${value >> 12} on ${callbackArg.show(value & 4095)}`,
-        rename: (value, to) => (value & ~4095) | callbackArg.rename!(value & 4095, to),
+        show: (value) => `func ${value >> 12} on ${rcu.callbackArg.show(value & 4095)}`,
+        rename: (value, to) => (value & ~4095) | rcu.callbackArg.rename!(value & 4095, to),
       },
       touches: (_a, _b, _c, _agent, access) => {
         for (const { func, arg, mask } of rcu.callbacks) {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { scenario, see, violates } from '../../litmus/index.js';
+import { madvise_dontneed, user_store } from '../../linux/index.js';
+
+/**
+ * Stands for all the walkers that read page-table entries without a lock and with interrupts on: handle_pte_fault()
+ * reads the entry, decides by it what kind of fault this is, takes the PTL, and only goes on if the entry is still the
+ * same. mmap_lock does not help: other faults and MADV_DONTNEED hold it for read as well.
+ */
+export default scenario({
+  id: 'G-14',
+  family: 'gup-fast',
+  title: 'lockless read of an entry, IRQs on',
+  question: 'What makes an entry usable that was read without the lock and with interrupts on?',
+  machine: { cpus: 2, frames: 5 },
+  knobs: {
+    'fault.pte_same': ['on', 'off'],
+    other: ['store', 'dontneed'],
+  },
+  bounds:
+    'two threads of a parent after fork: one stores to the shared page, the other stores or discards it',
+  setup(m) {
+    const p = m.process('P');
+    const x = p.mmap({ pages: 1, touched: true });
+    m.child('C', p, { forked: true });
+    return { x };
+  },
+  agents: ({ x }, k) => ({
+    *faulter() {
+      yield* user_store(x.start);
+      see('stored');
+    },
+    *other() {
+      if (k.other === 'store') yield* user_store(x.start);
+      else yield* madvise_dontneed(x.vma, x.start, x.end);
+      see('changed the entry');
+    },
+  }),
+  sometimes: ['stored', 'changed the entry'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'other=dontneed': 'safe',
+    'other=dontneed,machine=bcast': 'safe',
+    'fault.pte_same=off': violates('ANON-EXCL'),
+    'fault.pte_same=off,machine=bcast': violates('ANON-EXCL'),
+    'fault.pte_same=off,other=dontneed': violates('ANON-EXCL'),
+    'fault.pte_same=off,other=dontneed,machine=bcast': violates('ANON-EXCL'),
+  },
+});
