@@ -71,9 +71,9 @@ export function balances(kernel: Kernel): string[] {
     for (const page of mem_map) {
       const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
-      if (page.compound_head.value !== 0) continue;
+      const counted = page.compound_head.value !== 0 ? 0 : use === Use.TABLE ? 1 : references[page.pfn]!;
       const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
-      const expected = (use === Use.TABLE ? 1 : references[page.pfn]!) + cached + kernel.held(page.pfn);
+      const expected = counted + cached + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
