@@ -41,4 +41,5 @@ export * from './mm/rmap-batch.js';
 export * from './mm/rmap-unmap.js';
 export * from './mm/swap.js';
 export * from './mm/vma.js';
+export * from './mm/vma-tree.js';
 export * from './mm/vmscan.js';

@@ -33,7 +33,7 @@ import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
-import { find_vma } from './vma.js';
+import { find_vma } from './mmap.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';
 import { alloc_huge_folio } from './page_alloc.js';
 import { pgtable_trans_huge_deposit, pmdp_collapse_flush } from './pgtable-generic.js';
