@@ -39,6 +39,8 @@ export class Pool {
   private readonly pool: Tinypool;
   private readonly active = new Map<Job, Int32Array>();
   private stopped = false;
+  /** How many jobs have their answer. */
+  finished = 0;
 
   constructor(
     private readonly jobs: readonly Job[],
@@ -105,6 +107,7 @@ export class Pool {
         this.jobs.map(async (job, index) => {
           try {
             await work(job, index);
+            this.finished++;
           } catch (error) {
             if (this.stopped || (error instanceof Error && error.name === 'CancelError')) return;
             failures[index] = error as Error;

@@ -75,6 +75,7 @@ export function counting({
   body = 'yield* add(c, 1);',
   knobs = '',
   rest = "sometimes: [], expect: { base: 'safe' },",
+  machines = "'ipi'",
 }: {
   id?: string;
   imports?: string;
@@ -82,13 +83,14 @@ export function counting({
   body?: string;
   knobs?: string;
   rest?: string;
+  machines?: string;
 } = {}): string {
   return `import { add, claim, read, scenario, see, store, violates, write } from 'shootdown';
 ${imports}
 const name: string = 'c';
 export default scenario({
   id: '${id}', family: 'test', question: 'Does it count?', bounds: 'two threads',
-  machine: { cpus: 2, frames: 2 }, machines: ['ipi'],
+  machine: { cpus: 2, frames: 2 }, machines: [${machines}],
   knobs: { ${knobs} },
   setup(m) {
     ${setup}
