@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
+import { PG } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
@@ -88,6 +89,14 @@ export function balances(kernel: Kernel): string[] {
     const { mappings } = countMappings(kernel);
     for (const page of mem_map) {
       if (page.frame.use.value !== Use.DATA) continue;
+      if (page.large !== undefined && (page.flags.value & PG.head) !== 0) {
+        const pages = mem_map.filter(
+          ({ pfn, compound_head }) => pfn === page.pfn || compound_head.value === page.pfn + 1,
+        );
+        const all = pages.reduce((sum, each) => sum + each._mapcount.value, page.large.entire_mapcount.value);
+        if (page.large.mapcount.value !== all)
+          return `f${page.pfn}._large_mapcount is ${page.large.mapcount.value}, and its pages are mapped ${all} times`;
+      }
       const { value: head } = page.compound_head;
       const large = mem_map[head === 0 ? page.pfn : head - 1]!.large?.entire_mapcount.value ?? 0;
       const counted = page._mapcount.value + large;
