@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import { type Scenario, UsageError } from '../core/scenario.js';
 import { SCENARIOS } from '../scenarios/index.js';
+import { bundleUserFile } from './bundle.js';
 import { nearest } from './near.js';
-import { bundleUserFile, loadUserFile, looksLikeFile, type UserFile } from './user-file.js';
+import { looksLikeFile } from './paths.js';
+import { loadUserFile, type UserFile } from './user-file.js';
 
 /** A scenario, and where it comes from. */
 export interface Entry {

@@ -29,7 +29,9 @@ export function listCommand({ json }: { json: boolean }): void {
   for (const family of families) {
     say(family);
     for (const { id, question, variants } of SCENARIOS.filter((one) => one.family === family)) {
-      say(`  ${id.padEnd(width)}  ${question} (${variants.length})`);
+      say(
+        `  ${id.padEnd(width)}  ${question} (${variants.length} variant${variants.length === 1 ? '' : 's'})`,
+      );
     }
   }
 }

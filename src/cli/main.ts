@@ -6,7 +6,7 @@ import type { CheckOptions } from '../explore/check.js';
 import { internalError, userMessage, WorkerCrash } from './errors.js';
 import { Exit } from './exit.js';
 import { collect, seconds, whole } from './options.js';
-import { tell } from './output.js';
+import { fail, tell } from './output.js';
 import { wanted } from './variants.js';
 
 Error.stackTraceLimit = 100; // a user's frame may stand below many of ours
@@ -199,13 +199,13 @@ try {
     // Without a command commander prints the help itself.
     if (error.code === 'commander.help') process.exitCode = Exit.USAGE;
     else if (error.exitCode !== 0) {
-      tell(`shootdown: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}`);
+      fail(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
       process.exitCode = Exit.USAGE;
     }
   } else {
     const message = userMessage(error);
     if (message !== undefined) {
-      tell(`shootdown: ${message}`);
+      fail(message);
       process.exitCode = Exit.USAGE;
     } else {
       tell(error instanceof WorkerCrash ? error.stack : internalError(error));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { availableParallelism, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { getHeapStatistics } from 'node:v8';
 import { Tinypool } from 'tinypool';
 import { UsageError, type Variant } from '../core/scenario.js';
 import type { CheckOptions, Verdict } from '../explore/check.js';
@@ -30,9 +31,6 @@ export interface PoolOptions {
   onResult?(result: Result, job: Job, index: number): void;
 }
 
-/** JavaScript heap of a worker, beside the search's own arrays. */
-const HEAP_MB_MOST = 4096;
-
 /** Checks variants in worker threads: one task each, so that the main thread stays free to show progress and to stop. */
 export class Pool {
   private readonly pool: Tinypool;
@@ -50,10 +48,7 @@ export class Pool {
       maxThreads: threads,
       // With atomics an idle worker blocks its thread, and then it is slow to end.
       useAtomics: false,
-      // A path that grows without end becomes `incomplete` instead of taking the computer down.
-      resourceLimits: {
-        maxOldGenerationSizeMb: Math.min(HEAP_MB_MOST, Math.floor(totalmem() / 2 ** 21 / threads)),
-      },
+      resourceLimits: { maxOldGenerationSizeMb: Math.floor(heapOf(threads) / 2 ** 20) },
     });
   }
 
@@ -148,6 +143,14 @@ export class Pool {
     if (answer.kind === 'crash') throw new WorkerCrash(answer.stack);
     return answer;
   }
+}
+
+/**
+ * Bytes of JavaScript heap for a worker, beside the search's own arrays: what the main thread may have, and together
+ * half of the memory. A path that grows without end becomes `incomplete` instead of taking the computer down.
+ */
+function heapOf(threads: number): number {
+  return Math.min(getHeapStatistics().heap_size_limit, totalmem() / 2 / threads);
 }
 
 function outOfMemory({ entry, variant }: Job, progress: Int32Array, seconds: number): Result {

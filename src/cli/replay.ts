@@ -9,7 +9,7 @@ import { kernelValue } from '../report/values.js';
 import { type Entry, selectOne } from './catalogue.js';
 import { Exit } from './exit.js';
 import { sayJson, shellWord } from './output.js';
-import { looksLikeFile } from './user-file.js';
+import { looksLikeFile } from './paths.js';
 import { withSource } from './result.js';
 import { variantNamed } from './variants.js';
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** What a check found, in JSON and in a few words. The JSON shapes are stable: fields are added, none is renamed. */
-import type { Expectation, Variant } from '../core/scenario.js';
 import type { Verdict } from '../explore/check.js';
 import type { Trace } from '../explore/trace.js';
+import { expectation } from '../report/table.js';
 import { type Entry, nameOf } from './catalogue.js';
 import { shellWord } from './output.js';
 import type { Checked } from './run.js';
@@ -71,7 +71,7 @@ export function resultJson({ job, verdict, trace, memory }: Checked): Record<str
 /** A result on one line. */
 export function lineText({ job, verdict }: Checked): string {
   const { id, variant, states, seconds, asExpected } = verdict;
-  const unexpected = asExpected === false ? `  expected ${expectedText(job.variant)}` : '';
+  const unexpected = asExpected === false ? `  (!) declared: ${expectation(job.variant.expect!)}` : '';
   return `${id} ${variant}: ${verdictText(verdict)}, ${states.toLocaleString('en-US')} states, ${seconds.toFixed(1)} s${unexpected}`;
 }
 
@@ -87,13 +87,6 @@ export function verdictText({ verdict, property, reports, bound, witnesses }: Ve
   );
 }
 
-/** What a variant declares, in a few words. */
-export function expectedText({ expect }: { readonly expect: Expectation | undefined }): string {
-  return expect === undefined
-    ? 'nothing'
-    : words(expect.verdict, expect.property, reportsText(expect.reports));
-}
-
 function reportsText(reports: readonly string[]): string {
   return reports.length > 0 ? `[${reports.join(' ')}]` : '';
 }
@@ -102,7 +95,8 @@ function words(...parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join(' ');
 }
 
-/** The command that shows a verdict. */
-export function showLine(entry: Entry, { name }: Variant): string {
-  return `npx shootdown show ${shellWord(nameOf(entry))} --variant ${shellWord(name)}`;
+/** The command that shows a result; where there is no run to show, the one that checks it again. */
+export function againLine({ job, trace }: Pick<Checked, 'job' | 'trace'>): string {
+  const command = trace === null ? 'check' : 'show';
+  return `npx shootdown ${command} ${shellWord(nameOf(job.entry))} --variant ${shellWord(job.variant.name)}`;
 }

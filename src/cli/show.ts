@@ -6,7 +6,7 @@ import type { Trace } from '../explore/trace.js';
 import { type Entry, selectOne } from './catalogue.js';
 import { Exit } from './exit.js';
 import { nearest } from './near.js';
-import { reserve, say, sayJson, tell } from './output.js';
+import { fail, reserve, say, sayJson } from './output.js';
 import { type Job, Pool } from './pool.js';
 import { Progress } from './progress.js';
 import { drawn } from './replay.js';
@@ -80,10 +80,10 @@ async function showSought(
   const what = `${sought.kind} ${sought.name}`;
   const where = `${job.entry.scenario.id} ${job.variant.name}`;
   if (run.bound !== undefined) {
-    tell(`shootdown: ${where}: no ${what} so far; the search was ended by its bound (${run.bound})`);
+    fail(`${where}: no ${what} so far; the search was ended by its bound (${run.bound})`);
     return Exit.INCOMPLETE;
   }
-  tell(`shootdown: ${where}: there is no ${what} in any run`);
+  fail(`${where}: there is no ${what} in any run`);
   return Exit.DIFFERS;
 }
 

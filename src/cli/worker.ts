@@ -61,8 +61,12 @@ export default async function run(task: Task): Promise<Answer> {
     const message = userMessage(error);
     return message === undefined
       ? { kind: 'crash', stack: internalError(error) }
-      : { kind: 'wrong', message: `${task.id} ${task.variant.name}: ${message}` };
+      : { kind: 'wrong', message: `${task.id} ${task.variant.name}: ${withoutId(message, task.id)}` };
   }
+}
+
+function withoutId(message: string, id: string): string {
+  return message.startsWith(`${id}: `) ? message.slice(id.length + 2) : message;
 }
 
 function checkVariant(scenario: Scenario, variant: Variant, options: CheckOptions): Answer {
@@ -88,6 +92,7 @@ function traceOf(scenario: Scenario, variant: Variant, found: Found): Trace {
     knobs: variant.knobs,
     pass: found.pass,
     run: found.run,
+    loop: found.loop,
     shows: { kind: found.kind, property: found.name, detail: found.detail },
     showValue: kernelValue,
   });

@@ -108,8 +108,7 @@ export class Execution {
    * one function for all steps, and finds out by itself which step is on.
    */
   private readonly leave = <T>(entered: number, value: T): T => {
-    const depth = live.stack.length / 2 - 1;
-    this.returned.push({ site: live.stack[depth * 2] as number, depth, value });
+    this.returned.push({ site: live.stack[entered] as number, depth: entered / 2, value });
     return leave(entered, value);
   };
 
@@ -145,6 +144,7 @@ export class Execution {
       seen.push(...running.seen);
     });
     this.seenAtStart = seen;
+    this.broken = this.judgeStart();
   }
 
   /** What each agent that has not returned will do next. */
@@ -154,6 +154,11 @@ export class Execution {
       if (next === undefined) return [];
       return [{ ...next, agent, stack: stackSites(stack), enabled: this.enabled(agent, next) }];
     });
+  }
+
+  /** The frames of each agent: with the pending requests they are what is still to come. */
+  frames(): readonly (readonly unknown[])[] {
+    return this.agents.map(({ stack }) => stack);
   }
 
   /** How many outcomes the next step of an agent has now; 0: it can't take one. */
@@ -226,7 +231,8 @@ export class Execution {
   outcome(): Outcome {
     if (this.broken !== undefined) return { kind: 'violation', ...this.broken };
     const pending = this.pending();
-    if (pending.some(({ enabled }) => enabled)) return { kind: 'open', property: '', detail: '' };
+    if (pending.some(({ enabled, agent }) => enabled && this.system.agents[agent]!.fair))
+      return { kind: 'open', property: '', detail: '' };
     const stuck = pending.filter(({ agent }) => !this.system.agents[agent]!.daemon);
     if (stuck.length > 0) {
       const names = stuck.map(({ agent }) => this.system.agents[agent]!.name);
@@ -259,6 +265,16 @@ export class Execution {
       live.leave = leave;
     }
     return this.returned;
+  }
+
+  private judgeStart(): Fault | undefined {
+    for (const cell of this.system.cells) this.log.set(cell.at, 0);
+    for (const { request: next } of this.agents) {
+      const wrong = this.judge(-1, next);
+      if (wrong !== undefined) return wrong;
+    }
+    this.log.clear();
+    return undefined;
   }
 
   /** As the search does after each step: fault, claim, monitors, invariants. */

@@ -68,6 +68,43 @@ export class FingerprintSet implements Visited {
   }
 }
 
+/** 64-bit fingerprints with the numbers in which they came. */
+export class FingerprintMap {
+  size = 0;
+  private slots = 1 << 10;
+  /** Low half, high half, number + 1 (0: empty slot). */
+  private table = new Int32Array(3 * this.slots);
+
+  /** The number of the fingerprint: the next one if it was not there yet. */
+  numberOf(low: number, high: number): number {
+    const at = this.find(this.table, this.slots - 1, low, high);
+    const known = this.table[at + 2]!;
+    if (known !== 0) return known - 1;
+    this.table[at] = low;
+    this.table[at + 1] = high;
+    this.table[at + 2] = ++this.size;
+    if (this.size > (this.slots >> 2) * 3) this.grow();
+    return this.size - 1;
+  }
+
+  private find(table: Int32Array, mask: number, low: number, high: number): number {
+    let at = low & mask;
+    while (table[3 * at + 2] !== 0 && (table[3 * at] !== low || table[3 * at + 1] !== high))
+      at = (at + 1) & mask;
+    return 3 * at;
+  }
+
+  private grow(): void {
+    const old = this.table;
+    this.slots *= 2;
+    this.table = new Int32Array(3 * this.slots);
+    for (let i = 0; i < old.length; i += 3) {
+      if (old[i + 2] === 0) continue;
+      this.table.set(old.subarray(i, i + 3), this.find(this.table, this.slots - 1, old[i]!, old[i + 1]!));
+    }
+  }
+}
+
 /** Whole state vectors: certainty for small models. */
 export class ExactSet implements Visited {
   size = 0;

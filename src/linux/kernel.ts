@@ -9,14 +9,20 @@ import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
+import { defineRcuSyncOps } from './kernel/rcu/sync.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { defineVmaOps } from './mm/vma-tree.js';
+import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
+import { defineDevPagemapOps } from './mm/memremap.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
+import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
+import { KsmStableNode } from './mm/ksm.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
+import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
 
 export interface KernelOptions {
   readonly machine: MachineOptions;
@@ -24,6 +30,10 @@ export interface KernelOptions {
   readonly knobs: Partial<Knobs>;
   /** struct pages can go away (memory hot-unplug, ZONE_DEVICE removal). */
   readonly hotplug: boolean;
+  /** Slots of the swap area; 0: no swap. */
+  readonly swapSlots?: number;
+  /** Stable nodes of KSM; 0: no KSM. */
+  readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
@@ -38,8 +48,13 @@ function defineOps(kernel: Kernel) {
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
+    ...defineRcuSyncOps(kernel),
+    ...defineSparseOps(kernel),
+    ...definePageIsolationOps(kernel),
+    ...defineDevPagemapOps(kernel),
     ...defineRmapOps(kernel),
     ...defineRmapBatchOps(kernel),
+    ...defineSwapOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
   };
@@ -64,11 +79,19 @@ export class Kernel {
   readonly mms: Mm[] = [];
   /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
   readonly anon_vmas: Rwsem[] = [];
+  /** The swap area; undefined where the scenario has none. */
+  readonly swap: SwapInfo | undefined;
+  /** KSM's stable nodes, from 1. */
+  readonly ksm_nodes: KsmStableNode[] = [];
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
+  /** Memory hotplug; undefined where struct pages never go away. */
+  readonly hotplug: Hotplug | undefined;
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
   readonly op: KernelOps;
+  /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
+  readonly hooked = new Set<number>();
   private readonly ptes: PtePointer[][] = [];
   private readonly holders = new Map<number, number>();
 
@@ -77,9 +100,14 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
+    const { swapSlots = 0, ksmNodes = 0 } = options;
     for (const frame of this.machine.frames)
-      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp));
+      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
+    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    for (let number = 1; number <= ksmNodes; number++)
+      this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
+    this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
   }

@@ -35,6 +35,10 @@ export interface MachineSpec {
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;
+  /** Slots of the swap area. */
+  readonly swapSlots?: number;
+  /** Stable nodes of KSM. */
+  readonly ksmNodes?: number;
   /** Folios of ptrsPerPte pages, and PMDs that map one. */
   readonly thp?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
@@ -100,8 +104,24 @@ export function leaks(property: string, { reports = [] }: { reports?: readonly s
   return { verdict: 'leak', property, reports: [...reports].sort() };
 }
 
+const REQUIRED = [
+  'id',
+  'family',
+  'question',
+  'machine',
+  'knobs',
+  'bounds',
+  'setup',
+  'agents',
+  'expect',
+] as const;
+
 /** Makes a scenario of its description. Throws a UsageError that says what is wrong with the description. */
 export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>): Scenario {
+  // A user's file is not type-checked before it runs.
+  const missing = REQUIRED.filter((field) => (spec as Partial<typeof spec>)[field] === undefined);
+  if (missing.length > 0)
+    throw new UsageError(`scenario ${missing.includes('id') ? '?' : spec.id}: has no ${missing.join(', ')}`);
   const knobs: Record<string, readonly string[]> = {
     ...spec.knobs,
     machine: spec.machines ?? ['ipi', 'bcast'],
@@ -196,6 +216,8 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     release: setting.kernel,
     knobs: kernelKnobs,
     hotplug: machine.hotplug ?? false,
+    swapSlots: machine.swapSlots ?? 0,
+    ksmNodes: machine.ksmNodes ?? 0,
     thp: machine.thp ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
   });
@@ -204,6 +226,11 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   const agents = spec.agents(state, setting, m);
   let nextCpu = 0;
   for (const [name, agent] of Object.entries(agents)) {
+    if (
+      typeof agent !== 'function' &&
+      typeof (agent as Partial<typeof agent> | undefined)?.run !== 'function'
+    )
+      throw new UsageError(`${spec.id}: agent ${name} is not a path: write it as *${name}() { … }`);
     const spelled = typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined } : agent;
     if (spelled.cpu >= machine.cpus)
       throw new UsageError(

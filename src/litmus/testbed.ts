@@ -2,6 +2,14 @@
 import type { Cell } from '../core/system.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
+import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
+import { GP } from '../linux/kernel/rcu/sync.js';
+import type { Hotplug } from '../linux/mm/memory_hotplug.js';
+import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
+import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
+import type { KsmStableNode } from '../linux/mm/ksm.js';
+import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
@@ -201,6 +209,12 @@ export class Testbed {
     return child;
   }
 
+  /** The page belongs to a driver that is told at the last put (knob swap.page_free_hook). */
+  hookFree(page: Page): Page {
+    this.kernel.hooked.add(page.pfn);
+    return page;
+  }
+
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return defineMutex(this.kernel.system, name);
@@ -219,9 +233,104 @@ export class Testbed {
     return this.kernel.mem_map[number]!;
   }
 
+  private get hotplug(): Hotplug {
+    const { hotplug } = this.kernel;
+    if (hotplug === undefined) throw new Error('expected a machine with hotplug: true');
+    return hotplug;
+  }
+
+  /** mem_hotplug_lock. */
+  get mem_hotplug_lock(): PercpuRwSemaphore {
+    return this.hotplug.mem_hotplug_lock;
+  }
+
+  /** The pages that a region maps now. */
+  pages({ mm, start, end }: Region): Page[] {
+    const { machine, mem_map } = this.kernel;
+    return Array.from({ length: end - start }, (_, i) => mem_map[pfnOf(machine.leaf(mm.space, start + i))]!);
+  }
+
+  /** These pages, and so many that nobody uses, are a section of the memory map: it can be removed. */
+  section(
+    pages: readonly Page[],
+    { others = 0, ...options }: SectionOptions & { others?: number } = {},
+  ): MemSection {
+    const all = [...pages];
+    for (let i = 0; i < others; i++) all.push(this.kernel.setupPage());
+    for (const page of all.slice(pages.length)) this.kernel.hold(page.pfn);
+    return this.hotplug.addSection(all, options);
+  }
+
+  /** The region's pages are device memory of that type: what memremap_pages() and the driver's mmap made of them. */
+  pagemap(type: keyof typeof MEMORY_DEVICE, region: Region): DevPagemap {
+    const { kernel } = this;
+    const pages = this.pages(region);
+    const dax = type === 'FS_DAX';
+    const page_free = type === 'PCI_P2PDMA' ? p2pdma_page_free : deviceListFree;
+    const pgmap = new DevPagemap(
+      kernel,
+      'pgmap',
+      MEMORY_DEVICE[type],
+      pages,
+      dax ? {} : { page_free },
+      dax ? 0 : pages.length,
+    );
+    this.hotplug.pgmaps.push(pgmap);
+    pages.forEach((page, i) => {
+      page.flags.init(page.flags.value & ~(PG.anon | PG.anon_exclusive | PG.swapbacked));
+      if (!dax) return;
+      page._mapcount.init(0); // the mapping counts nothing, the page's own count is 1 when it is idle
+      kernel.hold(page.pfn);
+      const leaf = kernel.machine.leaf(region.mm.space, region.start + i);
+      new Process(kernel, region.mm).setPte(region.start + i, leaf | PTE.DEVMAP);
+    });
+    if (dax) region.mm.anon_rss.init(region.mm.anon_rss.value - pages.length);
+    return pgmap;
+  }
+
+  /** Somebody has just changed the memory map: mem_hotplug_lock is free, and its rcu_sync is still in EXIT. */
+  hotplugJustDone(): void {
+    const { rcu } = this.kernel;
+    const { rss } = this.hotplug.mem_hotplug_lock;
+    rss.gp_state.init(GP.EXIT);
+    const [slot] = rcu.callbacks;
+    slot!.func.init(rcu.callback('rcu_sync_func'));
+    slot!.arg.init(rss.cb_head + 1);
+  }
+
+  /** Makes a mapped page the KSM page of a stable node of its own. */
+  ksmPage(process: Process, region: Region, page: Page): KsmStableNode {
+    const { ksm_nodes } = this.kernel;
+    const node = ksm_nodes.find((each) => each !== undefined && each.linked.value === 0);
+    if (node === undefined) throw new Error('expected a free stable node: machine.ksmNodes');
+    page.flags.init((page.flags.value & ~PG.anon_exclusive) | PG.ksm | PG.uptodate);
+    page.mapping.init(node.mapping);
+    node.kpfn.init(page.pfn + 1);
+    node.linked.init(1);
+    node.rmap.push({ vma: region.vma, address: page.index.value });
+    const entry = process.ptep(page.index.value).cell;
+    entry.init(entry.value & ~PTE.RW);
+    return node;
+  }
+
+  /** Puts a page into the swap cache. */
+  swapCache(page: Page): void {
+    const slot = this.kernel.swap?.slots.find(({ map }) => map.value === 0);
+    if (slot === undefined) throw new Error('expected a free slot: machine.swapSlots');
+    slot.map.init(SWAP_HAS_CACHE);
+    slot.cache.init(page.pfn + 1);
+    page.swap!.init(slot.number + 1);
+    page.flags.init(page.flags.value | PG.swapcache);
+    page._refcount.init(page._refcount.value + 1);
+  }
+
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */
-  watchPin(mm: Mm, addr: number, { write = false }: { write?: boolean } = {}): PinWatch {
-    return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write);
+  watchPin(
+    mm: Mm,
+    addr: number,
+    { write = false, reuse = false }: { write?: boolean; reuse?: boolean } = {},
+  ): PinWatch {
+    return new PinWatch(this.kernel, `pin${this.pins++}`, mm, addr, write, reuse);
   }
 
   /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */

@@ -2,8 +2,8 @@
 import type { Cell, CellOptions, System, ValueType } from '../core/system.js';
 
 /** What a page frame is used for. */
-export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4 } as const;
-const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone'];
+export const Use = { FREE: 0, DATA: 1, TABLE: 2, OFFLINE: 3, GONE: 4, DEVICE: 5 } as const;
+const USE_NAMES = ['free', 'data', 'page table', 'offline', 'gone', 'free device memory'];
 export const useType: ValueType = { name: 'use', show: (value) => USE_NAMES[value] ?? String(value) };
 
 /** Makes record fields of frame `n`: all frames have the same ones, so that they can be renamed. */

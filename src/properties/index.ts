@@ -11,6 +11,12 @@ export { PinHold } from './pin-valid.js';
 export { TornWatch } from './torn.js';
 export { countMappings } from './sums.js';
 
+/**
+ * META-FREED, META-POISONED: a struct page is touched that is freed, or overwritten and uninitialised. META-ALIVE: the
+ * kernel's own assertion finds that it is about to. PGMAP-LIVE, GP-RULE: the same of a pgmap, of what RCU freed.
+ */
+const HOTPLUG = ['META-FREED', 'META-POISONED', 'META-ALIVE', 'PGMAP-LIVE', 'GP-RULE'];
+
 /** Switches on the invariants that hold in every scenario; returns their names. */
 export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
@@ -22,8 +28,8 @@ export function watchAlways(kernel: Kernel): string[] {
     'FRAME-REUSE',
     'TABLE-ALIVE',
     'FREE-ONCE',
+    ...(kernel.options.hotplug ? HOTPLUG : []),
     'ANON-EXCL',
-    ...(kernel.options.hotplug ? ['META-ALIVE'] : []),
     'LOCK',
     ...balances(kernel),
   ];

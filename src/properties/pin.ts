@@ -48,7 +48,7 @@ export class PinWatch {
   private readonly open: Cell;
   private readonly late: Cell;
   private readonly count: Cell[];
-  private readonly ops: { begin: number; judge: number; end: number; revoked: number; mapped: number };
+  private readonly ops: { begin: number; judge: number; end: number; revoked: number };
 
   constructor(
     kernel: Kernel,
@@ -56,6 +56,7 @@ export class PinWatch {
     mm: Mm,
     addr: number,
     write: boolean,
+    reuse: boolean,
   ) {
     const { system, machine } = kernel;
     this.open = system.cell(`${name}.open`);
@@ -84,7 +85,7 @@ export class PinWatch {
         if (agent === owner && refs > seen)
           bits |= HELD | (bits & MAPPED ? WEAK : 0) | (bits & HELD || this.late.value === 0 ? 0 : LATE);
         if (agent === owner && refs < seen) bits &= ~(HELD | WEAK | RIGHT | LATE);
-        if (bits & MAPPED && refs === 0) bits |= FREED;
+        if (reuse && bits & MAPPED && refs === 0) bits |= FREED;
         if (page.frame.use.value !== Use.DATA || refs === 0) bits &= ~MAPPED;
         if (page.pfn === mapped) bits |= MAPPED | (bits & HELD ? RIGHT | WEAK : 0);
         system.set(cell.at, bits);
@@ -147,15 +148,6 @@ export class PinWatch {
         },
         touches: (_a, _b, _c, _agent, access) => void access.writes.push(this.late.at),
       }),
-      /** Observes whether the address maps frame a - 1 now. */
-      mapped: system.op({
-        name: `${name}_mapped`,
-        exec: (a) => (maps() === a - 1 ? 1 : 0),
-        args: [frameRef, 'plain', 'plain'],
-        touches: (_a, _b, _c, _agent, access) => {
-          for (const cell of machine.leafCells(mm.space, addr)) access.reads.push(cell.at);
-        },
-      }),
     };
   }
 
@@ -164,7 +156,7 @@ export class PinWatch {
     yield* request(this.ops.begin);
   }
 
-  /** Whether the page, which the call returned, was freed during the call and came back. Before `judge`. */
+  /** Whether the page, which the call returned, was freed during the call and came back. Before `judge`, with `reuse`. */
   *cameBack(page: Page | undefined): Path<boolean> {
     return page !== undefined && (yield* request(this.ops.judge, page.pfn + 1, FREED)) !== 0;
   }
@@ -180,11 +172,5 @@ export class PinWatch {
     const got = page === undefined ? wanted : yield* request(this.ops.judge, page.pfn + 1, seen);
     yield* request(this.ops.end);
     yield* claim(got === wanted, property, `${this.name}: ${wrong}`);
-  }
-
-  /** PIN-VALID: the page, which the caller still holds, is what the address maps. Nobody asked for it to be unmapped. */
-  *valid(page: Page): Path {
-    const mapped = yield* request(this.ops.mapped, page.pfn + 1);
-    yield* claim(mapped === 1, 'PIN-VALID', `${this.name}: the page that is held is no longer mapped here`);
   }
 }

@@ -2,6 +2,8 @@
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
 import type { Kernel } from '../linux/kernel.js';
+import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
+import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
 /** How often page tables name each frame, by what the entry holds for it. */
 export interface Mapped {
@@ -13,14 +15,15 @@ export interface Mapped {
   readonly resident: number[];
 }
 
-/** Walks all page tables of all mms. A present PTE of a special page (zero page, PFN map) holds nothing. */
+/** Walks all page tables of all mms. A present PTE of a special page (zero page, PFN map, DAX) holds nothing. */
 export function countMappings(kernel: Kernel): Mapped {
   const { machine, mem_map, mms } = kernel;
   const references = mem_map.map(() => 0);
   const mappings = mem_map.map(() => 0);
   const resident = mms.map(() => 0);
   const count = (mm: number, entry: number): void => {
-    if (entry === 0 || (entry & PTE.SPECIAL) !== 0) return;
+    if (entry === 0 || (entry & (PTE.PRESENT | PTE.SPECIAL)) === (PTE.PRESENT | PTE.SPECIAL)) return;
+    if ((entry & (PTE.PRESENT | PTE.DEVMAP)) === (PTE.PRESENT | PTE.DEVMAP)) return;
     const frame = frameOf(entry);
     if (frame < 0) return;
     const type = swapType(entry);
@@ -74,7 +77,8 @@ export function balances(kernel: Kernel): string[] {
     for (const page of mem_map) {
       if (page.meta !== undefined && page.meta.value !== 0) continue;
       if (page.compound_head.value !== 0) continue;
-      const expected = references[page.pfn]! + kernel.held(page.pfn);
+      const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
+      const expected = references[page.pfn]! + cached + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
@@ -101,5 +105,40 @@ export function balances(kernel: Kernel): string[] {
     }
     return undefined;
   });
-  return ['REF-SUM', 'MAP-SUM', 'RSS-SUM'];
+  const { swap, ksm_nodes } = kernel;
+  if (ksm_nodes.length > 0)
+    end('KSM-NODE', () => {
+      for (const page of mem_map) {
+        const node = ksm_nodes[page.mapping.value - PAGE_MAPPING_KSM];
+        if (page.frame.use.value === Use.DATA && node !== undefined && node.linked.value === 0)
+          return `f${page.pfn} is the page of stable node ${node.number}, which is not in the tree any more`;
+      }
+      return undefined;
+    });
+  const sums = ['REF-SUM', 'MAP-SUM', 'RSS-SUM', ...(ksm_nodes.length > 0 ? ['KSM-NODE'] : [])];
+  if (swap === undefined) return sums;
+  end('SWAP-SUM', () => {
+    const entries = countSwapEntries(kernel);
+    for (const { number, map, cache } of swap.slots) {
+      const counted = map.value & ~SWAP_HAS_CACHE;
+      if (counted !== entries[number])
+        return `swap_map[${number}] counts ${counted} entries, and ${entries[number]} name the slot`;
+      if ((map.value & SWAP_HAS_CACHE) === 0 && cache.value !== 0)
+        return `swap slot ${number} has a folio in the swap cache, and swap_map does not say so`;
+    }
+    return undefined;
+  });
+  return [...sums, 'SWAP-SUM'];
+}
+
+/** How often page tables name each slot of swap. */
+function countSwapEntries({ machine, mms, swap }: Kernel): number[] {
+  const entries = swap!.slots.map(() => 0);
+  for (const { space } of mms)
+    for (const pmd of space.pmd) {
+      if ((pmd.value & (PTE.PRESENT | PTE.PSE)) !== PTE.PRESENT) continue;
+      for (const { value } of machine.frames[pfnOf(pmd.value)]!.pte)
+        if (swapType(value) === SwapType.SWAP) entries[pfnOf(value)]!++;
+    }
+  return entries;
 }

@@ -91,7 +91,7 @@ class File {
     private readonly options: InstrumentOptions,
   ) {
     this.text = new MagicString(code);
-    this.refusals = new Refusals(options.file, scopes, (node) => this.line(node));
+    this.refusals = new Refusals(options, scopes);
   }
 
   finish(): { code: string; map: ReturnType<MagicString['generateMap']> } {
@@ -144,7 +144,7 @@ class File {
         if (counter !== undefined && contains(loop['body'] as Node, node)) locals.push(...counter);
       }
       const callee = calleeName(node['argument'] as Node, this.code);
-      const number = this.sites.push(JSON.stringify([this.line(node), name, callee])) - 1;
+      const number = this.sites.push(JSON.stringify([this.refusals.line(node), name, callee])) - 1;
       const kept = locals.filter((local) => this.options.drop?.(number, local) !== true);
       const at = `$at+${number}`;
       this.text.appendLeft(node.start, `$live.leave($live.enter(${at},[${kept.join(',')}]),`);
@@ -161,7 +161,7 @@ class File {
       this.text.appendLeft(value.start, '$live.called(');
       this.text.prependRight(
         value.end,
-        `,${JSON.stringify(this.options.file)},${this.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
+        `,${JSON.stringify(this.options.file)},${this.refusals.line(call)},${JSON.stringify(calleeName(call, this.code))})`,
       );
     }
   }
@@ -264,11 +264,5 @@ class File {
       if (declarator.end > at.start) return false;
     }
     return true;
-  }
-
-  /** The line in the file that the user knows. */
-  private line(node: Node): number {
-    const { line, column } = node.loc.start;
-    return this.options.lineOf?.(line, column) ?? line;
   }
 }

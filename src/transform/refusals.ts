@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { ScopeManager, Variable } from 'eslint-scope';
+import type { InstrumentOptions } from './instrument.js';
 import { contains, isWrittenInto, type Node, visit } from './ast.js';
 
 /** The file can't be a path file as it stands. The message begins with file:line. */
@@ -10,10 +11,8 @@ export class TransformError extends Error {
 /** What the recorded frames would not show: refused, with file and line. */
 export class Refusals {
   constructor(
-    private readonly file: string,
+    private readonly options: InstrumentOptions,
     private readonly scopes: ScopeManager,
-    /** The line in the file that the user knows. */
-    private readonly line: (node: Node) => number,
   ) {}
 
   /** Values that JavaScript keeps on its own stack across the yield, where no frame records them. */
@@ -119,6 +118,12 @@ export class Refusals {
   }
 
   error(node: Node, message: string): TransformError {
-    return new TransformError(`${this.file}:${this.line(node)}: ${message}`);
+    return new TransformError(`${this.options.file}:${this.line(node)}: ${message}`);
+  }
+
+  /** The line of the source as its author wrote it. */
+  line(node: Node): number {
+    const { line, column } = node.loc.start;
+    return this.options.lineOf?.(line, column) ?? line;
   }
 }

@@ -158,12 +158,34 @@ describe.concurrent('one line, with file and line, and exit code 2:', () => {
     [
       'a variant of an unknown knob',
       counting({ rest: "expect: { 'x=y': 'safe' }," }),
-      /^a\.ts: T-1: no knob x; it has machine, kernel$/,
+      /^a\.ts:4: T-1: no knob x; it has machine, kernel$/,
     ],
     [
       'a variant of an unknown value',
       counting({ knobs: "x: ['a', 'b']", rest: "expect: { 'x=c': 'safe' }," }),
-      /^a\.ts: T-1: knob x has no value c; it has a, b$/,
+      /^a\.ts:4: T-1: knob x has no value c; it has a, b$/,
+    ],
+    [
+      'a scenario without its parts',
+      "import { scenario } from 'shootdown';\nexport default (scenario as any)({ id: 'T-1', machine: {} });\n",
+      /^a\.ts:2: scenario T-1: has no family, question, knobs, bounds, setup, agents, expect$/,
+    ],
+    [
+      'an agent that is no path',
+      counting().replace('*one()', 'one: 5, *three()'),
+      /^T-1 base: agent one is not a path: write it as \*one\(\)/,
+    ],
+    [
+      'an agent that is no generator',
+      counting()
+        .replace('*one() {', 'one() { return; function* x() {')
+        .replace('},\n    *two', '}},\n    *two'),
+      /^T-1 base: agent one is not a path: write it as \*one\(\)/,
+    ],
+    [
+      'a machine that is too small',
+      counting({ setup: "m.process('P', { pages: 3 }).mmap({ pages: 3, touched: true });" }),
+      /^T-1 base: a\.ts:\d+: expected a free frame at set-up/,
     ],
     [
       'two scenarios with one id',

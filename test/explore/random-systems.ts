@@ -92,8 +92,13 @@ const program = (withFrames: boolean): fc.Arbitrary<Program> =>
         .tuple(
           block,
           fc.array(fc.oneof({ weight: 4, arbitrary: onFrames }, simple), { minLength: 2, maxLength: 6 }),
+          fc.nat(5),
         )
-        .map(([one, other]) => [...other, ...(one.length > 6 ? [] : one)])
+        .map(([one, other, loops]) =>
+          loops === 0
+            ? [...other, act('free'), act('read'), act('jumpIfZero', -other.length - 3)]
+            : [...other, ...(one.length > 6 ? [] : one)],
+        )
     : block
   ).map((code) => new Program(code));
 

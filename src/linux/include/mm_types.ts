@@ -24,6 +24,8 @@ export const PG = {
   fake_head: 1 << 12,
   offline: 1 << 13,
   reserved: 1 << 14,
+  /** The page's zone is ZONE_DEVICE (zone number, in the upper bits of flags). */
+  zone_device: 1 << 15,
   head: 1 << 20,
 } as const;
 const PG_NAMES = Object.entries(PG);
@@ -74,6 +76,8 @@ export class Page {
   /** 0, or the number of the address_space, anon_vma or KSM stable node it belongs to. */
   readonly mapping: Cell;
   readonly index: Cell;
+  /** Slot of swap + 1 while it is in the swap cache; undefined where the scenario has no swap. */
+  readonly swap: Cell | undefined;
   /** The lock of the page table that the frame holds (ptdesc.ptl). */
   readonly ptl: Cell;
   /** The frame that it describes. */
@@ -81,7 +85,7 @@ export class Page {
   /** Life of the struct page itself; undefined where the scenario has no hot-unplug. */
   readonly meta: Cell | undefined;
 
-  constructor(system: System, frame: Frame, hotplug: boolean, thp = false) {
+  constructor(system: System, frame: Frame, hotplug: boolean, thp = false, swap = false) {
     const { number } = frame;
     this.pfn = number;
     this.frame = frame;
@@ -117,6 +121,7 @@ export class Page {
     this.compound_head = field('compound_head', frameRef);
     this.mapping = field('mapping');
     this.index = field('index');
+    this.swap = swap ? field('swap') : undefined;
     this.ptl = field('ptl', holder, 'ptl');
   }
 }

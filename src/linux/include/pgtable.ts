@@ -198,10 +198,10 @@ export function* pte_offset_map(pmdp: Cell, addr: number): Path<PtePointer | und
 }
 
 function* __pte_offset_map(pmdp: Cell, addr: number): Path<{ ptep: PtePointer; pmdval: Pmd } | undefined> {
-  yield* rcu_read_lock();
+  if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_lock();
   const pmdval = yield* pmdp_get_lockless(pmdp);
   if (pmd_none(pmdval) || !pmd_present(pmdval) || pmd_leaf(pmdval)) {
-    yield* rcu_read_unlock();
+    yield* pte_unmap();
     return undefined;
   }
   return { ptep: pte_offset(pmdval, addr), pmdval };
@@ -209,7 +209,7 @@ function* __pte_offset_map(pmdp: Cell, addr: number): Path<{ ptep: PtePointer; p
 
 /** @kernel 6.12 include/linux/pgtable.h pte_unmap: faithful */
 export function* pte_unmap(): Path {
-  yield* rcu_read_unlock();
+  if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_unlock();
 }
 
 /**

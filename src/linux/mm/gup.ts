@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, equals, read, setBits, testBits } from '../../core/primitives.js';
+import { add, claim, equals, read, setBits, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import {
@@ -28,8 +28,10 @@ import {
   pmd_write,
   pmdp_get_lockless,
   pte_access_permitted,
+  pte_devmap,
   pte_offset,
   pte_page,
+  pte_pfn,
   pte_protnone,
   pte_special,
   pte_unchanged,
@@ -40,6 +42,14 @@ import {
 import { raw_read_seqcount, read_seqcount_retry } from '../include/seqlock.js';
 import { current, knob } from '../kernel.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
+import {
+  type DevPagemap,
+  get_dev_pagemap,
+  is_pci_p2pdma_page,
+  put_dev_pagemap,
+  put_devmap_managed_folio_refs,
+} from './memremap.js';
+import { pfn_valid } from './sparse.js';
 import { folio_put_refs } from './swap.js';
 
 /** @kernel 6.12 include/linux/mm_types.h enum FOLL_*: adapted (those that paths here read) */
@@ -70,12 +80,15 @@ export function* try_get_folio(page: Page, refs: number): Path<Folio | undefined
 }
 
 /**
- * Takes what `flags` asks for: plain references, or pins, which are counted so that others can tell. Not zero pages, not
- * ZONE_DEVICE.
+ * Takes what `flags` asks for: plain references, or pins, which are counted so that others can tell. Not zero pages. What
+ * kind of page it is gets read before there is a reference.
  * @context IRQs off
  * @kernel 6.12 mm/gup.c try_grab_folio_fast: adapted (no zero page, no longterm zones, no statistics)
  */
 export function* try_grab_folio_fast(page: Page, refs: number, flags: number): Path<Folio | undefined> {
+  if (!(flags & FOLL.PCI_P2PDMA)) {
+    if (yield* is_pci_p2pdma_page(page)) return undefined;
+  }
   const folio = yield* try_get_folio(page, refs);
   if (folio === undefined || !(flags & FOLL.PIN)) return folio;
   // Before the PTE is compared, and a full barrier: pairs with folio_try_share_anon_rmap_pte().
@@ -91,7 +104,15 @@ export function* gup_put_folio(folio: Folio, refs: number, flags: number): Path 
     if (yield* folio_test_large(folio)) yield* add(folio.large!.pincount, -refs);
     else nr *= GUP_PIN_COUNTING_BIAS;
   }
-  yield* folio_put_refs(folio, nr);
+  if (!(yield* put_devmap_managed_folio_refs(folio, nr))) yield* folio_put_refs(folio, nr);
+}
+
+/** A pgmap look-up failed: everything since the start of the table is given back. @kernel 6.12 mm/gup.c gup_fast_undo_dev_pagemap: adapted (no PG_referenced) */
+function* gup_fast_undo_dev_pagemap(pages: Page[], nr_start: number, flags: number): Path {
+  while (pages.length > nr_start) {
+    const page = pages.pop()!;
+    yield* gup_put_folio(yield* page_folio(page), 1, flags);
+  }
 }
 
 /** Releases a pin. @context may sleep @kernel 6.12 mm/gup.c unpin_user_page: adapted (no sanity check) */
@@ -134,7 +155,7 @@ function* gup_fast_folio_allowed(folio: Folio, flags: number): Path<boolean> {
  * Takes references on the pages of [start, end) through one page table, which is found by the PMD value `pmd` that was
  * read earlier. Appends to `pages`; returns false if it had to stop.
  * @context IRQs off
- * @kernel 6.12 mm/gup.c gup_fast_pte_range: adapted (no devmap, no PG_referenced)
+ * @kernel 6.12 mm/gup.c gup_fast_pte_range: adapted (no PG_referenced)
  */
 export function* gup_fast_pte_range(
   pmd: number,
@@ -145,28 +166,33 @@ export function* gup_fast_pte_range(
   pages: Page[],
 ): Path<boolean> {
   const pteRecheck = knob('gup.pte_recheck');
-  yield* rcu_read_lock(); // pte_offset_map(&pmd): the value, not the PMD, so it can't fail
+  const nr_start = pages.length;
+  let pgmap: DevPagemap | undefined;
+  let ret = true;
+  // pte_offset_map(&pmd): the value, not the PMD, so it can't fail
+  if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_lock();
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
+    ret = false;
     const ptep = pte_offset(pmd, addr);
     const pte = yield* ptep_get_lockless(ptep);
-    const refused =
-      (knob('gup.protnone_check') === 'on' && pte_protnone(pte)) ||
-      !pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0) ||
-      pte_special(pte);
-    if (refused) {
-      yield* pte_unmap();
-      return false;
+    if (knob('gup.protnone_check') === 'on' && pte_protnone(pte)) break;
+    if (!pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0)) break;
+    if (pte_devmap(pte)) {
+      if (flags & FOLL.LONGTERM) break;
+      pgmap = yield* get_dev_pagemap(pte_pfn(pte), pgmap);
+      if (pgmap === undefined) {
+        yield* gup_fast_undo_dev_pagemap(pages, nr_start, flags);
+        break;
+      }
+    } else if (pte_special(pte)) break;
+    if (knob('gup.pfn_valid') !== 'none' && !(yield* pfn_valid(pte_pfn(pte)))) {
+      if (knob('gup.pfn_valid') === 'bail') break;
+      yield* claim(false, 'META-ALIVE', 'VM_BUG_ON(!pfn_valid(pte_pfn(pte))) in gup_fast_pte_range()');
     }
     const page = pte_page(pte);
-    if (pteRecheck === 'before-ref' && !(yield* pte_unchanged(ptep, pte))) {
-      yield* pte_unmap();
-      return false;
-    }
+    if (pteRecheck === 'before-ref' && !(yield* pte_unchanged(ptep, pte))) break;
     const folio = yield* try_grab_folio_fast(page, 1, flags);
-    if (folio === undefined) {
-      yield* pte_unmap();
-      return false;
-    }
+    if (folio === undefined) break;
     const changed =
       (knob('gup.pmd_recheck') === 'on' && !(yield* equals(pmdp, pmd))) ||
       (pteRecheck === 'after-ref' && !(yield* pte_unchanged(ptep, pte)));
@@ -176,13 +202,14 @@ export function* gup_fast_pte_range(
       !(!pte_write(pte) && (yield* gup_must_unshare(undefined, flags, page)));
     if (!keep) {
       yield* gup_put_folio(folio, 1, flags);
-      yield* pte_unmap();
-      return false;
+      break;
     }
     pages.push(page);
+    ret = true;
   }
+  if (pgmap !== undefined) yield* put_dev_pagemap(pgmap);
   yield* pte_unmap();
-  return true;
+  return ret;
 }
 
 /**

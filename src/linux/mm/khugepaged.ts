@@ -33,13 +33,13 @@ import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
-import { find_vma } from './mmap.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';
 import { alloc_huge_folio } from './page_alloc.js';
 import { pgtable_trans_huge_deposit, pmdp_collapse_flush } from './pgtable-generic.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { is_refcount_suitable } from './rmap-large.js';
 import { folio_put } from './swap.js';
+import { find_vma } from './mmap.js';
 
 /**
  * Locks the page of an entry and takes it off the LRU. Fails if somebody but the mapping refers to it: the table is

@@ -22,7 +22,7 @@ import {
   set_pte,
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
-import { unmap_page_range } from './memory.js';
+import { zap_page_range_single } from './memory.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 
@@ -90,17 +90,6 @@ export function* madvise_free(mm: Mm, start: number, end: number): Path {
   if (knob('madvise.free_flush') === 'off') tlb.end = 0;
   yield* tlb_finish_mmu(tlb);
   yield* mmap_read_unlock(mm);
-}
-
-/**
- * Zaps [address, address + size) of one VMA; the tables stay.
- * @context mmap_lock held
- * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no mmu notifiers)
- */
-export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
-  const tlb = yield* tlb_gather_mmu(vma.vm_mm);
-  yield* unmap_page_range(tlb, vma.vm_mm, address, address + size);
-  yield* tlb_finish_mmu(tlb);
 }
 
 /**

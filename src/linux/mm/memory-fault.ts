@@ -39,6 +39,7 @@ import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { folio_put } from './swap.js';
+import { do_swap_page } from './memory-swap.js';
 
 /** What a fault ends with. */
 export const VM_FAULT = { NONE: 0, OOM: 1, SIGSEGV: 2, SIGBUS: 4, RETRY: 8 } as const;
@@ -218,7 +219,7 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
   }
   if (!pte_present(vmf.orig_pte)) {
     yield* pte_unmap();
-    return VM_FAULT.SIGBUS; // do_swap_page(): swap-type entries are not served yet
+    return yield* do_swap_page(vmf);
   }
   if (pte_protnone(vmf.orig_pte)) {
     yield* pte_unmap();

@@ -3,7 +3,7 @@ import type { Path } from '../../core/path.js';
 import { add } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
-import type { Mm } from '../include/mm_types.js';
+import type { Mm, Vma } from '../include/mm_types.js';
 import {
   PAGE_SIZE,
   pmd_addr_end,
@@ -12,6 +12,7 @@ import {
   pmd_none,
   pmd_offset,
   pmdp_get_lockless,
+  pte_devmap,
   pte_none,
   pte_offset_map_lock,
   pte_page,
@@ -21,7 +22,15 @@ import {
   ptep_get_and_clear,
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
-import { type MmuGather, tlb_adjust_range, tlb_remove_page, tlb_remove_table } from './mmu_gather.js';
+import { zap_nonpresent_pte } from './memory-swap.js';
+import {
+  type MmuGather,
+  tlb_adjust_range,
+  tlb_finish_mmu,
+  tlb_gather_mmu,
+  tlb_remove_page,
+  tlb_remove_table,
+} from './mmu_gather.js';
 import { folio_remove_rmap_pte } from './rmap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 
@@ -43,10 +52,11 @@ export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: n
       const page = pte_page(ptent);
       yield* ptep_get_and_clear(ptep);
       tlb_adjust_range(tlb, addr, PAGE_SIZE);
+      if (pte_devmap(ptent)) continue; // vm_normal_page() finds no page that the mapping counts
       yield* folio_remove_rmap_pte(page);
       tlb_remove_page(tlb, page);
       rss--;
-    }
+    } else rss += yield* zap_nonpresent_pte(ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   yield* pte_unmap_unlock(mapped.ptl);
@@ -116,4 +126,24 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
   tlb_adjust_range(tlb, addr, PAGE_SIZE);
   tlb.freed_tables = true;
   yield* tlb_remove_table(tlb, token);
+}
+
+/**
+ * Zaps [address, address + size) of one VMA; the tables stay.
+ * @context mmap_lock held, or i_mmap_rwsem
+ * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no mmu notifiers)
+ */
+export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
+  const tlb = yield* tlb_gather_mmu(vma.vm_mm);
+  yield* unmap_page_range(tlb, vma.vm_mm, address, address + size);
+  yield* tlb_finish_mmu(tlb);
+}
+
+/**
+ * Zaps what one mapping of a file maps of it: unmap_mapping_range() does it for each.
+ * @context i_mmap_rwsem held for read
+ * @kernel 6.12 mm/memory.c unmap_mapping_range_vma: adapted (i_mmap_rwsem is the caller's business)
+ */
+export function* unmap_mapping_range_vma(vma: Vma, start: number, end: number): Path {
+  yield* zap_page_range_single(vma, start, end - start);
 }

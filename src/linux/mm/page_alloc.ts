@@ -13,12 +13,14 @@ import { HPAGE_PMD_NR } from '../include/pgtable.js';
  */
 export function definePageAllocOps(kernel: Kernel) {
   const { system } = kernel;
+  const isFree = (page: Page): boolean =>
+    page.frame.use.value === Use.FREE && kernel.hotplug?.isolated(page) !== true;
   const inRow = (first: number, nr: number): Page[] => kernel.mem_map.slice(first, first + nr);
   /** Where `nr` free frames begin. */
   const free = (nr: number): Page[] =>
     kernel.mem_map.filter(({ pfn }) => {
       const row = inRow(pfn, nr);
-      return pfn % nr === 0 && row.length === nr && row.every(({ frame }) => frame.use.value === Use.FREE);
+      return pfn % nr === 0 && row.length === nr && row.every(isFree);
     });
   return {
     /**
@@ -69,6 +71,7 @@ export function definePageAllocOps(kernel: Kernel) {
             page.compound_head,
             page.mapping,
             page.index,
+            ...(page.swap === undefined ? [] : [page.swap]),
             ...Object.values(page.large ?? {}),
           ])
             system.set(field.at, 0);

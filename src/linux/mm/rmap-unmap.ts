@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
 import { add, claim, fence, load, read, setBits, testBits, write } from '../../core/primitives.js';
+import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_ref_count } from '../include/page_ref.js';
@@ -16,9 +17,16 @@ import {
 import { knob } from '../kernel.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { folio_vma_walk, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
-import { folio_mapped, folio_remove_rmap_pte, rmap_walk_begin, rmap_walk_end } from './rmap.js';
+import {
+  folio_mapped,
+  folio_remove_rmap_pte,
+  folio_try_share_anon_rmap_pte,
+  rmap_walk_begin,
+  rmap_walk_end,
+} from './rmap.js';
 import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
 import { folio_put } from './swap.js';
+import { folio_swap_slot, swap_duplicate, swap_free } from './swapfile.js';
 
 /** Clears a present entry whose flush is put off. */
 export function* clear_deferred(ptep: PtePointer): Path<Pte> {
@@ -104,7 +112,17 @@ function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Pat
     yield* add(mm.anon_rss, -1);
     return true;
   }
-  return false;
+  const slot = yield* folio_swap_slot(folio);
+  yield* swap_duplicate(slot);
+  const anon_exclusive = yield* testBits(folio.flags, PG.anon_exclusive);
+  if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
+    yield* swap_free(slot);
+    yield* set_pte(ptep, pteval);
+    return false;
+  }
+  yield* add(mm.anon_rss, -1);
+  yield* set_pte(ptep, makeSwapEntry(SwapType.SWAP, slot.number, anon_exclusive ? PTE.EXCLUSIVE : 0));
+  return true;
 }
 
 /**

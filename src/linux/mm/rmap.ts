@@ -8,6 +8,7 @@ import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { down_read, up_read } from '../kernel/locking/rwsem.js';
+import { PAGE_MAPPING_KSM, rmap_walk_ksm_begin } from './ksm.js';
 
 /** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
 export function* folio_remove_rmap_pte(page: Page): Path {
@@ -16,12 +17,13 @@ export function* folio_remove_rmap_pte(page: Page): Path {
 }
 
 /**
- * The first mapping of a new page: anonymous, exclusive to this mm, on the LRU for reclaim to find.
+ * The first mapping of a page that was not anonymous before: on the LRU from then on, for reclaim to find.
  * @context PTL held
- * @kernel 6.12 mm/rmap.c folio_add_new_anon_rmap: adapted (RMAP_EXCLUSIVE; folio_add_lru_vma folded in; one step, since nobody knows the page yet)
+ * @kernel 6.12 mm/rmap.c folio_add_new_anon_rmap: adapted (folio_add_lru_vma folded in; one step, since nobody knows the page yet)
  */
-export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number): Path {
-  yield* request(current.kernel.op.addNewAnonRmap, page.pfn + 1, vma.anon_vma.at, address);
+export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number, exclusive = true): Path {
+  const where = (address << 1) | (exclusive ? 1 : 0);
+  yield* request(current.kernel.op.addNewAnonRmap, page.pfn + 1, vma.anon_vma.at, where);
 }
 
 /** @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
@@ -38,7 +40,7 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
   return {
-    /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address. */
+    /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
     addNewAnonRmap: system.op({
       name: 'folio_add_new_anon_rmap',
       exec: (a, b, c) => {
@@ -46,10 +48,10 @@ export function defineRmapOps(kernel: Kernel) {
         system.touch(page.flags.at);
         system.set(
           page.flags.at,
-          page.flags.value | PG.anon | PG.anon_exclusive | PG.swapbacked | PG.uptodate | PG.lru,
+          page.flags.value | PG.anon | PG.swapbacked | PG.lru | (c & 1 ? PG.anon_exclusive : 0),
         );
         system.set(page.mapping.at, system.mem[b]!);
-        system.set(page.index.at, c);
+        system.set(page.index.at, c >> 1);
         system.set(page._mapcount.at, page._mapcount.value + 1);
         return 0;
       },
@@ -99,7 +101,9 @@ export interface RmapWalk {
  * @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (one anon_vma for each mm; the loop is the caller's)
  */
 export function* rmap_walk_begin(folio: Folio): Path<RmapWalk> {
-  const anon_vma = yield* read(folio.mapping);
+  const mapping = yield* read(folio.mapping);
+  if (mapping >= PAGE_MAPPING_KSM) return yield* rmap_walk_ksm_begin(mapping);
+  const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
   yield* down_read(current.kernel.anon_vmas[anon_vma]!);
   return { anon_vma, targets: yield* rmap_targets(folio, anon_vma) };

@@ -2,7 +2,8 @@
 import type { Path } from '../../core/path.js';
 import type { Folio } from '../include/mm_types.js';
 import { folio_ref_sub_and_test } from '../include/page_ref.js';
-import { knob } from '../kernel.js';
+import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
+import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
 import { free_unref_page } from './page_alloc.js';
 
@@ -12,7 +13,11 @@ import { free_unref_page } from './page_alloc.js';
  * @kernel 6.12 mm/swap.c __folio_put: adapted (no LRU removal, no memcg; the hook of ZONE_DEVICE pages is a knob)
  */
 export function* __folio_put(folio: Folio): Path {
-  if (knob('swap.page_free_hook') === 'sleeps') yield* might_sleep();
+  if (yield* folio_is_zone_device(folio)) {
+    yield* free_zone_device_folio(folio);
+    return;
+  }
+  if (knob('swap.page_free_hook') === 'sleeps' && current.kernel.hooked.has(folio.pfn)) yield* might_sleep();
   yield* free_unref_page(folio);
 }
 

@@ -1,26 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { clearBits, setBits, testAndClearBits, testBits } from '../../core/primitives.js';
+import { clearBits, read, setBits, testAndClearBits, testBits, write } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   folio_maybe_dma_pinned,
+  folio_ref_count,
   folio_ref_freeze,
   folio_ref_sub_and_test,
+  folio_ref_unfreeze,
   folio_try_get,
 } from '../include/page_ref.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
+import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { free_unref_page } from './page_alloc.js';
 import { folio_mapped } from './rmap.js';
-import { tlb_ubc, try_to_unmap_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
+import {
+  tlb_ubc,
+  try_to_unmap_flush,
+  try_to_unmap_flush_dirty,
+  type TlbflushUnmapBatch,
+  TTU,
+} from './rmap-batch.js';
 import { try_to_unmap } from './rmap-unmap.js';
 import { folio_put } from './swap.js';
+import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
+import { folio_free_swap, folio_swap_slot, put_swap_folio } from './swapfile.js';
 
 /**
  * Takes a folio off the LRU: the caller gets a reference, and nobody else isolates it meanwhile.
- * @kernel 6.12 mm/vmscan.c isolate_lru_folios: adapted (a given folio, not the end of a list; the list lock is PG_lru itself)
+ * @kernel 6.12 mm/vmscan.c folio_isolate_lru: adapted (also for isolate_lru_folios: a given folio, not the end of a list; the list lock is PG_lru itself)
  */
-function* isolate_lru_folio(folio: Folio): Path<boolean> {
+export function* folio_isolate_lru(folio: Folio): Path<boolean> {
   if (!(yield* testBits(folio.flags, PG.lru))) return false;
   if (!(yield* folio_try_get(folio))) return false;
   if (yield* testAndClearBits(folio.flags, PG.lru)) return true;
@@ -28,8 +39,8 @@ function* isolate_lru_folio(folio: Folio): Path<boolean> {
   return false;
 }
 
-/** Puts a folio back and drops the reference of the isolation. @kernel 6.12 mm/vmscan.c move_folios_to_lru: faithful */
-function* move_folio_to_lru(folio: Folio): Path {
+/** Puts a folio back and drops the reference of the isolation. @kernel 6.12 mm/vmscan.c folio_putback_lru, move_folios_to_lru: faithful */
+export function* folio_putback_lru(folio: Folio): Path {
   yield* setBits(folio.flags, PG.lru);
   if (!(yield* folio_ref_sub_and_test(folio, 1))) return;
   yield* clearBits(folio.flags, PG.lru);
@@ -43,20 +54,97 @@ function* move_folio_to_lru(folio: Folio): Path {
  */
 function* shrink_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
   if (!(yield* folio_trylock(folio))) return false;
-  const free = yield* shrink_locked_folio(folio, ubc);
-  yield* folio_unlock(folio);
-  return free;
+  return yield* shrink_locked_folio(folio, ubc);
 }
 
+/** The steps of shrink_folio_list() under the folio lock; drops the lock. */
 function* shrink_locked_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
+  const anon = yield* testBits(folio.flags, PG.anon);
+  if (
+    anon &&
+    (yield* testBits(folio.flags, PG.swapbacked)) &&
+    !(yield* testBits(folio.flags, PG.swapcache))
+  ) {
+    if (yield* folio_maybe_dma_pinned(folio)) return yield* keep_locked(folio);
+    if (!(yield* add_to_swap(folio))) return yield* keep_locked(folio);
+  }
   if (yield* folio_mapped(folio)) {
     yield* try_to_unmap(folio, TTU.BATCH_FLUSH, ubc);
-    if (yield* folio_mapped(folio)) return false;
+    if (yield* folio_mapped(folio)) return yield* keep_locked(folio);
   }
   // Unmapped: no new pin can come, unless GUP-fast is past its last look at the PTE.
-  if (yield* folio_maybe_dma_pinned(folio)) return false;
-  const lazyfree = (yield* testBits(folio.flags, PG.anon)) && !(yield* testBits(folio.flags, PG.swapbacked));
-  return lazyfree ? yield* folio_ref_freeze(folio, 1) : false;
+  if (yield* folio_maybe_dma_pinned(folio)) return yield* keep_locked(folio);
+  const swapcache = yield* testBits(folio.flags, PG.swapcache);
+  if (swapcache && (yield* testBits(folio.flags, PG.dirty))) {
+    yield* try_to_unmap_flush_dirty(ubc);
+    switch (yield* pageout(folio)) {
+      case 'keep':
+        return yield* keep_locked(folio);
+      case 'success':
+        if (yield* testBits(folio.flags, PG.writeback | PG.dirty)) return false;
+        if (!(yield* folio_trylock(folio))) return false;
+        if (yield* testBits(folio.flags, PG.writeback | PG.dirty)) return yield* keep_locked(folio);
+        break;
+      case 'clean':
+    }
+  }
+  if (anon && !(yield* testBits(folio.flags, PG.swapbacked))) {
+    if (!(yield* folio_ref_freeze(folio, 1))) return yield* keep_locked(folio);
+  } else if (!(yield* testBits(folio.flags, PG.swapcache)) || !(yield* __remove_mapping(folio)))
+    return yield* keep_locked(folio);
+  yield* folio_unlock(folio);
+  return true;
+}
+
+function* keep_locked(folio: Folio): Path<false> {
+  yield* folio_unlock(folio);
+  return false;
+}
+
+/**
+ * Writes a dirty folio of the swap cache out, if only its isolation and the cache refer to it. On success the folio is
+ * unlocked.
+ * @context folio locked; may sleep
+ * @kernel 6.12 mm/vmscan.c pageout: adapted (swap only; swap_writepage() to a synchronous device folded in)
+ */
+function* pageout(folio: Folio): Path<'keep' | 'clean' | 'success'> {
+  if ((yield* folio_ref_count(folio)) !== 2) return 'keep';
+  if (!(yield* testAndClearBits(folio.flags, PG.dirty))) return 'clean';
+  if (yield* folio_free_swap(folio)) {
+    yield* folio_unlock(folio);
+    return 'success';
+  }
+  const slot = yield* folio_swap_slot(folio);
+  yield* setBits(folio.flags, PG.writeback);
+  yield* folio_unlock(folio);
+  if (slot.data !== undefined) yield* write(slot.data, yield* read(folio.frame.data!));
+  yield* clearBits(folio.flags, PG.writeback);
+  return 'success';
+}
+
+/**
+ * Takes a folio that only its isolation and the swap cache refer to out of the cache, frozen. The count is tested before
+ * the dirty flag: who dirties it and then drops its reference is seen by one of the two.
+ * @context folio locked
+ * @kernel 6.12 mm/vmscan.c __remove_mapping: adapted (swap cache only)
+ */
+function* __remove_mapping(folio: Folio): Path<boolean> {
+  const { xa_lock } = current.kernel.swap!;
+  yield* spin_lock(xa_lock);
+  if (!(yield* folio_ref_freeze(folio, 2))) {
+    yield* spin_unlock(xa_lock);
+    return false;
+  }
+  if (yield* testBits(folio.flags, PG.dirty)) {
+    yield* folio_ref_unfreeze(folio, 2);
+    yield* spin_unlock(xa_lock);
+    return false;
+  }
+  const slot = yield* folio_swap_slot(folio);
+  yield* __delete_from_swap_cache(folio, slot);
+  yield* spin_unlock(xa_lock);
+  yield* put_swap_folio(slot);
+  return true;
 }
 
 /**
@@ -87,7 +175,7 @@ export function* shrink_folio_list(folios: readonly Folio[]): Path<Folio[]> {
  */
 export function* shrink_inactive_list(folios: readonly Folio[]): Path {
   const isolated: Folio[] = [];
-  for (const folio of folios) if (yield* isolate_lru_folio(folio)) isolated.push(folio);
+  for (const folio of folios) if (yield* folio_isolate_lru(folio)) isolated.push(folio);
   const kept = yield* shrink_folio_list(isolated);
-  for (const folio of kept) yield* move_folio_to_lru(folio);
+  for (const folio of kept) yield* folio_putback_lru(folio);
 }

@@ -23,7 +23,7 @@ export default scenario({
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
-    return { x, pin: m.watchPin(p.mm, x.start) };
+    return { x, pin: m.watchPin(p.mm, x.start, { reuse: true }) };
   },
   agents: ({ x, pin }) => ({
     *reader(): Path {

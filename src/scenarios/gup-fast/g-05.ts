@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { safe, scenario, see, type Path } from '../../litmus/index.js';
+import { safe, scenario, see, violates, type Path } from '../../litmus/index.js';
 import { alloc_page, folio_put, FOLL, get_user_pages_fast_only, munmap } from '../../linux/index.js';
 
 /**
@@ -13,11 +13,12 @@ export default scenario({
   title: 'The undo of GUP-fast is the last put',
   question: 'Can gup_fast() free a page with interrupts off, and what if freeing it sleeps?',
   machine: { cpus: 2, frames: 3 },
-  knobs: { 'swap.page_free_hook': ['atomic', 'sleeps'] },
+  knobs: { 'gup.zero_bail': ['on', 'off'], 'swap.page_free_hook': ['atomic', 'sleeps'] },
   bounds: 'one get_user_pages_fast_only() of one page, one munmap, one allocation',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
+    m.hookFree(p.page(x.start));
     return { p, x, pin: m.watchPin(p.mm, x.start) };
   },
   agents: ({ p, x, pin }) => ({
@@ -43,5 +44,7 @@ export default scenario({
     'machine=bcast': 'safe',
     'swap.page_free_hook=sleeps': 'safe',
     'swap.page_free_hook=sleeps,machine=bcast': safe({ reports: ['CTX'] }),
+    'gup.zero_bail=off,machine=bcast': violates('FREE-ONCE'),
+    'gup.zero_bail=off,swap.page_free_hook=sleeps,machine=bcast': violates('FREE-ONCE', { reports: ['CTX'] }),
   },
 });

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { scenario, see, violates, type Path } from '../../litmus/index.js';
-import {
-  deferred_split_scan,
-  folio_put,
-  FOLL,
-  get_user_pages_fast_only,
-  page_folio,
-} from '../../linux/index.js';
+import { deferred_split_scan, FOLL, gup_fast, gup_put_folio, page_folio } from '../../linux/index.js';
 
 /**
  * gup_fast() through a huge PMD takes its reference on the head page, whatever page it wants. A split makes the PMD not
  * present and flushes before it freezes the count of the folio: where the flush is an IPI, gup_fast() has its reference
  * by then, and the split gives up; elsewhere gup_fast() sees that the PMD has changed. The page is the second of two.
+ * A pin is seen before the freeze: then the PMD gets split, with entries that stay present.
  */
 export default scenario({
   id: 'G-17',
@@ -22,9 +17,10 @@ export default scenario({
   knobs: {
     'gup.pmd_leaf_recheck': ['on', 'off'],
     'thp.split_flush': ['on', 'off'],
+    flags: ['get', 'pin'],
     asked: ['PIN-RIGHT', 'PIN-WEAK'],
   },
-  bounds: 'one get_user_pages_fast_only() of the second page of a huge page, one split of it',
+  bounds: 'one gup_fast() of the second page of a huge page, one split of it',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 2, folio: 'pmd' });
@@ -32,12 +28,13 @@ export default scenario({
   },
   agents: ({ head, x, pin }, k) => ({
     *reader(): Path {
+      const flags = k.flags === 'pin' ? FOLL.PIN | FOLL.WRITE : FOLL.GET;
       yield* pin.begin();
-      const pages = yield* get_user_pages_fast_only(x.start + 1, 1, FOLL.GET);
+      const pages = yield* gup_fast(x.start + 1, x.end, flags);
       yield* pin.judge(pages[0], k.asked);
       if (pages[0] === undefined) return see('fell back');
       see('got the page');
-      yield* folio_put(yield* page_folio(pages[0]));
+      yield* gup_put_folio(yield* page_folio(pages[0]), 1, flags);
     },
     *splitter(): Path {
       see((yield* deferred_split_scan(head)) ? 'split' : 'gave up');
@@ -47,6 +44,9 @@ export default scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
+    'flags=pin': 'safe',
+    'flags=pin,machine=bcast': 'safe',
+    'gup.pmd_leaf_recheck=off,flags=pin,machine=bcast': violates('PIN-RIGHT'),
     'thp.split_flush=off': 'safe',
     'thp.split_flush=off,machine=bcast': 'safe',
     'gup.pmd_leaf_recheck=off': violates('PIN-RIGHT'),

@@ -52,6 +52,7 @@ export default scenario({
     'gup.protnone_check=off': 'safe',
     'gup.protnone_check=off,machine=bcast': 'safe',
     'arch.pte_access_permitted=generic': 'safe',
+    'arch.pte_access_permitted=generic,machine=bcast': 'safe',
     'gup.protnone_check=off,arch.pte_access_permitted=generic': violates('PIN-RIGHT'),
     'gup.protnone_check=off,arch.pte_access_permitted=generic,machine=bcast': violates('PIN-RIGHT'),
   },

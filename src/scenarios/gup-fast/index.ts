@@ -4,10 +4,21 @@ import g01 from './g-01.js';
 import g01b from './g-01b.js';
 import g01c from './g-01c.js';
 import g01d from './g-01d.js';
+import g01e from './g-01e.js';
+import g01f from './g-01f.js';
+import g01g from './g-01g.js';
+import g02 from './g-02.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
+import g05b from './g-05b.js';
+import g06 from './g-06.js';
+import g06b from './g-06b.js';
+import g06c from './g-06c.js';
+import g07 from './g-07.js';
+import g08 from './g-08.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
+import { g13, g13b } from './g-13.js';
 import g14 from './g-14.js';
 import { g15, g15b } from './g-15.js';
 import g17 from './g-17.js';
@@ -15,6 +26,8 @@ import g20 from './g-20.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
 import { g23, g23b } from './g-23.js';
+import g24 from './g-24.js';
+import g25 from './g-25.js';
 
 /** Seed 004: lockless page-table walks, GUP-fast, lifetime of struct pages. */
 export const GUP_FAST: readonly Scenario[] = [
@@ -22,11 +35,23 @@ export const GUP_FAST: readonly Scenario[] = [
   g01b,
   g01c,
   g01d,
+  g01e,
+  g01f,
+  g01g,
+  g02,
   g03,
   g05,
+  g05b,
+  g06,
+  g06b,
+  g06c,
+  g07,
+  g08,
   g10,
   g11,
   g11b,
+  g13,
+  g13b,
   g14,
   g15,
   g15b,
@@ -36,4 +61,6 @@ export const GUP_FAST: readonly Scenario[] = [
   g22,
   g23,
   g23b,
+  g24,
+  g25,
 ];

@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../../core/path.js';
-import { bits, type Cell, frameRef, type ValueType } from '../../../core/system.js';
+import { bits, type Cell, type ValueType } from '../../../core/system.js';
 import { current, type Kernel } from '../../kernel.js';
 
 const readers: ValueType = {
   name: 'readers',
   show: (mask) => (mask === 0 ? 'none' : `tasks ${bits(mask).join(' ')}`),
 };
+
+/** Arguments of callbacks from here on stand for objects that were made at set-up, the ones below for frames. */
+const FIRST_OBJECT = 2048;
+
+/** What a callback works on: a frame number plus one, or an object. */
+const callbackArgOf = (names: readonly string[]): ValueType => ({
+  name: 'callback argument',
+  show: (value) =>
+    value === 0 ? 'none' : value >= FIRST_OBJECT ? (names[value - FIRST_OBJECT] ?? '?') : `f${value - 1}`,
+  rename: (value, to) => (value === 0 || value >= FIRST_OBJECT ? value : to[value - 1]! + 1),
+  frameOf: (value) => (value >= FIRST_OBJECT ? -1 : value - 1),
+});
 
 /** A call_rcu() callback that can be outstanding: which function, on which frame, and the readers it waits for. */
 interface Callback {
@@ -27,6 +39,9 @@ export class RcuState {
   /** Callback functions by number, from 1. */
   readonly functions: ((pfn: number) => Path)[] = [];
   private readonly numbers = new Map<string, number>();
+  private readonly objects: object[] = [];
+  private readonly objectNames: string[] = [];
+  readonly callbackArg = callbackArgOf(this.objectNames);
 
   constructor(
     private readonly kernel: Kernel,
@@ -41,7 +56,7 @@ export class RcuState {
     const i = this.callbacks.length;
     const slot = {
       func: system.cell(`rcu_cb[${i}].func`),
-      arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: frameRef }),
+      arg: system.cell(`rcu_cb[${i}].arg`, 0, { type: this.callbackArg }),
       mask: system.cell(`rcu_cb[${i}].readers`, 0, { type: readers }),
     };
     this.callbacks.push(slot);
@@ -71,19 +86,40 @@ export class RcuState {
   /** The tasks that are inside a read-side section now. */
   readers(): number {
     let mask = 0;
-    this.nesting.forEach((nesting, agent) => {
-      const { cpu } = this.kernel.system.agents[agent]!;
-      if (nesting.value > 0 || (cpu >= 0 && this.kernel.machine.irqsOff[cpu]!.value !== 0))
-        mask |= 1 << agent;
+    this.nesting.forEach((_nesting, agent) => {
+      if (this.reads(agent)) mask |= 1 << agent;
     });
     return mask;
   }
 
+  private reads(agent: number): boolean {
+    if ((this.nesting[agent]?.value ?? 0) > 0) return true;
+    const { cpu } = this.kernel.system.agents[agent]!;
+    return (
+      cpu >= 0 &&
+      this.kernel.machine.irqsOff[cpu]!.value !== 0 &&
+      this.kernel.knobs['rcu.flavour'] === 'consolidated'
+    );
+  }
+
+  /** Puts the callbacks in the order of their functions, free slots last: which slot one has makes no difference. */
+  sortCallbacks(): void {
+    const { set } = this.kernel.system;
+    const queued = this.callbacks
+      .map(({ func, arg, mask }) => ({ func: func.value, arg: arg.value, mask: mask.value }))
+      .filter(({ func }) => func !== 0)
+      .sort((x, y) => x.func - y.func);
+    this.callbacks.forEach(({ func, arg, mask }, i) => {
+      set(func.at, queued[i]?.func ?? 0);
+      set(arg.at, queued[i]?.arg ?? 0);
+      set(mask.at, queued[i]?.mask ?? 0);
+    });
+  }
+
   /** A task may have left its last read-side section. */
   quiescent(agent: number): void {
-    const { system, machine } = this.kernel;
-    const { cpu } = system.agents[agent]!;
-    if ((this.nesting[agent]?.value ?? 0) > 0 || (cpu >= 0 && machine.irqsOff[cpu]!.value !== 0)) return;
+    const { system } = this.kernel;
+    if (this.reads(agent)) return;
     for (const cell of this.maskCells()) {
       const mask = system.mem[cell]!;
       if ((mask >> agent) & 1) system.set(cell, mask & ~(1 << agent));
@@ -93,6 +129,17 @@ export class RcuState {
   /** Makes a callback function known by name. Only at set-up. */
   register(name: string, func: (pfn: number) => Path): void {
     this.numbers.set(name, this.functions.push(func));
+  }
+
+  /** The same for a function that works on an object: what `head` was called with. */
+  registerObject<T extends object>(name: string, func: (object: T) => Path): void {
+    this.register(name, (number) => func(this.objects[number + 1 - FIRST_OBJECT] as T));
+  }
+
+  /** struct rcu_head of an object: what call_rcu() is given for it. Only at set-up. */
+  head(object: object, name: string): number {
+    this.objectNames.push(name);
+    return this.objects.push(object) - 1 + FIRST_OBJECT - 1;
   }
 
   /** The number of a callback function, for requests. */
@@ -156,9 +203,8 @@ export function defineRcuOps(kernel: Kernel) {
     callRcu: system.op({
       name: 'call_rcu',
       exec: (a, b) => {
-        const slot =
-          rcu.callbacks.find(({ func }) => func.value === 0) ??
-          (system.growable ? rcu.addCallback() : undefined);
+        let slot = rcu.callbacks.at(-1);
+        if (slot?.func.value !== 0) slot = system.growable ? rcu.addCallback() : undefined;
         if (slot === undefined)
           throw new Error(
             `expected a free RCU callback slot: the scenario has ${rcu.callbacks.length} (rcuCallbacks)`,
@@ -166,14 +212,15 @@ export function defineRcuOps(kernel: Kernel) {
         system.set(slot.func.at, a);
         system.set(slot.arg.at, b);
         system.set(slot.mask.at, rcu.readers());
+        rcu.sortCallbacks();
         return 0;
       },
-      args: ['plain', frameRef, 'plain'],
+      args: ['plain', rcu.callbackArg, 'plain'],
       touches: (_a, _b, _c, _agent, access) => {
         for (const { func, arg, mask } of rcu.callbacks) access.writes.push(func.at, arg.at, mask.at);
         access.reads.push(...rcu.readerCells());
       },
-      describe: (_a, b) => `queue f${b - 1} for after a grace period`,
+      describe: (_a, b) => `queue ${rcu.callbackArg.show(b)} for after a grace period`,
     }),
     /** Takes a callback whose grace period is over; observes function * 4096 + frame. */
     rcuTake: system.op({
@@ -185,17 +232,17 @@ export function defineRcuOps(kernel: Kernel) {
         const taken = (slot.func.value << 12) | slot.arg.value;
         system.set(slot.func.at, 0);
         system.set(slot.arg.at, 0);
+        rcu.sortCallbacks();
         return taken;
       },
       result: {
         name: 'callback',
-        show: (value) => `func ${value >> 12} on f${(value & 4095) - 1}`,
-        rename: (value, to) => (value & ~4095) | ((value & 4095) === 0 ? 0 : to[(value & 4095) - 1]! + 1),
+        show: (value) => `func ${value >> 12} on ${rcu.callbackArg.show(value & 4095)}`,
+        rename: (value, to) => (value & ~4095) | rcu.callbackArg.rename!(value & 4095, to),
       },
       touches: (_a, _b, _c, _agent, access) => {
         for (const { func, arg, mask } of rcu.callbacks) {
-          access.writes.push(func.at, arg.at);
-          access.reads.push(mask.at);
+          access.writes.push(func.at, arg.at, mask.at);
         }
       },
     }),
@@ -226,7 +273,8 @@ export function* synchronize_rcu(): Path {
 }
 
 /**
- * Runs the callback `func` (a name given to `RcuState.register`) on a frame after a grace period.
+ * Runs the callback `func` (a name given to `RcuState.register`) after a grace period, on a frame or on the object
+ * whose `RcuState.head` is given in its place.
  * @kernel 6.12 kernel/rcu/tree.c call_rcu: adapted (bounded number of outstanding callbacks)
  */
 export function* call_rcu(func: string, pfn: number): Path {

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { load, setBits, testBits } from '../../core/primitives.js';
+import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
+import { ptep_clear_flush } from '../arch/tlb.js';
+import { PG, VM, type Folio, type Vma } from '../include/mm_types.js';
+import { folio_get } from '../include/page_ref.js';
+import {
+  mk_pte,
+  pte_dirty,
+  pte_mkwrite,
+  pte_write,
+  ptep_get,
+  type Pte,
+  set_pte,
+} from '../include/pgtable.js';
+import { folio_mark_dirty } from './page-writeback.js';
+import { folio_vma_walk, page_vma_mapped_walk, page_vma_mapped_walk_done, PVMW } from './page_vma_mapped.js';
+import {
+  folio_add_anon_rmap_pte,
+  folio_mapped,
+  folio_remove_rmap_pte,
+  folio_try_share_anon_rmap_pte,
+  rmap_walk_begin,
+  rmap_walk_end,
+} from './rmap.js';
+import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch } from './rmap-batch.js';
+import { clear_deferred } from './rmap-unmap.js';
+import { folio_put } from './swap.js';
+
+/** Whether an entry says that its page is on the move. @kernel 6.12 include/linux/swapops.h is_migration_entry: faithful */
+export const is_migration_entry = (pte: Pte): boolean => {
+  const type = swapType(pte);
+  return (
+    type === SwapType.MIGRATION_READ ||
+    type === SwapType.MIGRATION_READ_EXCLUSIVE ||
+    type === SwapType.MIGRATION_WRITE
+  );
+};
+
+/**
+ * Puts a migration entry in the place of the folio's entry in one VMA. Returns false if it had to leave it there.
+ * @context folio locked and referenced, anon_vma lock held
+ * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (small folios; no mmu notifiers, device memory, hugetlb; no accessed and dirty bits in the entry)
+ */
+function* try_to_migrate_one(
+  folio: Folio,
+  vma: Vma,
+  address: number,
+  flags: number,
+  ubc: TlbflushUnmapBatch,
+): Path<boolean> {
+  const mm = vma.vm_mm;
+  const pvmw = folio_vma_walk(folio, vma, address);
+  while (yield* page_vma_mapped_walk(pvmw)) {
+    const ptep = pvmw.ptep!;
+    const anon_exclusive =
+      (yield* testBits(folio.flags, PG.anon)) && (yield* testBits(folio.flags, PG.anon_exclusive));
+    let pteval: Pte;
+    if (should_defer_flush(mm, flags)) {
+      pteval = yield* clear_deferred(ptep);
+      yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
+    } else pteval = yield* ptep_clear_flush(mm, address, ptep);
+    if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
+    if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
+      yield* set_pte(ptep, pteval);
+      yield* page_vma_mapped_walk_done(pvmw);
+      return false;
+    }
+    const type = pte_write(pteval)
+      ? SwapType.MIGRATION_WRITE
+      : anon_exclusive
+        ? SwapType.MIGRATION_READ_EXCLUSIVE
+        : SwapType.MIGRATION_READ;
+    yield* set_pte(ptep, makeSwapEntry(type, pfnOf(pteval)));
+    yield* folio_remove_rmap_pte(folio);
+    yield* folio_put(folio);
+  }
+  return true;
+}
+
+/**
+ * Puts migration entries in the place of all entries of a folio.
+ * @context folio locked and referenced; may sleep
+ * @kernel 6.12 mm/rmap.c try_to_migrate: faithful
+ */
+export function* try_to_migrate(folio: Folio, flags: number, ubc: TlbflushUnmapBatch): Path {
+  const walk = yield* rmap_walk_begin(folio);
+  for (const { vma, address } of walk.targets) {
+    if (!(yield* try_to_migrate_one(folio, vma, address, flags, ubc))) break;
+    if (!(yield* folio_mapped(folio))) break;
+  }
+  yield* rmap_walk_end(walk);
+}
+
+/**
+ * Maps `dst` where one VMA has a migration entry of `src`.
+ * @context both folios locked, anon_vma lock held
+ * @kernel 6.12 mm/migrate.c remove_migration_pte: adapted (small anonymous folios)
+ */
+function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number): Path {
+  const pvmw = folio_vma_walk(src, vma, address, PVMW.SYNC | PVMW.MIGRATION);
+  while (yield* page_vma_mapped_walk(pvmw)) {
+    const ptep = pvmw.ptep!;
+    const type = swapType(yield* ptep_get(ptep));
+    yield* folio_get(dst);
+    let pte = mk_pte(dst, PTE.PRESENT | PTE.USER);
+    if (type === SwapType.MIGRATION_WRITE && (yield* load(vma.vm_flags)) & VM.WRITE) pte = pte_mkwrite(pte);
+    yield* folio_add_anon_rmap_pte(dst);
+    if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
+    yield* set_pte(ptep, pte);
+  }
+}
+
+/**
+ * Ends a migration for the page tables: maps `dst` (or `src` again) in the place of the migration entries of `src`.
+ * @context both folios locked; may sleep
+ * @kernel 6.12 mm/migrate.c remove_migration_ptes: faithful
+ */
+export function* remove_migration_ptes(src: Folio, dst: Folio): Path {
+  const walk = yield* rmap_walk_begin(dst);
+  for (const { vma, address } of walk.targets) yield* remove_migration_pte(src, dst, vma, address);
+  yield* rmap_walk_end(walk);
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { request, type Path } from '../../core/path.js';
+import {
+  add,
+  clearBits,
+  equals,
+  lock,
+  progress,
+  read,
+  setBits,
+  store,
+  write,
+} from '../../core/primitives.js';
+import { PG, type Folio } from '../include/mm_types.js';
+import { folio_get, folio_try_get } from '../include/page_ref.js';
+import { folio_unlock } from '../include/pagemap.js';
+import { current } from '../kernel.js';
+import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import { alloc_page } from './page_alloc.js';
+import { folio_mark_dirty } from './page-writeback.js';
+import { folio_put } from './swap.js';
+import { folio_alloc_swap, put_swap_folio, type SwapSlot } from './swapfile.js';
+
+/**
+ * Puts a folio into the swap cache, which holds a reference.
+ * @context folio locked
+ * @kernel 6.12 mm/swap_state.c add_to_swap_cache: faithful
+ */
+export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
+  yield* folio_get(folio);
+  yield* setBits(folio.flags, PG.swapcache);
+  yield* store(folio.swap!, slot.number + 1);
+  const { xa_lock } = current.kernel.swap!;
+  yield* spin_lock(xa_lock);
+  yield* write(slot.cache, folio.pfn + 1);
+  yield* spin_unlock(xa_lock);
+}
+
+/**
+ * Gives an anonymous folio a place in swap. It is dirty then, so that it is written out even if its PTE is clean.
+ * @context folio locked
+ * @kernel 6.12 mm/swap_state.c add_to_swap: faithful
+ */
+export function* add_to_swap(folio: Folio): Path<boolean> {
+  const slot = yield* folio_alloc_swap();
+  if (slot === undefined) return false;
+  yield* add_to_swap_cache(folio, slot);
+  yield* folio_mark_dirty(folio);
+  return true;
+}
+
+/** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
+export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
+  yield* write(slot.cache, 0);
+  yield* store(folio.swap!, 0);
+  yield* clearBits(folio.flags, PG.swapcache);
+}
+
+/** @context folio locked and referenced @kernel 6.12 mm/swap_state.c delete_from_swap_cache: faithful */
+export function* delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
+  const { xa_lock } = current.kernel.swap!;
+  yield* spin_lock(xa_lock);
+  yield* __delete_from_swap_cache(folio, slot);
+  yield* spin_unlock(xa_lock);
+  yield* put_swap_folio(slot);
+  yield* add(folio._refcount, -1);
+}
+
+/**
+ * The folio that the swap cache has for a slot, with a reference. Lockless: the count may be frozen, or the folio may
+ * have gone by the time it is taken.
+ * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the swap address space)
+ */
+export function* filemap_get_swap_folio(slot: SwapSlot): Path<Folio | undefined> {
+  for (;;) {
+    const found = yield* read(slot.cache);
+    if (found === 0) return undefined;
+    const folio = current.kernel.mem_map[found - 1]!;
+    if (yield* folio_try_get(folio)) {
+      if (yield* equals(slot.cache, found)) return folio;
+      yield* folio_put(folio);
+    }
+    progress('filemap_get_entry retry');
+  }
+}
+
+/**
+ * The folio of a swap entry: from the swap cache, else read in. Undefined: no memory, or the entry is gone.
+ * @context may sleep
+ * @kernel 6.12 mm/swap_state.c read_swap_cache_async: adapted (no readahead; the device is synchronous)
+ */
+export function* read_swap_cache_async(slot: SwapSlot): Path<Folio | undefined> {
+  for (;;) {
+    const cached = yield* filemap_get_swap_folio(slot);
+    if (cached !== undefined) return cached;
+    const folio = yield* alloc_page();
+    if (folio === undefined) return undefined;
+    const err = yield* request(current.kernel.op.swapcachePrepare, slot.number);
+    if (err === 0) {
+      yield* lock(folio.lock);
+      yield* setBits(folio.flags, PG.swapbacked);
+      yield* add_to_swap_cache(folio, slot);
+      if (slot.data !== undefined) yield* write(folio.frame.data!, yield* read(slot.data));
+      yield* setBits(folio.flags, PG.uptodate);
+      yield* folio_unlock(folio);
+      return folio;
+    }
+    yield* folio_put(folio);
+    if (err === 2) return undefined;
+    progress('another task reads the entry in');
+  }
+}
