@@ -62,11 +62,12 @@ export class StateGraph {
         const waits = agents.some((agent) => !system.agents[agent]!.daemon && !walker.returned(agent));
         this.waiting.push(waits);
         this.unbalanced.push(
-          waits ? undefined : atEnd.flatMap(({ check }, i) => (check() === undefined ? [] : [i])),
+          waits ? undefined : atEnd.flatMap((invariant, i) => (invariant.check() === undefined ? [] : [i])),
         );
         this.firstEdge.push(this.edges);
         for (const agent of agents) {
           if (able[agent] === 0) continue;
+          state.set(packed); // another agent's step is still in it
           const outcomes = walker.outcomes(agent);
           for (let choice = 0; choice < outcomes; choice++) {
             state.set(packed);

@@ -58,4 +58,5 @@ export * from './mm/swap.js';
 export * from './mm/swap_state.js';
 export * from './mm/swapfile.js';
 export * from './mm/vma.js';
+export * from './mm/vma-tree.js';
 export * from './mm/vmscan.js';

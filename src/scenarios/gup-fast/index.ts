@@ -30,6 +30,7 @@ import g22 from './g-22.js';
 import { g23, g23b } from './g-23.js';
 import g24 from './g-24.js';
 import g25 from './g-25.js';
+import g25b from './g-25b.js';
 
 /** Seed 004: lockless page-table walks, GUP-fast, lifetime of struct pages. */
 export const GUP_FAST: readonly Scenario[] = [
@@ -69,4 +70,5 @@ export const GUP_FAST: readonly Scenario[] = [
   g23b,
   g24,
   g25,
+  g25b,
 ];
