@@ -103,8 +103,7 @@ export class Kernel {
     const { swapSlots = 0, ksmNodes = 0 } = options;
     for (const frame of this.machine.frames)
       this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
-    this.swap =
-      swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
