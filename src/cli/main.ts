@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import { UsageError } from '../core/scenario.js';
 import type { CheckOptions } from '../explore/check.js';
 import { internalError, userMessage, WorkerCrash } from './errors.js';
 import { Exit } from './exit.js';
@@ -29,9 +30,12 @@ interface VariantFlags {
 }
 
 function checkOptions({ strategy, maxStates, timeout, exact }: SearchFlags): CheckOptions {
+  if (exact === true && strategy !== undefined && strategy !== 'bfs' && strategy !== 'dfs')
+    throw new UsageError(`--exact: goes with --strategy bfs or dfs, not with ${strategy}`);
+  const how = strategy ?? (exact === true ? 'bfs' : undefined);
   return {
     maxStates,
-    ...(strategy === undefined ? {} : { strategy }),
+    ...(how === undefined ? {} : { strategy: how }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
     ...(exact === undefined ? {} : { exact }),
   };
@@ -75,7 +79,7 @@ function withSearch(command: Command): Command {
     .addOption(new Option('--strategy <name>', 'how to search').choices(STRATEGIES))
     .option('--max-states <n>', 'give up a variant beyond so many states', whole(1), MAX_STATES)
     .option('--timeout <s>', 'give up a variant after so many seconds', seconds)
-    .option('--exact', 'keep whole states instead of 64-bit fingerprints');
+    .option('--exact', 'keep whole states instead of 64-bit fingerprints; without --strategy, bfs');
 }
 
 program

@@ -1,14 +1,29 @@
 // SPDX-License-Identifier: MIT
 import type { Built, Expectation, Scenario, Variant, VerdictKind } from '../core/scenario.js';
+import { isBad } from './findings.js';
+import { findLivelock } from './liveness.js';
+import { RANDOM_DEFAULTS, searchRandomly } from './random.js';
+import { fewestSwitches } from './schedule.js';
 import type { Finding, SearchResult, Step } from './search.js';
 import { search } from './search.js';
+
+/**
+ * reduced: fused locks and frame symmetry, then the shortest run without fusing. bfs, dfs: no reduction but the merging of
+ * points of a path. random, pct: schedules by chance, no proof.
+ */
+export type Strategy = 'reduced' | 'bfs' | 'dfs' | 'random' | 'pct';
 
 export interface CheckOptions {
   readonly maxStates?: number;
   readonly timeoutMs?: number;
-  /** reduced: fused locks and frame symmetry, then the shortest run without fusing. bfs, dfs: no reduction at all. */
-  readonly strategy?: 'reduced' | 'bfs' | 'dfs';
+  readonly strategy?: Strategy;
   readonly exact?: boolean;
+  /** random, pct: the same seed tries the same schedules. */
+  readonly seed?: number;
+  /** random, pct: how many are tried in each pass. */
+  readonly schedules?: number;
+  /** pct: the number of moments at which it matters who runs. */
+  readonly bugDepth?: number;
   readonly onProgress?: (states: number, depth: number) => void;
 }
 
@@ -43,37 +58,49 @@ export interface Verdict {
   readonly properties: readonly string[];
 }
 
-const BAD = new Set(['violation', 'deadlock', 'leak']);
-
 /** Checks one variant in all passes. */
 export function check(scenario: Scenario, variant: Variant, options: CheckOptions = {}): Verdict {
   const began = Date.now();
   const deadline = options.timeoutMs === undefined ? Infinity : Date.now() + options.timeoutMs;
   const strategy = options.strategy ?? 'reduced';
   const reduced = strategy === 'reduced';
+  const byChance = strategy === 'random' || strategy === 'pct' ? strategy : undefined;
   const passes = scenario.passes(variant.knobs);
   const totals = { states: 0, transitions: 0, depth: 0, automatonNodes: 0, bytes: 0 };
   const found: Found[] = [];
   let bound: string | undefined;
   let last: Built | undefined;
-  const base = {
-    order: strategy === 'dfs' ? ('dfs' as const) : ('bfs' as const),
+  const limits = {
     deadline,
-    symmetry: reduced,
-    exact: options.exact === true && !reduced,
     ...(options.maxStates === undefined ? {} : { maxStates: options.maxStates }),
-    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
   };
+  const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
+  const build = (pass: number): Built => (last = scenario.build(variant.knobs, passes[pass]!));
   const run = (pass: number, fuse: boolean, until?: ReadonlySet<string>): SearchResult => {
-    const built = scenario.build(variant.knobs, passes[pass]!);
-    last = built;
+    const built = build(pass);
+    if (byChance !== undefined)
+      return searchRandomly(built, {
+        strategy: byChance,
+        seed: options.seed ?? RANDOM_DEFAULTS.seed,
+        schedules: options.schedules ?? RANDOM_DEFAULTS.schedules,
+        depth: options.bugDepth ?? RANDOM_DEFAULTS.depth,
+        maxSteps: RANDOM_DEFAULTS.maxSteps,
+        deadline,
+        ...progress,
+      });
     return search(built.system, {
-      ...base,
+      ...limits,
+      ...progress,
+      order: strategy === 'dfs' ? 'dfs' : 'bfs',
+      symmetry: reduced,
+      exact: options.exact === true && !reduced,
       fuse,
       ...(built.monitor === undefined ? {} : { monitor: built.monitor }),
       ...(until === undefined ? {} : { until }),
     });
   };
+
+  const cyclic: number[] = [];
   passes.forEach((_, pass) => {
     const result = run(pass, reduced);
     totals.states += result.states;
@@ -82,21 +109,28 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
     totals.automatonNodes += result.automatonNodes;
     totals.bytes = Math.max(totals.bytes, result.bytes);
     bound ??= result.bound;
+    if (result.cyclic) cyclic.push(pass);
     for (const finding of result.findings) found.push({ ...finding, pass });
   });
-  // Blocks were counted where locks were fused: the shortest run needs a search step by step.
-  const bad = found.filter((finding) => BAD.has(finding.kind));
   let shown: Found | undefined;
-  if (bad.length > 0) {
-    for (const pass of new Set(bad.map((finding) => finding.pass))) {
-      const result = reduced ? run(pass, false, new Set(['violation'])) : undefined;
-      const candidate =
-        result === undefined
-          ? bad.find((finding) => finding.pass === pass)
-          : result.findings.find((finding) => BAD.has(finding.kind));
-      if (candidate !== undefined && (shown === undefined || candidate.run.length < shown.run.length))
-        shown = { ...candidate, pass };
+  const offer = (candidate: Finding | undefined, pass: number): void => {
+    if (candidate !== undefined && (shown === undefined || candidate.run.length < shown.run.length))
+      shown = { ...candidate, pass };
+  };
+  const bad = found.filter(({ kind }) => isBad(kind));
+  for (const pass of new Set(bad.map((finding) => finding.pass))) {
+    // Where locks were fused the first run is not the shortest: that needs a search step by step.
+    const shortest = reduced ? run(pass, false, new Set(['violation'])).findings : [];
+    offer(shortest.find(({ kind }) => isBad(kind)) ?? bad.find((finding) => finding.pass === pass), pass);
+  }
+  if (shown !== undefined) shown = { ...shown, run: fewestSwitches(build(shown.pass), shown) };
+  else if (bound === undefined) {
+    for (const pass of cyclic) {
+      const liveness = findLivelock(build(pass).system, { ...limits, symmetry: reduced });
+      if (liveness.bound !== undefined) bound = `${liveness.bound}, looking for livelock`;
+      offer(liveness.finding, pass);
     }
+    if (shown !== undefined) found.push(shown);
   }
   const witnesses = Object.fromEntries(
     scenario.sometimes.map((name) => [
@@ -125,7 +159,10 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
     reports,
     ...totals,
     seconds: (Date.now() - began) / 1000,
-    reductions: ['live-locals merging', ...(reduced ? ['lock fusion', 'frame symmetry'] : [])],
+    reductions:
+      byChance !== undefined
+        ? []
+        : ['live-locals merging', ...(reduced ? ['lock fusion', 'frame symmetry'] : [])],
     passes: passes.map((pass) => pass.name),
     ...(bound === undefined ? {} : { bound }),
     witnesses,

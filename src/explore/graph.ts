@@ -62,7 +62,7 @@ export class StateGraph {
         const waits = agents.some((agent) => !system.agents[agent]!.daemon && !walker.returned(agent));
         this.waiting.push(waits);
         this.unbalanced.push(
-          waits ? undefined : atEnd.flatMap(({ check }, i) => (check() === undefined ? [] : [i])),
+          waits ? undefined : atEnd.flatMap((invariant, i) => (invariant.check() === undefined ? [] : [i])),
         );
         this.firstEdge.push(this.edges);
         for (const agent of agents) {

@@ -137,7 +137,7 @@ function tour(
   const open = new Set(fair);
   let at = entry;
   const see = (state: number): void => {
-    for (const agent of [...open]) if (!graph.enabled(state, agent)) open.delete(agent);
+    for (const agent of open) if (!graph.enabled(state, agent)) open.delete(agent);
   };
   const go = (edges: readonly Edge[]): void => {
     for (const edge of edges) {

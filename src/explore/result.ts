@@ -42,7 +42,7 @@ export interface Finding {
   /** Property, report or witness name. */
   readonly name: string;
   readonly detail: string;
-  /** In a fused search a run of blocks: the first step of each. Else the exact run. */
+  /** The exact run. Shortest only in a breadth-first search that does not fuse. */
   readonly run: readonly Step[];
   /** Of a livelock: the run repeats for ever from here. */
   readonly loop?: number;

@@ -4,6 +4,8 @@ import { PathError } from '../core/live.js';
 import { semantics } from '../core/semantics.js';
 import type { System } from '../core/system.js';
 import { Automaton } from './automaton.js';
+import { concernsOf, INVARIANT_BITS, INVARIANTS, MONITOR_BITS, MONITORS } from './concerns.js';
+import { judgeRest } from './rest.js';
 import { Findings, grown } from './findings.js';
 import { lanes, mixHigh, mixLow, TABLED } from './fingerprint.js';
 import { Frontier } from './frontier.js';
@@ -33,10 +35,6 @@ export function search(system: System, options: SearchOptions = {}): SearchResul
   }
 }
 
-const INVARIANT_BITS = 20;
-const MONITOR_BITS = 10;
-const INVARIANTS = (1 << INVARIANT_BITS) - 1;
-const MONITORS = ((1 << MONITOR_BITS) - 1) << INVARIANT_BITS;
 /** Steps that are fused into one block at most. */
 const BLOCK = 64;
 
@@ -68,14 +66,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   let undone = 0;
   let dirty = 0;
   const always = system.invariants.filter((invariant) => invariant.when === 'always');
-  const atEnd = system.invariants.filter((invariant) => invariant.when === 'end');
-  const concerns = new Int32Array(cells);
-  always.forEach((invariant, i) =>
-    invariant.cells.forEach((cell) => (concerns[cell.at]! |= 1 << (i % INVARIANT_BITS))),
-  );
-  monitors.forEach((monitor, i) =>
-    monitor.cells.forEach((cell) => (concerns[cell.at]! |= 1 << (INVARIANT_BITS + (i % MONITOR_BITS)))),
-  );
+  const concerns = concernsOf(system);
 
   system.set = (cell, value) => {
     const old = state[cell]!;
@@ -152,6 +143,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   function step(agent: number, choice: number): boolean {
     const node = state[cells + agent]!;
     dirty = 0;
+    findings.taken++;
     const value = execute(agent, opOf[node]!, aOf[node]!, bOf[node]!, cOf[node]!, choice);
     const child = childOf(node, value);
     if (undone === undoCell.length) {
@@ -207,7 +199,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
       const releasing = op === Op.UNLOCK && lock[aOf[node]!] === 1;
       if (committed && !(releasing && releases)) return true;
       // A release after which the path fails, or that fails itself, ends the run: others may go before it.
-      if (releasing && (state[aOf[node]!] !== agent + 1 || opOf[childOf(node, 0)] === Op.FAIL)) return true;
+      if (releasing && (state[aOf[node]!] !== agent + 1 || failsAfter(node))) return true;
       // A step that others can block is one at which the agent may stand in a deadlock.
       if (!committed && mayBlock(system, op)) return true;
       if (!enabled(agent, op, aOf[node]!, bOf[node]!, cOf[node]!)) return true;
@@ -220,6 +212,13 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
     return true;
   }
 
+  function failsAfter(release: number): boolean {
+    findings.taken++; // a witness that is seen now is seen after the release
+    const child = childOf(release, 0);
+    findings.taken--;
+    return opOf[child] === Op.FAIL;
+  }
+
   const nodeOf = (agent: number): number => state[cells + agent]!;
   function anyPlain(): boolean {
     if (!plainThere) return false;
@@ -228,27 +227,11 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   }
   function races(): void {
     if (findings.has('report', 'DATA-RACE')) return;
-    const race = dataRace(automaton, nodeOf, count);
+    const race = dataRace(count, (agent) => automaton.access(nodeOf(agent)));
     if (race === undefined) return;
     const { cell, x, y } = race;
     const detail = `${system.cells[cell]!.name}: ${agents[x]!.name} and ${agents[y]!.name}`;
     findings.add('report', 'DATA-RACE', detail, true);
-  }
-
-  /** Nothing that is bound to happen can happen now. */
-  function rest(): void {
-    findings.moving = -1;
-    const stuck = agents.filter((agent, t) => !agent.daemon && opOf[nodeOf(t)] !== Op.DONE);
-    if (stuck.length > 0) {
-      const names = stuck.map((agent) => agent.name).join(', ');
-      findings.add('deadlock', 'DEADLOCK', `${names} can't go on`, false);
-      return;
-    }
-    terminals++;
-    for (const invariant of atEnd) {
-      const wrong = invariant.check();
-      if (wrong !== undefined) findings.add(invariant.kind ?? 'violation', invariant.property, wrong, false);
-    }
   }
 
   let current = new Frontier(width);
@@ -336,6 +319,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
           undone = 0;
           findings.moving = agent;
           findings.choosing = choice;
+          findings.taken = 0;
           if (step(agent, choice) && (fusion === undefined || fuseOn(fusion, agent, node)) && isNew())
             record();
           while (undone > 0) {
@@ -351,7 +335,10 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
         bound = `${maxStates} states`;
         break search;
       }
-      if (resting) rest();
+      if (resting) {
+        findings.moving = -1;
+        if (judgeRest(system, (agent) => opOf[nodeOf(agent)] === Op.DONE, findings)) terminals++;
+      }
       onState?.(state, resting);
       if (findings.stopped) break search;
     }

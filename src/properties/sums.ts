@@ -8,7 +8,7 @@ import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
 /** How often page tables name each frame, by what the entry holds for it. */
 export interface Mapped {
-  /** Entries that hold a reference: present ones, device-private and device-exclusive ones. */
+  /** Entries that hold a reference: present ones, device-private and device-exclusive ones; what links a page table. */
   readonly references: number[];
   /** Entries that count in _mapcount. */
   readonly mappings: number[];
@@ -49,10 +49,16 @@ export function countMappings(kernel: Kernel): Mapped {
         references[pfnOf(pmd)]! -= machine.options.ptrsPerPte - 1;
       } else {
         const table = machine.frames[pfnOf(pmd)]!;
+        references[table.number]!++;
         table.pte.forEach((_, index) => count(number, machine.entry(table, index)));
       }
     });
   });
+  for (const mm of mms)
+    for (const { value: deposited } of mm.pmd_huge_pte) if (deposited !== 0) references[deposited - 1]!++;
+  // Tables that are unlinked and wait for a grace period.
+  for (const { func, arg } of kernel.rcu.callbacks)
+    if (func.value !== 0 && arg.value !== 0) references[arg.value - 1]!++;
   return { references, mappings, resident };
 }
 
@@ -70,13 +76,12 @@ export function balances(kernel: Kernel): string[] {
     for (const { pfn, compound_head } of mem_map)
       if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
     for (const page of mem_map) {
-      const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
-      const counted = page.compound_head.value !== 0 ? 0 : use === Use.TABLE ? 1 : references[page.pfn]!;
+      const counted = page.compound_head.value !== 0 ? 0 : references[page.pfn]!;
       const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
       const expected = counted + cached + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
-        return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
+        return `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
     return undefined;
   });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { SearchOptions } from '../../src/explore/search.js';
 import type { System } from '../../src/core/system.js';
+import { Execution } from '../../src/explore/replay.js';
 import { outcome, permutations, sorted, WAYS } from './compare.js';
 import { oracle } from './oracle.js';
 import { build, frameOptions, options, recipes } from './random-systems.js';
@@ -37,6 +38,29 @@ describe('systems made up at random', () => {
         }
       }),
       { numRuns: 1000 },
+    );
+  });
+
+  test('every run that is found leads where it is said to lead', () => {
+    fc.assert(
+      fc.property(recipes(options), (recipe) => {
+        for (const [way, how] of Object.entries(WAYS))
+          for (const { kind, name, run } of outcome(build(recipe), { ...how, maxStates: 300 }).result
+            .findings) {
+            const execution = new Execution({ system: build(recipe), bounds: '', properties: [] });
+            const last = run.map((step) => execution.take(step)).at(-1);
+            const seen = last === undefined ? execution.seenAtStart : 'seen' in last ? last.seen : [];
+            const { kind: end, property } = execution.outcome();
+            const got = kind === 'witness' ? seen.includes(name) : end === kind && property === name;
+            expect({ way, kind, name, got: kind === 'report' || got }).toEqual({
+              way,
+              kind,
+              name,
+              got: true,
+            });
+          }
+      }),
+      { numRuns: 200 },
     );
   });
 
