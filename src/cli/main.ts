@@ -159,16 +159,16 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 // Node would exit with 1, which says that a verdict differs.
-process.on('uncaughtException', (error) => process.exit(report(error)));
+process.on('uncaughtException', (error) => process.exit(explain(error)));
 
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
+  process.exitCode = explain(error);
 }
 
 /** Says what went wrong, and returns the exit code. */
-function report(error: unknown): number {
+function explain(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return Exit.OK; // --help, --version
     // Without a command commander prints the help itself.

@@ -150,7 +150,8 @@ test('a bug of ours says so, with a stack, and exit code 70', async () => {
 });
 
 test('so does one that nobody waits for', async () => {
-  const bug = 'setTimeout(() => { throw new Error("late"); }, 1);';
+  const bug =
+    'setInterval(() => { if (process.listenerCount("uncaughtException")) throw new Error("late"); }, 1);';
   const { code, err } = await shootdown(['check', 'G-01'], {
     node: ['--import', `data:text/javascript,${bug}`],
   });
