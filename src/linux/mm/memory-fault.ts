@@ -23,6 +23,7 @@ import {
   pte_present,
   pte_protnone,
   pte_special,
+  pte_unchanged,
   pte_unmap,
   pte_unmap_unlock,
   pte_write,
@@ -82,6 +83,12 @@ export function* pte_alloc_map_lock(
   return yield* pte_offset_map_lock(pmd, address);
 }
 
+/** Whether the entry is no longer what the fault acts on. @context PTL held @kernel 6.12 mm/memory.c vmf_pte_changed: adapted (the value is given) */
+function* vmf_pte_changed(ptep: PtePointer, orig_pte: Pte): Path<boolean> {
+  if (knob('fault.pte_same') === 'off') return false;
+  return !(yield* pte_unchanged(ptep, orig_pte));
+}
+
 /**
  * Serves a fault on a private anonymous page that is not there.
  * @context mmap_lock held for read; may sleep
@@ -96,7 +103,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   let entry = mk_pte(folio, PTE.PRESENT | PTE.USER);
   if ((yield* load(vma.vm_flags)) & VM.WRITE) entry = pte_mkwrite(pte_mkdirty(entry));
   const mapped = yield* pte_offset_map_lock(pmd, address);
-  if (mapped === undefined || !pte_none(yield* ptep_get(mapped.ptep))) {
+  if (mapped === undefined || (yield* vmf_pte_changed(mapped.ptep, 0))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
     yield* folio_put(folio);
     return VM_FAULT.NONE;
@@ -219,7 +226,7 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
     return VM_FAULT.SIGSEGV;
   }
   yield* spin_lock(mapped.ptl);
-  if (knob('fault.pte_same') === 'on' && (yield* ptep_get(mapped.ptep)) !== vmf.orig_pte) {
+  if (yield* vmf_pte_changed(mapped.ptep, vmf.orig_pte)) {
     yield* pte_unmap_unlock(mapped.ptl);
     return VM_FAULT.NONE;
   }
