@@ -183,6 +183,21 @@ describe.concurrent('check', () => {
     for (const other of verdicts) expect(other).toEqual(verdicts[0]);
   });
 
+  test('--strategy random and pct find what is there, prove nothing, and do the same with the same seed', async () => {
+    const cwd = folder({ 'a.ts': GRID });
+    for (const strategy of ['random', 'pct']) {
+      const args = ['a.ts', '--machine', 'ipi', '--strategy', strategy, '--seed', '7', '--schedules', '50'];
+      const [first, again] = await Promise.all([checkJson(args, cwd), checkJson(args, cwd)]);
+      expect(first.results).toMatchObject([
+        { variant: 'base', verdict: 'violation', property: 'FIRST', asExpected: true },
+        { variant: 'guard=all', verdict: 'incomplete', bound: `50 ${strategy} schedules, seed 7` },
+      ]);
+      expect(first.code).toBe(3);
+      const tokens = [first, again].map(({ results }) => results[0]!.trace!.token);
+      expect(tokens[0]).toBe(tokens[1]);
+    }
+  });
+
   test('--timeout ends a variant', async () => {
     const { code, out } = await shootdown(
       ['check', 'big.ts', '--variant', 'size=large', '--timeout', '0.5'],
