@@ -34,11 +34,12 @@ import {
   set_pte,
   set_pmd,
 } from '../include/pgtable.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { folio_put } from './swap.js';
+import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
 /** What a fault ends with. */
@@ -118,12 +119,15 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
 /**
  * Whether the only reference of an anonymous folio is the mapping that faults.
  * @context PTL held
- * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no swap cache)
+ * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no per-CPU LRU batches)
  */
 function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   if (yield* testBits(folio.flags, PG.ksm)) return false;
-  if ((yield* folio_ref_count(folio)) > 1) return false;
+  const swaps = current.kernel.swap !== undefined;
+  const cached = swaps && (yield* testBits(folio.flags, PG.swapcache)) ? 1 : 0;
+  if ((yield* folio_ref_count(folio)) > 1 + cached) return false;
   if (!(yield* folio_trylock(folio))) return false;
+  if (swaps) yield* folio_free_swap(folio);
   if ((yield* folio_ref_count(folio)) !== 1) {
     yield* folio_unlock(folio);
     return false;

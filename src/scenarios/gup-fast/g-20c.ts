@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, scenario, see, violates } from '../../litmus/index.js';
-import { munmap, PG, shrink_inactive_list, user_load, user_store } from '../../linux/index.js';
+import {
+  madvise_dontneed,
+  mprotect,
+  munmap,
+  PG,
+  PROT_READ,
+  shrink_inactive_list,
+  user_load,
+  user_store,
+} from '../../linux/index.js';
 
 /** Stores through a TLB entry that outlives its PTE must not come after the page was written to swap. */
 export const g20c = scenario({
@@ -44,47 +53,70 @@ export const g20c = scenario({
   },
 });
 
-/** munmap() finds the entry gone, and the TLB entry is still there: reclaim has not flushed yet. */
+/** Somebody else finds the entry gone, relies on it, and the TLB entry is still there: reclaim has not flushed yet. */
 export const g20d = scenario({
   id: 'G-20d',
   family: 'gup-fast',
-  title: 'munmap between reclaim and its flush',
-  question: 'Can a page be reached after munmap() has returned, while reclaim still owes the flush?',
-  machine: { cpus: 2, frames: 3, swapSlots: 1, data: true },
+  title: 'Changes of the mapping between reclaim and its flush',
+  question: 'Who relies on an absent entry being in no TLB, while reclaim still owes the flush?',
+  machine: { cpus: 2, frames: 4, swapSlots: 1, data: true },
   knobs: {
     'rmap.batched_pending': ['on', 'off'],
     'rmap.defer_flush': ['on', 'off'],
+    change: ['dontneed', 'mprotect', 'munmap'],
     page: ['swap', 'lazyfree'],
   },
-  bounds: 'one munmap of one page with one load after it, one reclaim of the page',
+  bounds:
+    'one MADV_DONTNEED, mprotect or munmap of one page with one access after it, one reclaim of the page',
   setup(m, k) {
     const p = m.process('P');
-    const x = p.mmap({ pages: 1, touched: true });
+    const x = p.mmap({ pages: 1, touched: true, dirty: k.change === 'mprotect' });
     const page = p.page(x.start);
+    page.frame.data!.init(5);
     if (k.page === 'lazyfree') page.flags.init(page.flags.value & ~PG.swapbacked);
     return { p, x, page };
   },
-  agents: ({ p, x, page }) => ({
+  agents: ({ p, x, page }, { change }) => ({
     *user() {
-      yield* munmap(p.mm, x.vma);
-      const value = yield* user_load(x.start);
-      yield* claim(value === 'SIGSEGV', 'TLB-PERM', 'munmap() has returned, and a load still finds the page');
-      see('gone');
+      if (change === 'dontneed') {
+        yield* madvise_dontneed(x.vma, x.start, x.end);
+        const value = yield* user_load(x.start);
+        yield* claim(value === 0, 'DATA', 'MADV_DONTNEED has returned, and a load finds the old page');
+      } else if (change === 'mprotect') {
+        yield* mprotect(p.mm, x.vma, PROT_READ);
+        const signal = yield* user_store(x.start, 7);
+        yield* claim(
+          signal === 'SIGSEGV',
+          'TLB-PERM',
+          'mprotect(PROT_READ) has returned, and a store succeeds',
+        );
+      } else {
+        yield* munmap(p.mm, x.vma);
+        const value = yield* user_load(x.start);
+        yield* claim(value === 'SIGSEGV', 'TLB-PERM', 'munmap() has returned, and a load finds the page');
+      }
+      see('done');
     },
     *reclaim() {
       yield* shrink_inactive_list([page]);
     },
   }),
-  sometimes: ['gone'],
+  sometimes: ['done'],
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
     'page=lazyfree': 'safe',
     'page=lazyfree,machine=bcast': 'safe',
-    'rmap.batched_pending=off': violates('TLB-PERM'),
-    'rmap.batched_pending=off,machine=bcast': violates('TLB-PERM'),
-    'rmap.batched_pending=off,page=lazyfree': violates('TLB-PERM'),
-    'rmap.batched_pending=off,page=lazyfree,machine=bcast': violates('TLB-PERM'),
+    'change=mprotect': 'safe',
+    'change=mprotect,machine=bcast': 'safe',
+    'rmap.batched_pending=off': violates('DATA'),
+    'rmap.batched_pending=off,machine=bcast': violates('DATA'),
+    'rmap.batched_pending=off,page=lazyfree': violates('DATA'),
+    'rmap.batched_pending=off,page=lazyfree,machine=bcast': violates('DATA'),
+    'rmap.batched_pending=off,change=mprotect': violates('TLB-PERM'),
+    'rmap.batched_pending=off,change=mprotect,machine=bcast': violates('TLB-PERM'),
     'rmap.batched_pending=off,rmap.defer_flush=off': 'safe',
+    // munmap() frees the page table, and that flushes.
+    'rmap.batched_pending=off,change=munmap': 'safe',
   },
 });
