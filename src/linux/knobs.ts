@@ -125,6 +125,14 @@ export const KNOBS = {
     'clear-flush-set': '6.12: wp_page_copy() clears, flushes, and only then sets the new entry',
     'set-flush': 'what it once did: sets the new entry over the old one, then flushes',
   },
+  'fork.anon_vma_lock': {
+    on: '6.12: anon_vma_fork() links the VMA of the child under the anon_vma lock',
+    off: 'G-01i: without it, an rmap walk goes on that does not know the VMA',
+  },
+  'fork.swp_exclusive': {
+    clear: '6.12: copy_nonpresent_pte() takes the exclusive mark off a swap entry that it copies',
+    keep: 'G-01i: both entries say exclusive',
+  },
   'rmap.defer_flush': {
     on: '6.12: should_defer_flush(): reclaim clears many entries, then flushes once',
     off: 'no CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH: each entry is flushed as it is cleared',
@@ -136,6 +144,7 @@ export const KNOBS = {
   },
   'rmap.barrier': {
     full: '6.12: the PTE is cleared by a locked operation, smp_mb() follows',
+    'mb-only': 'weakly ordered machines: PTE clear and tlb_flush_batched are not ordered, smp_mb() is there',
     'no-mb': 'smp_mb() left out; what comes before it is still locked on x86',
     none: 'G-20 (c): smp_mb() left out, and PTE clear and tlb_flush_batched are not ordered either',
   },

@@ -16,6 +16,7 @@ import {
   ptep_get,
   set_pte,
 } from '../include/pgtable.js';
+import { knob } from '../kernel.js';
 import { FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
 import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
@@ -65,7 +66,7 @@ export function* copy_nonpresent_pte(
   const type = swapType(orig_pte);
   if (type === SwapType.SWAP) {
     yield* swap_duplicate(slotOfEntry(orig_pte));
-    pte &= ~PTE.EXCLUSIVE;
+    if (knob('fork.swp_exclusive') === 'clear') pte &= ~PTE.EXCLUSIVE;
   } else if (!is_migration_entry(orig_pte)) return 0;
   else if (type !== SwapType.MIGRATION_READ && !(vm_flags & VM.SHARED))
     pte = makeSwapEntry(SwapType.MIGRATION_READ, pfnOf(orig_pte));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, claim, fence, read, setBits, testBits, write } from '../../core/primitives.js';
+import { add, claim, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
@@ -24,13 +24,20 @@ import {
   rmapWalkBegin,
   rmapWalkEnd,
 } from './rmap.js';
-import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
+import {
+  lockedUnmap,
+  set_tlb_ubc_flush_pending,
+  should_defer_flush,
+  type TlbflushUnmapBatch,
+  TTU,
+  unmapBarrier,
+} from './rmap-batch.js';
 import { folio_put } from './swap.js';
 import { slotOfFolio, swap_duplicate, swap_free } from './swapfile.js';
 
 /** Clears a present entry whose flush is put off. */
 export function* clearDeferred(ptep: PtePointer): Path<Pte> {
-  if (knob('rmap.barrier') !== 'none') return yield* ptep_get_and_clear(ptep);
+  if (lockedUnmap()) return yield* ptep_get_and_clear(ptep);
   const pteval = yield* ptep_get(ptep);
   yield* write(ptep.cell, 0);
   return pteval;
@@ -48,7 +55,7 @@ function* lazyfreeDiscardable(folio: Folio): Path<boolean> {
   if (test === 'dirty-only') return !(yield* testBits(folio.flags, PG.dirty));
   let dirty = false;
   if (test === 'dirty-then-ref') dirty = yield* testBits(folio.flags, PG.dirty);
-  if (knob('rmap.barrier') === 'full') yield* fence();
+  yield* unmapBarrier();
   const ref_count = yield* folio_ref_count(folio);
   const map_count = yield* read(folio._mapcount);
   if (ref_count !== 1 + map_count) return false;

@@ -31,6 +31,7 @@ export default scenario({
     'vmscan.flush_before_free': ['on', 'off'],
     pte: ['dirty', 'clean'],
     asked: ['PIN-RIGHT', 'PIN-WEAK', 'PIN-VALID', 'DATA'],
+    memory: ['sc', 'tso'],
   },
   bounds:
     'one GUP-fast of one page with one DMA store and one load after, one swap-out of the page, one allocation',
@@ -78,6 +79,8 @@ export default scenario({
     'machine=bcast': 'safe',
     'asked=PIN-VALID': 'safe',
     'asked=PIN-VALID,machine=bcast': 'safe',
+    'asked=PIN-VALID,memory=tso': 'safe',
+    'gup.pte_recheck=none,asked=PIN-VALID,memory=tso': violates('PIN-VALID'),
     'asked=DATA': 'safe',
     'asked=DATA,machine=bcast': 'safe',
     'vmscan.flush_before_free=off,pte=clean': violates('TLB-LIVE'),
