@@ -35,6 +35,8 @@ export function definePageAllocOps(kernel: Kernel) {
         if (page === undefined) return 0;
         system.touch(page._refcount.at);
         for (const each of inRow(page.pfn, c || 1)) {
+          if (each.lock.value !== 0)
+            system.fail('LOCK-REF', `f${each.pfn} is handed out while its lock is held`);
           system.set(each.frame.use.at, a);
           if (each !== page) system.set(each.compound_head.at, page.pfn + 1);
         }
