@@ -3,9 +3,9 @@ import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
 
-/** A lock was fused that somebody tries or looks at: start again without fusing it. */
+/** Locks were fused that somebody tries or looks at: start again without fusing them. */
 export class NotFusable extends Error {
-  constructor(readonly cell: number) {
+  constructor(readonly cells: readonly number[]) {
     super('not fusable');
   }
 }
@@ -54,8 +54,8 @@ export class Fusion {
       const op = automaton.op[this.examined]!;
       if (op === Op.LOCK || op === Op.UNLOCK || op === Op.DONE || op === Op.FAIL) continue;
       const { reads, writes } = automaton.access(this.examined);
-      for (const cell of reads) if (lock[cell] === 1) throw new NotFusable(cell);
-      for (const cell of writes) if (lock[cell] === 1) throw new NotFusable(cell);
+      const touched = [...reads, ...writes].filter((cell) => lock[cell] === 1);
+      if (touched.length > 0) throw new NotFusable(touched);
     }
   }
 }
