@@ -14,6 +14,7 @@ import { dataRace } from './races.js';
 import type { Finding, SearchOptions, SearchResult, Step } from './result.js';
 import { CHILD, DIRTY, DISABLED, HIGH, LOW, NEVER, SOMETIMES, Steps, VALUE, VALUES } from './steps.js';
 import { FrameSymmetry } from './symmetry.js';
+import { lookedAt } from './scout.js';
 import { ExactSet, FingerprintSet, type Visited } from './visited.js';
 
 export type { Finding, SearchOptions, SearchResult, Step };
@@ -21,7 +22,7 @@ export type { Finding, SearchOptions, SearchResult, Step };
 /** Visits every reachable state of `system` once. */
 export function search(system: System, options: SearchOptions = {}): SearchResult {
   const initial = system.mem.slice(0, system.cells.length);
-  const unfusable = new Set<number>();
+  const unfusable = options.fuse === true ? lookedAt(system, initial) : new Set<number>();
   for (;;) {
     system.mem.set(initial);
     try {
