@@ -24,6 +24,7 @@ export function straightFigures(operations = 10_000): StraightFigures[] {
     const before = process.cpuUsage();
     for (let i = 0; i < operations; i++) {
       workload.step(run);
+      straight.settle();
       if (watched) straight.judge();
     }
     workload.finish(run);

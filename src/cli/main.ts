@@ -2,40 +2,20 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import type { CheckOptions } from '../explore/check.js';
 import { internalError, userMessage, WorkerCrash } from './errors.js';
 import { Exit } from './exit.js';
-import { collect, seconds, whole } from './options.js';
+import {
+  checkOptions,
+  type SearchFlags,
+  type VariantFlags,
+  withSearch,
+  withVariant,
+  withWorkers,
+} from './flags.js';
 import { fail, tell } from './output.js';
 import { wanted } from './variants.js';
 
 Error.stackTraceLimit = 100; // a user's frame may stand below many of ours
-
-const STRATEGIES = ['reduced', 'bfs', 'dfs'] as const;
-const MAX_STATES = 20_000_000;
-
-interface SearchFlags {
-  readonly strategy?: (typeof STRATEGIES)[number];
-  readonly workers?: number;
-  readonly maxStates: number;
-  readonly timeout?: number;
-  readonly exact?: boolean;
-}
-interface VariantFlags {
-  readonly variant?: string;
-  readonly machine?: string;
-  readonly kernel?: string;
-  readonly set?: readonly string[];
-}
-
-function checkOptions({ strategy, maxStates, timeout, exact }: SearchFlags): CheckOptions {
-  return {
-    maxStates,
-    ...(strategy === undefined ? {} : { strategy }),
-    ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
-    ...(exact === undefined ? {} : { exact }),
-  };
-}
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -62,22 +42,6 @@ Exit codes:
   130 Ctrl-C`,
   );
 
-function withVariant(command: Command): Command {
-  return command
-    .option('--variant <k=v,…>', 'this variant, by its name; "base" is the documented protocol')
-    .option('--machine <name>', 'ipi or bcast')
-    .option('--kernel <version>', 'kernel release')
-    .option('--set <knob=value>', 'this value of a knob; may be repeated', collect);
-}
-
-function withSearch(command: Command): Command {
-  return command
-    .addOption(new Option('--strategy <name>', 'how to search').choices(STRATEGIES))
-    .option('--max-states <n>', 'give up a variant beyond so many states', whole(1), MAX_STATES)
-    .option('--timeout <s>', 'give up a variant after so many seconds', seconds)
-    .option('--exact', 'keep whole states instead of 64-bit fingerprints');
-}
-
 program
   .command('list')
   .description('the built-in scenarios by family, with their question')
@@ -87,17 +51,18 @@ program
     listCommand({ json });
   });
 
-withSearch(
-  withVariant(
-    program
-      .command('check')
-      .description(
-        'check scenarios: built-in ones by id, your own by file; all built-in ones without argument',
-      )
-      .argument('[ID|FILE...]', 'a scenario id, a scenario file, or FILE#ID'),
-  ).option('--family <name>', 'only this family'),
+withWorkers(
+  withSearch(
+    withVariant(
+      program
+        .command('check')
+        .description(
+          'check scenarios: built-in ones by id, your own by file; all built-in ones without argument',
+        )
+        .argument('[ID|FILE...]', 'a scenario id, a scenario file, or FILE#ID'),
+    ).option('--family <name>', 'only this family'),
+  ),
 )
-  .option('--workers <n>', 'threads (default: one for each CPU)', whole(1))
   .option('--json', 'one JSON document on stdout')
   .option('--junit <file>', 'write a JUnit report')
   .action(
@@ -169,13 +134,14 @@ program
     process.exitCode = await replayCommand({ argument, all, json });
   });
 
-withSearch(
-  program
-    .command('matrix')
-    .description('the verdicts of all variants as a table')
-    .argument('<ID|FAMILY|FILE>', 'a scenario id, a family, or a scenario file'),
+withWorkers(
+  withSearch(
+    program
+      .command('matrix')
+      .description('the verdicts of all variants as a table')
+      .argument('<ID|FAMILY|FILE>', 'a scenario id, a family, or a scenario file'),
+  ),
 )
-  .option('--workers <n>', 'threads (default: one for each CPU)', whole(1))
   .option('--json', 'one JSON document on stdout')
   .action(async (argument: string, options: SearchFlags & { json?: boolean }) => {
     const { matrixCommand } = await import('./matrix.js');
@@ -192,24 +158,28 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// Node would exit with 1, which says that a verdict differs.
+process.on('uncaughtException', (error) => process.exit(explain(error)));
+
 try {
   await program.parseAsync();
 } catch (error) {
+  process.exitCode = explain(error);
+}
+
+/** Says what went wrong, and returns the exit code. */
+function explain(error: unknown): number {
   if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return Exit.OK; // --help, --version
     // Without a command commander prints the help itself.
-    if (error.code === 'commander.help') process.exitCode = Exit.USAGE;
-    else if (error.exitCode !== 0) {
-      fail(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
-      process.exitCode = Exit.USAGE;
-    }
-  } else {
-    const message = userMessage(error);
-    if (message !== undefined) {
-      fail(message);
-      process.exitCode = Exit.USAGE;
-    } else {
-      tell(error instanceof WorkerCrash ? error.stack : internalError(error));
-      process.exitCode = Exit.INTERNAL;
-    }
+    if (error.code !== 'commander.help') fail(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+    return Exit.USAGE;
   }
+  const message = userMessage(error);
+  if (message !== undefined) {
+    fail(message);
+    return Exit.USAGE;
+  }
+  tell(error instanceof WorkerCrash ? error.stack : internalError(error));
+  return Exit.INTERNAL;
 }

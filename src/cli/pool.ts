@@ -31,11 +31,16 @@ export interface PoolOptions {
   onResult?(result: Result, job: Job, index: number): void;
 }
 
+/** How much later than its time limit a worker may answer. */
+const GRACE_MS = 5000;
+
 /** Checks variants in worker threads: one task each, so that the main thread stays free to show progress and to stop. */
 export class Pool {
   private readonly pool: Tinypool;
   private readonly active = new Map<Job, Int32Array>();
   private stopped = false;
+  /** How many jobs have their answer. */
+  finished = 0;
 
   constructor(
     private readonly jobs: readonly Job[],
@@ -68,10 +73,11 @@ export class Pool {
     let told = 0;
     await this.each(async (job, index) => {
       const began = Date.now();
-      const progress = new Int32Array(new SharedArrayBuffer(8));
+      const progress = newProgress();
       const answer = await this.ask(job, progress);
+      if (answer.kind === 'run') throw new Error('expected a verdict');
       if (answer.kind === 'verdict') results[index] = answer.result;
-      else results[index] = outOfMemory(job, progress, (Date.now() - began) / 1000);
+      else results[index] = gaveUp(job, answer.bound, progress, (Date.now() - began) / 1000);
       for (; results[told] !== undefined; told++)
         this.options.onResult?.(results[told]!, this.jobs[told]!, told);
     });
@@ -82,8 +88,8 @@ export class Pool {
   async find(sought: Sought): Promise<{ trace: Trace | null; bound: string | undefined } | undefined> {
     let run: { trace: Trace | null; bound: string | undefined } | undefined;
     await this.each(async (job) => {
-      const answer = await this.ask(job, new Int32Array(new SharedArrayBuffer(8)), sought);
-      run = answer.kind === 'run' ? answer : { trace: null, bound: 'memory' };
+      const answer = await this.ask(job, newProgress(), sought);
+      if (answer.kind !== 'verdict') run = { trace: null, ...answer };
     });
     return run;
   }
@@ -101,6 +107,7 @@ export class Pool {
         this.jobs.map(async (job, index) => {
           try {
             await work(job, index);
+            this.finished++;
           } catch (error) {
             if (this.stopped || (error instanceof Error && error.name === 'CancelError')) return;
             failures[index] = error as Error;
@@ -120,23 +127,29 @@ export class Pool {
     job: Job,
     progress: Int32Array,
     sought?: Sought,
-  ): Promise<Extract<Answer, { kind: 'verdict' | 'run' | 'memory' }>> {
+  ): Promise<Extract<Answer, { kind: 'verdict' | 'run' | 'gave up' }>> {
     const { entry, variant } = job;
     this.active.set(job, progress);
+    const { signal, cancel } = watch(progress, this.options.check.timeoutMs);
     let answer: Answer;
     try {
-      answer = (await this.pool.run({
+      const task: Task = {
         id: entry.scenario.id,
         ...(entry.user === undefined ? {} : { user: entry.user }),
         ...(sought === undefined ? {} : { sought }),
         variant,
         options: this.options.check,
         progress,
-      } satisfies Task)) as Answer;
+      };
+      answer = (await this.pool.run(task, signal === undefined ? {} : { signal })) as Answer;
     } catch (error) {
-      if ((error as { code?: unknown }).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error;
-      answer = { kind: 'memory' };
+      if (signal?.aborted === true)
+        answer = { kind: 'gave up', bound: 'time, in a path that makes no request' };
+      else if ((error as { code?: unknown }).code === 'ERR_WORKER_OUT_OF_MEMORY')
+        answer = { kind: 'gave up', bound: 'memory' };
+      else throw error;
     } finally {
+      cancel();
       this.active.delete(job);
     }
     if (answer.kind === 'wrong') throw new UsageError(answer.message);
@@ -153,7 +166,27 @@ function heapOf(threads: number): number {
   return Math.min(getHeapStatistics().heap_size_limit, totalmem() / 2 / threads);
 }
 
-function outOfMemory({ entry, variant }: Job, progress: Int32Array, seconds: number): Result {
+function newProgress(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(12));
+}
+
+/** A worker looks at the clock itself, but not while a path loops without a request: then it is ended from outside. */
+function watch(
+  progress: Int32Array,
+  timeoutMs: number | undefined,
+): { signal: AbortSignal | undefined; cancel(): void } {
+  if (timeoutMs === undefined) return { signal: undefined, cancel: () => undefined };
+  const controller = new AbortController();
+  let began = 0;
+  const timer = setInterval(() => {
+    if (progress[2] === 0) return; // in the queue
+    began ||= Date.now();
+    if (Date.now() - began > timeoutMs + GRACE_MS) controller.abort();
+  }, 100);
+  return { signal: controller.signal, cancel: () => clearInterval(timer) };
+}
+
+function gaveUp({ entry, variant }: Job, bound: string, progress: Int32Array, seconds: number): Result {
   const verdict: Verdict = {
     id: entry.scenario.id,
     variant: variant.name,
@@ -169,7 +202,7 @@ function outOfMemory({ entry, variant }: Job, progress: Int32Array, seconds: num
     bytes: 0,
     reductions: [],
     passes: [],
-    bound: 'memory',
+    bound,
     witnesses: Object.fromEntries(entry.scenario.sometimes.map((name) => [name, false])),
     found: [],
     shown: undefined,

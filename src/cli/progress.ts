@@ -8,7 +8,6 @@ export class Progress {
   private readonly timer: NodeJS.Timeout | undefined;
   private readonly began = Date.now();
   private shown = false;
-  done = 0;
 
   constructor(
     private readonly pool: Pool,
@@ -23,8 +22,8 @@ export class Progress {
       ({ job, states }) =>
         `${job.entry.scenario.id} ${job.variant.name}: ${states.toLocaleString('en-US')} states`,
     );
-    const line = `[${this.done}/${this.total}] ${seconds} s  ${running.join('  |  ')}`;
-    const width = (process.stderr.columns ?? 80) - 1;
+    const line = `[${this.pool.finished}/${this.total}] ${seconds} s  ${running.join('  |  ')}`;
+    const width = (process.stderr.columns || 80) - 1;
     process.stderr.write(`\r\u001b[K${line.slice(0, width)}`);
     this.shown = true;
   }

@@ -33,7 +33,6 @@ export async function runJobs(
     workers: options.workers,
     check: options.check,
     onResult: (result, job, index) => {
-      progress.done = index + 1;
       if (lines) tell(`[${index + 1}/${jobs.length}] ${lineText({ job, ...result })}`);
     },
   });

@@ -15,7 +15,7 @@ export interface Task {
   readonly variant: Variant;
   readonly sought?: Sought;
   readonly options: CheckOptions;
-  /** Where the worker says how far it is: states, depth. */
+  /** Where the worker says how far it is: states, depth, and 1 once it has begun. */
   readonly progress: Int32Array;
 }
 
@@ -32,8 +32,8 @@ export type Answer =
   | { readonly kind: 'run'; readonly trace: Trace | null; readonly bound: string | undefined }
   /** The user's file is wrong. */
   | { readonly kind: 'wrong'; readonly message: string }
-  /** The computer is too small. */
-  | { readonly kind: 'memory' }
+  /** There is not enough memory, or time. */
+  | { readonly kind: 'gave up'; readonly bound: string }
   /** A bug of ours. */
   | { readonly kind: 'crash'; readonly stack: string };
 
@@ -41,6 +41,7 @@ Error.stackTraceLimit = 100; // a user's frame may stand below many of ours
 
 /** Does what the task says. */
 export default async function run(task: Task): Promise<Answer> {
+  task.progress[2] = 1;
   try {
     const scenarios = task.user === undefined ? SCENARIOS : await loadUserFile(task.user);
     const scenario = scenarios.find(({ id }) => id === task.id);
@@ -57,7 +58,7 @@ export default async function run(task: Task): Promise<Answer> {
       : findRun(scenario, task.variant, task.sought, options);
   } catch (error) {
     if (error instanceof RangeError && /allocation|array length|maximum size/i.test(error.message))
-      return { kind: 'memory' };
+      return { kind: 'gave up', bound: 'memory' };
     const message = userMessage(error);
     return message === undefined
       ? { kind: 'crash', stack: internalError(error) }

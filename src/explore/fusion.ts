@@ -4,9 +4,9 @@ import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
 import { grown } from './findings.js';
 
-/** A lock was fused that somebody tries or looks at: start again without fusing it. */
+/** Locks were fused that somebody tries or looks at: start again without fusing them. */
 export class NotFusable extends Error {
-  constructor(readonly cell: number) {
+  constructor(readonly cells: readonly number[]) {
     super('not fusable');
   }
 }
@@ -66,8 +66,8 @@ export class Fusion {
       this.mover[this.examined] = this.kindOf(this.examined);
       if (op === Op.LOCK || op === Op.UNLOCK || op === Op.DONE || op === Op.FAIL) continue;
       const { reads, writes } = automaton.access(this.examined);
-      for (const cell of reads) if (lock[cell] === 1) throw new NotFusable(cell);
-      for (const cell of writes) if (lock[cell] === 1) throw new NotFusable(cell);
+      const touched = [...reads, ...writes].filter((cell) => lock[cell] === 1);
+      if (touched.length > 0) throw new NotFusable(touched);
     }
   }
 

@@ -67,6 +67,7 @@ export class StateGraph {
         this.firstEdge.push(this.edges);
         for (const agent of agents) {
           if (able[agent] === 0) continue;
+          state.set(packed); // another agent's step is still in it
           const outcomes = walker.outcomes(agent);
           for (let choice = 0; choice < outcomes; choice++) {
             state.set(packed);

@@ -29,7 +29,7 @@ export function search(system: System, options: SearchOptions = {}): SearchResul
       return searchOnce(system, options, unfusable);
     } catch (error) {
       if (!(error instanceof NotFusable)) throw error;
-      unfusable.add(error.cell);
+      for (const cell of error.cells) unfusable.add(cell);
     } finally {
       system.mem.set(initial);
       system.fault = undefined;

@@ -14,12 +14,13 @@ import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './kn
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
-import { defineVmaOps } from './mm/vma.js';
+import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
+import { ksm_init, KsmThread } from './mm/ksm-thread.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
 import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
@@ -83,6 +84,7 @@ export class Kernel {
   readonly swap: SwapInfo | undefined;
   /** KSM's stable nodes, from 1. */
   readonly ksm_nodes: KsmStableNode[] = [];
+  readonly ksm: KsmThread | undefined;
   readonly tasks: (Task | undefined)[] = [];
   readonly rcu: RcuState;
   /** Memory hotplug; undefined where struct pages never go away. */
@@ -103,12 +105,13 @@ export class Kernel {
     const { swapSlots = 0, ksmNodes = 0 } = options;
     for (const frame of this.machine.frames)
       this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
-    this.swap =
-      swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
+    this.ksm = ksmNodes > 0 ? new KsmThread(system) : undefined;
+    ksm_init(this);
     this.op = defineOps(this);
     this.rcu.register('tlb_remove_table_rcu', (pfn) => __tlb_remove_table(this.mem_map[pfn]!));
   }

@@ -139,6 +139,14 @@ export const KNOBS = {
     'no-mb': 'smp_mb() left out; what comes before it is still locked on x86',
     none: 'G-20 (c): smp_mb() left out, and PTE clear and tlb_flush_batched are not ordered either',
   },
+  'rmap.batched_pending': {
+    on: '3ea277194daa: who changes page tables under the PTL makes up for a flush that reclaim still owes',
+    off: 'before 3ea277194daa: relies on an absent entry being in no TLB',
+  },
+  'vmscan.flush_dirty': {
+    on: '6.12: shrink_folio_list() flushes before it writes a folio out that was mapped writable',
+    off: 'twin: a CPU goes on writing to the folio after it was written out',
+  },
   'vmscan.flush_before_free': {
     on: '6.12: shrink_folio_list() flushes the batch before it frees the folios',
     off: 'twin: frees first',
@@ -151,6 +159,14 @@ export const KNOBS = {
     three: '6.12: ksm_get_folio() compares page->mapping before and after the reference and after the lock',
     'no-second': 'G-13: not after the reference',
     'no-third': 'G-13: not after the lock',
+  },
+  'ksm.memory_notifier': {
+    on: '6.12: ksm_memory_callback() stops ksmd while memory goes offline, and drops stale nodes',
+    off: 'G-13: KSM does not hear of memory hotplug',
+  },
+  'ksm.offline_prune': {
+    on: '6.12: ksm_memory_callback(MEM_OFFLINE) drops the nodes whose pages went',
+    off: 'G-13: it only lets ksmd run again',
   },
   'ksm.spin': {
     on: '6.12: ksm_get_folio() waits while the count is frozen and the folio is in the swap cache',

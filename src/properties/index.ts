@@ -3,6 +3,7 @@ import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
+import { tlbPermission } from './tlb.js';
 
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
@@ -20,17 +21,20 @@ const HOTPLUG = ['META-FREED', 'META-POISONED', 'META-ALIVE', 'PGMAP-LIVE', 'GP-
 /** Switches on the invariants that hold in every scenario; returns their names. */
 export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
+  tlbPermission(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
   anonExclusive(kernel);
   return [
     'TLB-LIVE',
+    'TLB-PERM',
     'FRAME-REUSE',
     'TABLE-ALIVE',
     'FREE-ONCE',
     ...(kernel.options.hotplug ? HOTPLUG : []),
     'ANON-EXCL',
     'LOCK',
+    'LOCK-REF',
     ...balances(kernel),
   ];
 }

@@ -3,7 +3,7 @@ import { request, type Path } from '../core/path.js';
 import { frameRef } from '../core/system.js';
 import type { Mm, Page } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { VMA } from '../linux/mm/vma.js';
+import { VMA } from '../linux/mm/vma-tree.js';
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE } from '../machine/pte.js';
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
+import { PG } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
 /** How often page tables name each frame, by what the entry holds for it. */
 export interface Mapped {
-  /** Entries that hold a reference: present ones, device-private and device-exclusive ones. */
+  /** Entries that hold a reference: present ones, device-private and device-exclusive ones; what links a page table. */
   readonly references: number[];
   /** Entries that count in _mapcount. */
   readonly mappings: number[];
@@ -48,10 +49,16 @@ export function countMappings(kernel: Kernel): Mapped {
         references[pfnOf(pmd)]! -= machine.options.ptrsPerPte - 1;
       } else {
         const table = machine.frames[pfnOf(pmd)]!;
+        references[table.number]!++;
         table.pte.forEach((_, index) => count(number, machine.entry(table, index)));
       }
     });
   });
+  for (const mm of mms)
+    for (const { value: deposited } of mm.pmd_huge_pte) if (deposited !== 0) references[deposited - 1]!++;
+  // Tables that are unlinked and wait for a grace period.
+  for (const { func, arg } of kernel.rcu.callbacks)
+    if (func.value !== 0 && arg.value !== 0) references[arg.value - 1]!++;
   return { references, mappings, resident };
 }
 
@@ -69,14 +76,12 @@ export function balances(kernel: Kernel): string[] {
     for (const { pfn, compound_head } of mem_map)
       if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
     for (const page of mem_map) {
-      const use = page.frame.use.value;
       if (page.meta !== undefined && page.meta.value !== 0) continue;
-      if (page.compound_head.value !== 0) continue;
+      const counted = page.compound_head.value !== 0 ? 0 : references[page.pfn]!;
       const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
-      const expected =
-        (use === Use.TABLE ? 1 : references[page.pfn]!) + cached + kernel.held(page.pfn);
+      const expected = counted + cached + kernel.held(page.pfn);
       if (page._refcount.value !== expected)
-        return `f${page.pfn} is ${page.frame.use.type.show(use)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
+        return `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
     }
     return undefined;
   });
@@ -84,6 +89,14 @@ export function balances(kernel: Kernel): string[] {
     const { mappings } = countMappings(kernel);
     for (const page of mem_map) {
       if (page.frame.use.value !== Use.DATA) continue;
+      if (page.large !== undefined && (page.flags.value & PG.head) !== 0) {
+        const pages = mem_map.filter(
+          ({ pfn, compound_head }) => pfn === page.pfn || compound_head.value === page.pfn + 1,
+        );
+        const all = pages.reduce((sum, each) => sum + each._mapcount.value, page.large.entire_mapcount.value);
+        if (page.large.mapcount.value !== all)
+          return `f${page.pfn}._large_mapcount is ${page.large.mapcount.value}, and its pages are mapped ${all} times`;
+      }
       const { value: head } = page.compound_head;
       const large = mem_map[head === 0 ? page.pfn : head - 1]!.large?.entire_mapcount.value ?? 0;
       const counted = page._mapcount.value + large;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,6 +8,13 @@ import { afterAll } from 'vitest';
 
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 const main = join(root, 'dist', 'cli', 'main.js');
+
+const folders: string[] = [];
+const running = new Set<ChildProcess>();
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL'); // of tests that timed out
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
+});
 
 export interface Ended {
   readonly code: number | null;
@@ -33,6 +40,7 @@ export function shootdown(args: readonly string[], options: RunOptions = {}): Pr
       env: { ...process.env, NO_COLOR: '1', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    running.add(child);
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
@@ -41,14 +49,12 @@ export function shootdown(args: readonly string[], options: RunOptions = {}): Pr
       options.onError?.(err, (signal) => child.kill(signal));
     });
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, out, err }));
+    child.on('close', (code) => {
+      running.delete(child);
+      resolve({ code, out, err });
+    });
   });
 }
-
-const folders: string[] = [];
-afterAll(() => {
-  for (const path of folders) rmSync(path, { recursive: true, force: true });
-});
 
 /** A directory far from the package, with a space in its path, holding `files`. Goes away after the tests of the file. */
 export function folder(files: Readonly<Record<string, string>>): string {
@@ -69,6 +75,7 @@ export function counting({
   body = 'yield* add(c, 1);',
   knobs = '',
   rest = "sometimes: [], expect: { base: 'safe' },",
+  machines = "'ipi'",
 }: {
   id?: string;
   imports?: string;
@@ -76,13 +83,14 @@ export function counting({
   body?: string;
   knobs?: string;
   rest?: string;
+  machines?: string;
 } = {}): string {
   return `import { add, claim, read, scenario, see, store, violates, write } from 'shootdown';
 ${imports}
 const name: string = 'c';
 export default scenario({
   id: '${id}', family: 'test', question: 'Does it count?', bounds: 'two threads',
-  machine: { cpus: 2, frames: 2 }, machines: ['ipi'],
+  machine: { cpus: 2, frames: 2 }, machines: [${machines}],
   knobs: { ${knobs} },
   setup(m) {
     ${setup}

@@ -43,6 +43,8 @@ describe.concurrent('one line on stderr, nothing on stdout, exit code 2:', () =>
       /'--timeout <s>' argument 'soon' is invalid\. Expected a number of seconds/,
     ],
     ['check G-01 --timeout 0', /'--timeout <s>' argument '0' is invalid/],
+    ['check G-01 --seed lucky', /'--seed <n>' argument 'lucky' is invalid/],
+    ['check G-01 --schedules 0', /'--schedules <n>' argument '0' is invalid/],
     ['check G-01 --workers 1.5', /'--workers <n>' argument '1\.5' is invalid/],
     ['check G-01 --colour', /^unknown option '--colour'/],
     [
@@ -144,6 +146,16 @@ test('a bug of ours says so, with a stack, and exit code 70', async () => {
   const bug = 'process.stdout.write = () => { throw new Error("boom"); };';
   const { code, err } = await shootdown(['list'], { node: ['--import', `data:text/javascript,${bug}`] });
   expect(err).toMatch(/^internal error: please report this[^]*Error: boom\n {4}at /);
+  expect(code).toBe(70);
+});
+
+test('so does one that nobody waits for', async () => {
+  const bug =
+    'setInterval(() => { if (process.listenerCount("uncaughtException")) throw new Error("late"); }, 1);';
+  const { code, err } = await shootdown(['check', 'G-01'], {
+    node: ['--import', `data:text/javascript,${bug}`],
+  });
+  expect(err).toMatch(/internal error: please report this[^]*Error: late\n {4}at /);
   expect(code).toBe(70);
 });
 

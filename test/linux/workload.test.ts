@@ -13,6 +13,7 @@ function runThrough(options: WorkloadOptions, count: number): Map<string, number
   const run: Runner = (agent, path) => straight.run(agent, path);
   for (let i = 0; i < count; i++) {
     workload.step(run);
+    straight.settle();
     straight.judge();
   }
   workload.finish(run);

@@ -30,3 +30,8 @@ export function* folio_nr_pages(folio: Folio): Path<number> {
 export function nth_page(page: Page, n: number): Page {
   return current.kernel.mem_map[page.pfn + n]!;
 }
+
+/** Whether the folio has a place in swap to go to; lazyfree folios have none. @kernel 6.12 include/linux/page-flags.h folio_test_swapbacked: faithful */
+export function* folio_test_swapbacked(folio: Folio): Path<boolean> {
+  return yield* testBits(folio.flags, PG.swapbacked);
+}

@@ -103,7 +103,7 @@ export function* unmap_folio(folio: Folio, anon_vma: number): Path {
   const ubc = tlb_ubc();
   const targets = yield* rmap_targets(folio, anon_vma);
   for (const { vma, address } of targets) {
-    yield* __split_huge_pmd(vma, address, true, folio); // TTU_SPLIT_HUGE_PMD
+    yield* __split_huge_pmd(vma.vm_mm, address, true, folio); // TTU_SPLIT_HUGE_PMD
     if (!(yield* try_to_migrate_one(folio, vma, address, ubc))) break;
   }
   yield* try_to_unmap_flush(ubc);

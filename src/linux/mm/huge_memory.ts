@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, clearBits, read, setBits, trylock, write } from '../../core/primitives.js';
+import { add, clearBits, exchange, read, setBits, trylock, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import { EAGAIN, EBUSY } from '../include/errno.js';
-import { PG, type Folio, type Mm, type Page, type Vma } from '../include/mm_types.js';
+import { PG, type Folio, type Mm, type Page } from '../include/mm_types.js';
 import { nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import {
   folio_ref_count,
@@ -35,6 +35,8 @@ import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { remap_page, unmap_folio } from './huge_memory-unmap.js';
+import { type MmuGather, tlb_adjust_range, tlb_remove_page } from './mmu_gather.js';
+import { free_unref_page } from './page_alloc.js';
 import { pgtable_trans_huge_withdraw, pmdp_invalidate } from './pgtable-generic.js';
 import {
   folio_add_anon_rmap_ptes,
@@ -97,14 +99,36 @@ const small_entry = (page: Page, pmd: Pmd): number => {
  * @context folio locked if `folio` is given; mmap_lock or the anon_vma lock held; may sleep
  * @kernel 6.12 mm/huge_memory.c __split_huge_pmd: adapted (no mmu notifiers)
  */
-export function* __split_huge_pmd(vma: Vma, address: number, freeze: boolean, folio?: Folio): Path {
-  const mm = vma.vm_mm;
+export function* __split_huge_pmd(mm: Mm, address: number, freeze: boolean, folio?: Folio): Path {
   const pmd = pmd_offset(mm, address);
   yield* spin_lock(mm.page_table_lock);
   const pmdval = yield* pmdp_get_lockless(pmd);
   if (pmd_leaf(pmdval) && (folio === undefined || folio === pmd_page(pmdval)))
     yield* __split_huge_pmd_locked(mm, pmd, address - (address % HPAGE_PMD_NR()), freeze);
   yield* spin_unlock(mm.page_table_lock);
+}
+
+/**
+ * Clears the huge PMD of an address and gathers its folio; the table that was kept for a split goes as well. Returns
+ * false if the PMD is no longer huge.
+ * @context mmap_lock held
+ * @kernel 6.12 mm/huge_memory.c zap_huge_pmd: adapted (anonymous memory)
+ */
+export function* zap_huge_pmd(tlb: MmuGather, pmd: Cell, addr: number): Path<boolean> {
+  const { mm } = tlb;
+  yield* spin_lock(mm.page_table_lock);
+  if (!pmd_leaf(yield* pmdp_get_lockless(pmd))) {
+    yield* spin_unlock(mm.page_table_lock);
+    return false;
+  }
+  const page = pmd_page(yield* exchange(pmd, 0));
+  tlb_adjust_range(tlb, addr, HPAGE_PMD_NR());
+  yield* folio_remove_rmap_pmd(yield* page_folio(page));
+  yield* free_unref_page(yield* pgtable_trans_huge_withdraw(mm, addr));
+  yield* add(mm.anon_rss, -HPAGE_PMD_NR());
+  yield* spin_unlock(mm.page_table_lock);
+  tlb_remove_page(tlb, page);
+  return true;
 }
 
 /** Whether only mappings and `caller_pins` hold the folio, as far as one can tell. @kernel 6.12 mm/huge_memory.c can_split_folio: adapted (anonymous, not in the swap cache) */

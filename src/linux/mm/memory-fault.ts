@@ -23,6 +23,7 @@ import {
   pte_present,
   pte_protnone,
   pte_special,
+  pte_unchanged,
   pte_unmap,
   pte_unmap_unlock,
   pte_write,
@@ -33,11 +34,12 @@ import {
   set_pte,
   set_pmd,
 } from '../include/pgtable.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { folio_put } from './swap.js';
+import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
 /** What a fault ends with. */
@@ -82,6 +84,12 @@ export function* pte_alloc_map_lock(
   return yield* pte_offset_map_lock(pmd, address);
 }
 
+/** Whether the entry is no longer what the fault acts on. @context PTL held @kernel 6.12 mm/memory.c vmf_pte_changed: adapted (the value is given) */
+function* vmf_pte_changed(ptep: PtePointer, orig_pte: Pte): Path<boolean> {
+  if (knob('fault.pte_same') === 'off') return false;
+  return !(yield* pte_unchanged(ptep, orig_pte));
+}
+
 /**
  * Serves a fault on a private anonymous page that is not there.
  * @context mmap_lock held for read; may sleep
@@ -96,7 +104,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   let entry = mk_pte(folio, PTE.PRESENT | PTE.USER);
   if ((yield* load(vma.vm_flags)) & VM.WRITE) entry = pte_mkwrite(pte_mkdirty(entry));
   const mapped = yield* pte_offset_map_lock(pmd, address);
-  if (mapped === undefined || !pte_none(yield* ptep_get(mapped.ptep))) {
+  if (mapped === undefined || (yield* vmf_pte_changed(mapped.ptep, 0))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
     yield* folio_put(folio);
     return VM_FAULT.NONE;
@@ -111,12 +119,15 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
 /**
  * Whether the only reference of an anonymous folio is the mapping that faults.
  * @context PTL held
- * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no swap cache)
+ * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no per-CPU LRU batches)
  */
 function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   if (yield* testBits(folio.flags, PG.ksm)) return false;
-  if ((yield* folio_ref_count(folio)) > 1) return false;
+  const swaps = current.kernel.swap !== undefined;
+  const cached = swaps && (yield* testBits(folio.flags, PG.swapcache)) ? 1 : 0;
+  if ((yield* folio_ref_count(folio)) > 1 + cached) return false;
   if (!(yield* folio_trylock(folio))) return false;
+  if (swaps) yield* folio_free_swap(folio);
   if ((yield* folio_ref_count(folio)) !== 1) {
     yield* folio_unlock(folio);
     return false;
@@ -219,7 +230,7 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
     return VM_FAULT.SIGSEGV;
   }
   yield* spin_lock(mapped.ptl);
-  if (knob('fault.pte_same') === 'on' && (yield* ptep_get(mapped.ptep)) !== vmf.orig_pte) {
+  if (yield* vmf_pte_changed(mapped.ptep, vmf.orig_pte)) {
     yield* pte_unmap_unlock(mapped.ptl);
     return VM_FAULT.NONE;
   }

@@ -38,6 +38,7 @@ import { current } from '../kernel.js';
 import { copy_user_page, pte_alloc_map_lock } from './memory-fault.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
+import { copy_nonpresent_pte } from './memory-swap.js';
 import { folio_put } from './swap.js';
 
 /** What copying one entry came to, for the counters. */
@@ -110,7 +111,7 @@ function* copy_present_pte(
 /**
  * Copies the entries of [addr, end) from one page table to another. The child's PTL is the outer one.
  * @context both mmap_locks held for write; may sleep
- * @kernel 6.12 mm/memory.c copy_pte_range: adapted (no swap-type entries; never gives the locks up to be nice)
+ * @kernel 6.12 mm/memory.c copy_pte_range: adapted (never gives the locks up to be nice)
  */
 function* copy_pte_range(
   dst_vma: Vma,
@@ -144,8 +145,12 @@ function* copy_pte_range(
     for (; addr < end; addr += PAGE_SIZE) {
       const src_pte = kernel.pte(src.ptep.table.number, src.ptep.index + addr - first);
       const ptent = yield* ptep_get(src_pte);
-      if (pte_none(ptent) || !pte_present(ptent)) continue;
+      if (pte_none(ptent)) continue;
       const dst_pte = kernel.pte(dst.ptep.table.number, dst.ptep.index + addr - first);
+      if (!pte_present(ptent)) {
+        anon_rss += yield* copy_nonpresent_pte(vm_flags, dst_pte, src_pte, ptent);
+        continue;
+      }
       ret = yield* copy_present_pte(dst_vma, src_vma, vm_flags, dst_pte, src_pte, addr, ptent, prealloc);
       if (ret === -EAGAIN) break;
       if (ret === Copied.ANON || ret === Copied.OWN_PAGE) anon_rss++;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
 import { add, load, setBits, testBits } from '../../core/primitives.js';
-import { PTE, SwapType, swapType } from '../../machine/pte.js';
+import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { PG, VM, type Folio, type PtePointer } from '../include/mm_types.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_ref_count } from '../include/page_ref.js';
@@ -22,7 +22,14 @@ import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
 import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
-import { folio_free_swap, folio_swap_slot, free_swap_and_cache, swap_free, swap_slot } from './swapfile.js';
+import {
+  folio_free_swap,
+  folio_swap_slot,
+  free_swap_and_cache,
+  swap_duplicate,
+  swap_free,
+  swap_slot,
+} from './swapfile.js';
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
 function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
@@ -40,6 +47,31 @@ export function* zap_nonpresent_pte(ptep: PtePointer, pte: Pte): Path<number> {
   if (swapType(pte) === SwapType.SWAP) yield* free_swap_and_cache(pte);
   yield* pte_clear(ptep);
   return is_migration_entry(pte) ? -1 : 0;
+}
+
+/**
+ * fork(): copies a swap-type entry. The page behind it is shared from then on, and both entries say so. Returns what
+ * that does to the child's resident pages.
+ * @context both PTLs held
+ * @kernel 6.12 mm/memory.c copy_nonpresent_pte: adapted (swap and migration entries)
+ */
+export function* copy_nonpresent_pte(
+  vm_flags: number,
+  dst_pte: PtePointer,
+  src_pte: PtePointer,
+  orig_pte: Pte,
+): Path<number> {
+  let pte = orig_pte;
+  const type = swapType(orig_pte);
+  if (type === SwapType.SWAP) {
+    yield* swap_duplicate(swap_slot(orig_pte));
+    pte &= ~PTE.EXCLUSIVE;
+  } else if (!is_migration_entry(orig_pte)) return 0;
+  else if (type !== SwapType.MIGRATION_READ && !(vm_flags & VM.SHARED))
+    pte = makeSwapEntry(SwapType.MIGRATION_READ, pfnOf(orig_pte));
+  if (pte !== orig_pte) yield* set_pte(src_pte, pte);
+  yield* set_pte(dst_pte, pte);
+  return is_migration_entry(pte) ? 1 : 0;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
 import type { Mm, Vma } from '../include/mm_types.js';
 import {
+  HPAGE_PMD_NR,
   PAGE_SIZE,
   pmd_addr_end,
   pmd_clear,
@@ -22,6 +23,7 @@ import {
   ptep_get_and_clear,
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
+import { __split_huge_pmd, zap_huge_pmd } from './huge_memory.js';
 import { zap_nonpresent_pte } from './memory-swap.js';
 import {
   type MmuGather,
@@ -70,6 +72,10 @@ export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: nu
     const pmdp = pmd_offset(mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd)) continue;
+    if (pmd_leaf(pmd)) {
+      if (next - addr !== HPAGE_PMD_NR()) yield* __split_huge_pmd(mm, addr, false);
+      else if (yield* zap_huge_pmd(tlb, pmdp, addr)) continue;
+    }
     yield* zap_pte_range(tlb, pmdp, addr, next);
   }
 }

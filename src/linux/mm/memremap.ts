@@ -156,7 +156,7 @@ export function* memunmap_pages(pgmap: DevPagemap): Path {
  * and written after the driver has taken the page back; if the driver drops its pgmap reference in doing so, nothing
  * keeps the struct page then: see `free_zone_device_folio.count`.
  * @context any
- * @kernel 6.12 mm/memremap.c free_zone_device_folio: faithful
+ * @kernel 6.12 mm/memremap.c free_zone_device_folio: adapted (small file pages: no memcg, no PG_anon_exclusive)
  */
 export function* free_zone_device_folio(folio: Folio): Path {
   const pgmap = pgmapOf(folio);

@@ -17,15 +17,11 @@ import {
   init_vma_munmap,
   remove_vma,
   USER_PGTABLES_CEILING,
-  vm_area_alloc,
-  vma_find,
-  vma_iter_store,
-  vma_next,
-  VMA,
   vms_clean_up_area,
   vms_complete_munmap_vmas,
   vms_gather_munmap_vmas,
 } from './vma.js';
+import { VMA, vm_area_alloc, vma_find, vma_iter_store, vma_next } from './vma-tree.js';
 
 /** The VMA that contains `addr`, or undefined. @context mmap_lock held @kernel 6.12 mm/mmap.c find_vma: adapted (one step; as vma_lookup(), it has to contain the address) */
 export function* find_vma(mm: Mm, addr: number): Path<Vma | undefined> {

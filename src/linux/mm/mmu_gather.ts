@@ -3,9 +3,10 @@ import type { Path } from '../../core/path.js';
 import { add } from '../../core/primitives.js';
 import { flush_tlb_mm_range } from '../arch/tlb.js';
 import type { Mm, Page } from '../include/mm_types.js';
+import { page_folio } from '../include/page_ref.js';
 import { smp_call_function } from '../kernel/smp.js';
 import { call_rcu } from '../kernel/rcu/tree.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { free_unref_page } from './page_alloc.js';
 import { folio_put } from './swap.js';
 
@@ -103,7 +104,7 @@ function* tlb_table_flush(tlb: MmuGather): Path {
 function* tlb_batch_pages_flush(tlb: MmuGather): Path {
   const { pages } = tlb;
   tlb.pages = [];
-  for (const page of pages) yield* folio_put(page);
+  for (const page of pages) yield* folio_put(current.kernel.options.thp ? yield* page_folio(page) : page);
 }
 
 /** Flush, then free: in this order, or a CPU still reaches a page through its TLB after it was given away. @kernel 6.12 mm/mmu_gather.c tlb_flush_mmu: faithful */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, store } from '../../core/primitives.js';
+import { load, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { PTE } from '../../machine/pte.js';
+import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import { type Mm, VM, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, PageAnonExclusive } from '../include/page-flags.js';
@@ -28,6 +28,7 @@ import {
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
+import { flush_tlb_batched_pending } from './rmap-batch.js';
 
 /** @kernel 6.12 include/uapi/asm-generic/mman-common.h PROT_*: adapted (no PROT_EXEC) */
 export const PROT_NONE = 0;
@@ -58,7 +59,7 @@ function* can_change_pte_writable(pte: Pte): Path<boolean> {
  * Gives the present entries of [start, end) another protection: each is cleared and set again, so that no dirty bit is
  * lost, and the range is flushed at the end.
  * @context mmap_lock held for write
- * @kernel 6.12 mm/mprotect.c change_pte_range: adapted (present entries; no NUMA hints)
+ * @kernel 6.12 mm/mprotect.c change_pte_range: adapted (present and migration entries of anonymous pages; no NUMA hints)
  */
 function* change_pte_range(
   tlb: MmuGather,
@@ -70,9 +71,17 @@ function* change_pte_range(
 ): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
+  yield* flush_tlb_batched_pending(tlb.mm);
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start);
-    if (!pte_present(yield* ptep_get(ptep))) continue;
+    const found = yield* ptep_get(ptep);
+    if (!pte_present(found)) {
+      // What the migration ends with must not be writable: the fault decides anew.
+      const type = swapType(found);
+      if (type === SwapType.MIGRATION_WRITE)
+        yield* set_pte(ptep, makeSwapEntry(SwapType.MIGRATION_READ_EXCLUSIVE, pfnOf(found)));
+      continue;
+    }
     const oldpte = yield* ptep_get_and_clear(ptep);
     let ptent = pte_modify(oldpte, newprot);
     if (tryWritable && !pte_write(ptent) && (yield* can_change_pte_writable(ptent)))
@@ -115,7 +124,7 @@ export function* mprotect(mm: Mm, vma: Vma, prot: number): Path<number> {
     (old & ~(VM.READ | VM.WRITE)) |
     (prot & PROT_READ ? VM.READ : 0) |
     (prot & PROT_WRITE ? VM.READ | VM.WRITE : 0);
-  yield* store(vma.vm_flags, vm_flags);
+  yield* write(vma.vm_flags, vm_flags); // vm_flags_reset_once(): rmap walks read it without mmap_lock
   const start = yield* load(vma.vm_start);
   const end = yield* load(vma.vm_end);
   const tryWritable = (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;

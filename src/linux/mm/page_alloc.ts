@@ -35,6 +35,8 @@ export function definePageAllocOps(kernel: Kernel) {
         if (page === undefined) return 0;
         system.touch(page._refcount.at);
         for (const each of inRow(page.pfn, c || 1)) {
+          if (each.lock.value !== 0)
+            system.fail('LOCK-REF', `f${each.pfn} is handed out while its lock is held`);
           system.set(each.frame.use.at, a);
           if (each !== page) system.set(each.compound_head.at, page.pfn + 1);
         }
@@ -46,7 +48,10 @@ export function definePageAllocOps(kernel: Kernel) {
       sleeps: (_a, b) => b === 1,
       pseudoLocks: (_a, b) => (b === 1 ? ['fs_reclaim'] : []),
       touches: (_a, _b, _c, _agent, access) => {
-        for (const page of kernel.mem_map) access.writes.push(page.frame.use.at, page._refcount.at);
+        for (const page of kernel.mem_map) {
+          access.reads.push(page.lock.at); // LOCK-REF
+          access.writes.push(page.frame.use.at, page._refcount.at);
+        }
       },
       describe: (_a, _b, _c, observed) =>
         observed === 0 ? 'no free frame' : `alloc_page() = f${observed - 1}`,

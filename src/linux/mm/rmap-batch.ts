@@ -89,16 +89,20 @@ export function* try_to_unmap_flush_dirty(ubc: TlbflushUnmapBatch): Path {
 const FLUSHED_SHIFT = 16;
 const PENDING_MASK = (1 << (FLUSHED_SHIFT - 1)) - 1;
 
+/** Whether a value of mm->tlb_flush_batched says that a deferred flush may be outstanding. */
+export const flushBatchedIsPending = (batch: number): boolean =>
+  (batch & PENDING_MASK) !== batch >> FLUSHED_SHIFT;
+
 /**
  * Makes up for deferred flushes of reclaim: whoever changes entries of the mm relies on an absent entry being in no TLB.
  * @context PTL held: it orders this with the reclaimer that cleared an entry under it
  * @kernel 6.12 mm/rmap.c flush_tlb_batched_pending: faithful
  */
 export function* flush_tlb_batched_pending(mm: Mm): Path {
+  if (knob('rmap.batched_pending') === 'off') return;
   const batch = yield* read(mm.tlb_flush_batched);
   const pending = batch & PENDING_MASK;
-  const flushed = batch >> FLUSHED_SHIFT;
-  if (pending === flushed) return;
+  if (!flushBatchedIsPending(batch)) return;
   yield* flush_tlb_mm_range(mm, 0, mm.space.pages);
   yield* compareExchange(mm.tlb_flush_batched, batch, pending | (pending << FLUSHED_SHIFT));
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, setBits, testBits } from '../../core/primitives.js';
+import { setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
-import { PG, VM, type Folio, type Vma } from '../include/mm_types.js';
+import { PG, type Folio, type Vma } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import {
   mk_pte,
@@ -105,7 +105,7 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
     const type = swapType(yield* ptep_get(ptep));
     yield* folio_get(dst);
     let pte = mk_pte(dst, PTE.PRESENT | PTE.USER);
-    if (type === SwapType.MIGRATION_WRITE && (yield* load(vma.vm_flags)) & VM.WRITE) pte = pte_mkwrite(pte);
+    if (type === SwapType.MIGRATION_WRITE) pte = pte_mkwrite(pte);
     yield* folio_add_anon_rmap_pte(dst);
     if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
     yield* set_pte(ptep, pte);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, claim, fence, load, read, setBits, testBits, write } from '../../core/primitives.js';
+import { add, claim, fence, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
@@ -72,8 +72,8 @@ function* try_to_unmap_one(
   const pvmw = folio_vma_walk(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
-    const locked = ((yield* load(vma.vm_flags)) & VM.LOCKED) !== 0;
-    if (locked && !(flags & TTU.IGNORE_MLOCK)) {
+    // Plain in the kernel. Only mlock() changes the bit, so what else is written with it does not matter.
+    if (!(flags & TTU.IGNORE_MLOCK) && (yield* testBits(vma.vm_flags, VM.LOCKED))) {
       yield* page_vma_mapped_walk_done(pvmw);
       return false;
     }

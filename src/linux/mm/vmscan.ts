@@ -76,7 +76,7 @@ function* shrink_locked_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boole
   if (yield* folio_maybe_dma_pinned(folio)) return yield* keep_locked(folio);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   if (swapcache && (yield* testBits(folio.flags, PG.dirty))) {
-    yield* try_to_unmap_flush_dirty(ubc);
+    if (knob('vmscan.flush_dirty') === 'on') yield* try_to_unmap_flush_dirty(ubc);
     switch (yield* pageout(folio)) {
       case 'keep':
         return yield* keep_locked(folio);

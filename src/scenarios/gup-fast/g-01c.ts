@@ -14,7 +14,7 @@ export default scenario({
   family: 'gup-fast',
   title: 'GUP-fast against khugepaged',
   question: 'What keeps gup_fast() from pinning a page that khugepaged has copied away?',
-  machine: { cpus: 2, frames: 3, thp: true, rcuCallbacks: 0 },
+  machine: { cpus: 2, frames: 5, thp: true, rcuCallbacks: 0 },
   knobs: {
     'gup.pmd_recheck': ['on', 'off'],
     'khugepaged.sync_one': ['on', 'off'],

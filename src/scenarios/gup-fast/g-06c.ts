@@ -27,17 +27,15 @@ export default scenario({
   machine: { cpus: 3, frames: 2, fill: 'eager', hotplug: true, rcuCallbacks: 3 },
   knobs: {
     zap: ['before-kill', 'any-time'],
+    'mem_hotplug_begin.gp': ['when-idle', 'never'],
     'percpu_ref.switch': ['gp', 'no-gp'],
     type: ['COHERENT', 'PCI_P2PDMA'],
     'free_zone_device_folio.count': ['after-page_free', 'before-page_free'],
     'pageunmap_range.gp': ['after-remove', 'after-begin'],
   },
-  kernelKnobs: {
-    'gup.pfn_valid': 'none', // G-08
-    'mem_hotplug_begin.gp': 'never', // G-06
-  },
+  kernelKnobs: { 'gup.pfn_valid': 'none' }, // G-08
   bounds:
-    'one look-up of one page, its last zap, one memunmap_pages() of a section of one page; mem_hotplug_lock grants no grace period',
+    'one look-up of one page, its last zap, one memunmap_pages() of a section of one page; mem_hotplug_lock idle',
   setup(m, k) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
@@ -64,21 +62,23 @@ export default scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
-    'zap=any-time': 'safe',
-    'zap=any-time,machine=bcast': poisoned,
-    'percpu_ref.switch=no-gp': deadlocks(), // a put is lost
-    'percpu_ref.switch=no-gp,machine=bcast': deadlocks(), // META-POISONED as well, one step longer
+    'mem_hotplug_begin.gp=never': 'safe',
+    'mem_hotplug_begin.gp=never,machine=bcast': 'safe',
+    'zap=any-time,mem_hotplug_begin.gp=never': 'safe',
+    'zap=any-time,mem_hotplug_begin.gp=never,machine=bcast': poisoned,
+    // A put is lost; on bcast META-POISONED as well, one step longer.
+    'mem_hotplug_begin.gp=never,percpu_ref.switch=no-gp': deadlocks(),
+    'mem_hotplug_begin.gp=never,percpu_ref.switch=no-gp,machine=bcast': deadlocks(),
     'type=PCI_P2PDMA': poisoned,
     'type=PCI_P2PDMA,machine=bcast': poisoned,
     'type=PCI_P2PDMA,pageunmap_range.gp=after-begin': poisoned,
     'type=PCI_P2PDMA,pageunmap_range.gp=after-begin,machine=bcast': poisoned,
     'type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free': 'safe',
     'type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast': 'safe',
-    'zap=any-time,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free': 'safe',
-    'zap=any-time,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast': poisoned,
-    'zap=any-time,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,pageunmap_range.gp=after-begin':
+    'mem_hotplug_begin.gp=never,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free': 'safe',
+    'mem_hotplug_begin.gp=never,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast':
       'safe',
-    'zap=any-time,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,pageunmap_range.gp=after-begin,machine=bcast':
-      'safe',
+    'zap=any-time,mem_hotplug_begin.gp=never,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast':
+      poisoned,
   },
 });

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { scenario, see, violates } from '../../litmus/index.js';
+import { safe, scenario, see, violates } from '../../litmus/index.js';
 import {
   folio_put,
   FOLL,
   get_user_pages_fast_only,
   madvise_dontneed,
   memunmap_pages,
+  pfn_valid,
 } from '../../linux/index.js';
 
 // pfn_valid() reads section_mem_map while section_deactivate() writes it, both plainly.
@@ -29,6 +30,7 @@ export default scenario({
     'removed part': ['section', 'subsection', 'subsection-of-early'],
     'debug_vm.poison': ['off', 'on'],
     'sparse.usage_free': ['rcu', 'direct'],
+    reader: ['gup-fast', 'pfn_valid'],
   },
   kernelKnobs: { 'mem_hotplug_begin.gp': 'never' },
   bounds:
@@ -42,10 +44,14 @@ export default scenario({
       others: part === 'section' ? 0 : 1,
       early: part === 'subsection-of-early',
     });
-    return { x, pgmap: m.pagemap('COHERENT', x) };
+    return { x, pfn: m.pages(x)[0]!.pfn, pgmap: m.pagemap('COHERENT', x) };
   },
-  agents: ({ x, pgmap }) => ({
+  agents: ({ x, pfn, pgmap }, k) => ({
     *reader() {
+      if (k.reader === 'pfn_valid') {
+        // as compaction does, interrupts on
+        return see((yield* pfn_valid(pfn)) ? 'got the page' : 'fell back');
+      }
       const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET);
       if (pages[0] === undefined) return see('fell back');
       see('got the page');
@@ -79,5 +85,12 @@ export default scenario({
       reports: ['DATA-RACE'],
     }),
     'sparse.usage_free=direct': 'safe',
+    // What kfree_rcu(ms->usage) is for: the map that pfn_valid() looks at, not the struct page.
+    'reader=pfn_valid': safe({ reports: ['DATA-RACE'] }),
+    'reader=pfn_valid,machine=bcast': safe({ reports: ['DATA-RACE'] }),
+    'sparse.usage_free=direct,reader=pfn_valid': violates('GP-RULE', { reports: ['DATA-RACE'] }),
+    'sparse.usage_free=direct,reader=pfn_valid,machine=bcast': violates('GP-RULE', {
+      reports: ['DATA-RACE'],
+    }),
   },
 });

@@ -81,7 +81,7 @@ export const g11 = scenario({
     'writer=cow,machine=bcast': 'safe',
     'words=different-low,writer=cow,cow.order=set-flush': torn,
     'writer=cow,cow.order=set-flush': 'safe',
-    'pae.write=low-high': torn,
+    'pae.write=low-high': violates('TLB-PERM'),
     'words=different-low,pae.write=low-high': violates('TLB-LIVE'),
   },
   differs: {

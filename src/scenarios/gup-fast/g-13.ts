@@ -5,10 +5,14 @@ import {
   folio_put,
   folio_unlock,
   ksm_get_folio,
+  ksm_scan_thread,
   type KsmGetFolio,
   type KsmStableNode,
+  madvise_dontneed,
+  memory_block_offline,
   migrate_pages,
   munmap,
+  try_remove_memory,
 } from '../../linux/index.js';
 
 /** A process with one KSM page, and what the scenarios need of it. */
@@ -109,5 +113,49 @@ export const g13b = scenario({
     'ksm.spin=off,page=swapcache': leaks('KSM-NODE'),
     'ksm.spin=off,page=swapcache,machine=bcast': leaks('KSM-NODE'),
     'ksm.spin=off': 'safe',
+  },
+});
+
+/** The page is freed and its memory unplugged: the node is all that is left. */
+export const g13c = scenario({
+  id: 'G-13c',
+  family: 'gup-fast',
+  title: 'ksm_get_folio against memory hot-unplug',
+  question: 'What keeps ksmd from the struct page of a stable node whose memory was unplugged?',
+  machine: { cpus: 2, frames: 2, ksmNodes: 1, hotplug: true, rcuCallbacks: 2 },
+  knobs: {
+    'ksm.memory_notifier': ['on', 'off'],
+    'ksm.offline_prune': ['on', 'off'],
+    'debug_vm.poison': ['on', 'off'],
+  },
+  bounds: 'one turn of ksmd, the last zap of the page, one section of one page taken offline and removed',
+  setup(m) {
+    const s = merged(m);
+    return { ...s, section: m.section([s.page], { online: true }) };
+  },
+  agents: ({ x, section }) => ({
+    *ksmd() {
+      yield* ksm_scan_thread();
+    },
+    *unplug() {
+      yield* madvise_dontneed(x.vma, x.start, x.end);
+      yield* memory_block_offline(section);
+      yield* try_remove_memory(section);
+      see('removed');
+    },
+  }),
+  sometimes: ['removed'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'debug_vm.poison=off': 'safe',
+    'debug_vm.poison=off,machine=bcast': 'safe',
+    'ksm.memory_notifier=off': violates('META-POISONED'),
+    'ksm.memory_notifier=off,machine=bcast': violates('META-POISONED'),
+    'ksm.memory_notifier=off,debug_vm.poison=off': violates('META-FREED'),
+    'ksm.memory_notifier=off,debug_vm.poison=off,machine=bcast': violates('META-FREED'),
+    'ksm.offline_prune=off': violates('META-POISONED'),
+    'ksm.offline_prune=off,machine=bcast': violates('META-POISONED'),
+    'ksm.offline_prune=off,debug_vm.poison=off': violates('META-FREED'),
   },
 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { scenario, see, violates } from '../../litmus/index.js';
+import { leaks, scenario, see, violates } from '../../litmus/index.js';
 import { madvise_dontneed, user_store } from '../../linux/index.js';
 
 /**
@@ -15,14 +15,15 @@ export default scenario({
   machine: { cpus: 2, frames: 5 },
   knobs: {
     'fault.pte_same': ['on', 'off'],
+    entry: ['shared', 'absent'],
     other: ['store', 'dontneed'],
   },
   bounds:
     'two threads of a parent after fork: one stores to the shared page, the other stores or discards it',
-  setup(m) {
+  setup(m, { entry }) {
     const p = m.process('P');
-    const x = p.mmap({ pages: 1, touched: true });
-    m.child('C', p, { forked: true });
+    const x = p.mmap({ pages: 1, touched: entry === 'shared' });
+    if (entry === 'shared') m.child('C', p, { forked: true });
     return { x };
   },
   agents: ({ x }, k) => ({
@@ -42,6 +43,10 @@ export default scenario({
     'machine=bcast': 'safe',
     'other=dontneed': 'safe',
     'other=dontneed,machine=bcast': 'safe',
+    'entry=absent': 'safe',
+    'entry=absent,machine=bcast': 'safe',
+    'fault.pte_same=off,entry=absent': leaks('REF-SUM'),
+    'fault.pte_same=off,entry=absent,machine=bcast': leaks('REF-SUM'),
     'fault.pte_same=off': violates('ANON-EXCL'),
     'fault.pte_same=off,machine=bcast': violates('ANON-EXCL'),
     'fault.pte_same=off,other=dontneed': violates('ANON-EXCL'),

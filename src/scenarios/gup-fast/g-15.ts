@@ -123,7 +123,7 @@ export const g15b = scenario({
     'machine=bcast': 'safe',
     'other=munmap': 'safe',
     'other=munmap,machine=bcast': 'safe',
-    'fork.flush_tlb=off': violates('COW-ISO'),
-    'fork.flush_tlb=off,machine=bcast': violates('COW-ISO'),
+    'fork.flush_tlb=off': violates('TLB-PERM'),
+    'fork.flush_tlb=off,machine=bcast': violates('TLB-PERM'),
   },
 });

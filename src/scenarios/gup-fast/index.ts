@@ -18,16 +18,19 @@ import g07 from './g-07.js';
 import g08 from './g-08.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
-import { g13, g13b } from './g-13.js';
+import { g13, g13b, g13c } from './g-13.js';
 import g14 from './g-14.js';
 import { g15, g15b } from './g-15.js';
 import g17 from './g-17.js';
 import g20 from './g-20.js';
+import g20b from './g-20b.js';
+import { g20c, g20d } from './g-20c.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
 import { g23, g23b } from './g-23.js';
 import g24 from './g-24.js';
 import g25 from './g-25.js';
+import g25b from './g-25b.js';
 
 /** Seed 004: lockless page-table walks, GUP-fast, lifetime of struct pages. */
 export const GUP_FAST: readonly Scenario[] = [
@@ -52,15 +55,20 @@ export const GUP_FAST: readonly Scenario[] = [
   g11b,
   g13,
   g13b,
+  g13c,
   g14,
   g15,
   g15b,
   g17,
   g20,
+  g20b,
+  g20c,
+  g20d,
   g21,
   g22,
   g23,
   g23b,
   g24,
   g25,
+  g25b,
 ];

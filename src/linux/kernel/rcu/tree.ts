@@ -83,6 +83,12 @@ export class RcuState {
     );
   }
 
+  /** tso: all that readers stored before they left is in memory, as a full barrier on each CPU sees to. */
+  barrierPassed(): boolean {
+    const { system } = this.kernel;
+    return system.storeBuffers.every((buffer) => system.mem[buffer] === 0);
+  }
+
   /** The tasks that are inside a read-side section now. */
   readers(): number {
     let mask = 0;
@@ -194,9 +200,10 @@ export function defineRcuOps(kernel: Kernel) {
     }),
     gpWait: system.op({
       name: 'gp_wait',
-      enabled: (_a, _b, _c, agent) => rcu.waitsFor[agent]!.value === 0,
+      enabled: (_a, _b, _c, agent) => rcu.waitsFor[agent]!.value === 0 && rcu.barrierPassed(),
       exec: () => 0,
-      touches: (_a, _b, _c, agent, access) => access.reads.push(rcu.waitsFor[agent]!.at),
+      touches: (_a, _b, _c, agent, access) =>
+        access.reads.push(rcu.waitsFor[agent]!.at, ...system.storeBuffers),
       describe: () => 'grace period is over',
     }),
     /** Queues function a on frame b - 1. */
@@ -225,7 +232,8 @@ export function defineRcuOps(kernel: Kernel) {
     /** Takes a callback whose grace period is over; observes function * 4096 + frame. */
     rcuTake: system.op({
       name: 'rcu_do_batch',
-      enabled: () => rcu.callbacks.some(({ func, mask }) => func.value !== 0 && mask.value === 0),
+      enabled: () =>
+        rcu.callbacks.some(({ func, mask }) => func.value !== 0 && mask.value === 0) && rcu.barrierPassed(),
       choices: () => rcu.callbacks.filter(({ func, mask }) => func.value !== 0 && mask.value === 0).length,
       exec: (_a, _b, _c, _agent, choice) => {
         const slot = rcu.callbacks.filter(({ func, mask }) => func.value !== 0 && mask.value === 0)[choice]!;
@@ -244,6 +252,7 @@ export function defineRcuOps(kernel: Kernel) {
         for (const { func, arg, mask } of rcu.callbacks) {
           access.writes.push(func.at, arg.at, mask.at);
         }
+        access.reads.push(...system.storeBuffers);
       },
     }),
   };

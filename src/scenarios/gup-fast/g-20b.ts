@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { claim, scenario, see, violates } from '../../litmus/index.js';
+import {
+  folio_test_swapbacked,
+  madvise_free,
+  shrink_inactive_list,
+  user_load,
+  user_store,
+} from '../../linux/index.js';
+
+/**
+ * A store by the CPU after MADV_FREE has returned must live. Reclaim learns of it from the dirty bit of the PTE, which
+ * the hardware sets only if its TLB entry is not dirty yet: so MADV_FREE flushes what it has cleaned.
+ */
+export default scenario({
+  id: 'G-20b',
+  family: 'gup-fast',
+  title: 'A store after MADV_FREE against reclaim',
+  question: 'Is a page that was written to after MADV_FREE had returned ever discarded?',
+  machine: { cpus: 2, frames: 3, swapSlots: 1, data: true },
+  knobs: { 'madvise.free_flush': ['on', 'off'] },
+  bounds: 'one MADV_FREE with one store and one load after it, one reclaim of the page at any time',
+  setup(m) {
+    const p = m.process('P');
+    const x = p.mmap({ pages: 1, touched: true, dirty: true });
+    return { p, x, page: p.page(x.start) };
+  },
+  agents: ({ p, x, page }) => ({
+    *user() {
+      yield* madvise_free(p.mm, x.start, x.end);
+      if (!(yield* folio_test_swapbacked(page))) see('lazyfree');
+      yield* user_store(x.start, 7);
+      const value = yield* user_load(x.start);
+      yield* claim(value === 7, 'DATA', 'what was stored after MADV_FREE is not in memory any more');
+    },
+    *reclaim() {
+      yield* shrink_inactive_list([page]);
+    },
+  }),
+  sometimes: ['lazyfree'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'madvise.free_flush=off': violates('DATA'),
+    'madvise.free_flush=off,machine=bcast': violates('DATA'),
+  },
+});
