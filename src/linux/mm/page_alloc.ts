@@ -48,7 +48,10 @@ export function definePageAllocOps(kernel: Kernel) {
       sleeps: (_a, b) => b === 1,
       pseudoLocks: (_a, b) => (b === 1 ? ['fs_reclaim'] : []),
       touches: (_a, _b, _c, _agent, access) => {
-        for (const page of kernel.mem_map) access.writes.push(page.frame.use.at, page._refcount.at);
+        for (const page of kernel.mem_map) {
+          access.reads.push(page.lock.at); // LOCK-REF
+          access.writes.push(page.frame.use.at, page._refcount.at);
+        }
       },
       describe: (_a, _b, _c, observed) =>
         observed === 0 ? 'no free frame' : `alloc_page() = f${observed - 1}`,
