@@ -22,7 +22,7 @@ describe('built-in scenarios', () => {
   );
 
   test.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))(
-    '%s: no operation touches a lock without saying so, so locks may be fused',
+    '%s: no operation touches a lock, no invariant reads a cell, without saying so',
     (_, scenario) => {
       const { knobs } = first(scenario);
       const built = scenario.build(knobs, scenario.passes(knobs)[0]!);
@@ -30,8 +30,11 @@ describe('built-in scenarios', () => {
       const locks = system.cells
         .filter(({ at }) => system.lockClasses[at] !== undefined)
         .map(({ name }) => name);
-      const missing = [...undeclared(built)].filter((what) =>
-        locks.some((lock) => what.endsWith(` ${lock}`)),
+      const properties = system.invariants.map(({ property }) => property);
+      const missing = [...undeclared(built)].filter(
+        (what) =>
+          locks.some((lock) => what.endsWith(` ${lock}`)) ||
+          properties.some((property) => what.startsWith(`${property}: `)),
       );
       expect(missing).toEqual([]);
     },

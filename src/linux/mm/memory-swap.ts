@@ -24,11 +24,11 @@ import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
 import {
   folio_free_swap,
-  folio_swap_slot,
+  slotOfFolio,
   free_swap_and_cache,
   swap_duplicate,
   swap_free,
-  swap_slot,
+  slotOfEntry,
 } from './swapfile.js';
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
@@ -43,7 +43,7 @@ function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
  * @context PTL held
  * @kernel 6.12 mm/memory.c zap_pte_range: adapted (swap and migration entries)
  */
-export function* zap_nonpresent_pte(ptep: PtePointer, pte: Pte): Path<number> {
+export function* zapNonpresent(ptep: PtePointer, pte: Pte): Path<number> {
   if (swapType(pte) === SwapType.SWAP) yield* free_swap_and_cache(pte);
   yield* pte_clear(ptep);
   return is_migration_entry(pte) ? -1 : 0;
@@ -64,7 +64,7 @@ export function* copy_nonpresent_pte(
   let pte = orig_pte;
   const type = swapType(orig_pte);
   if (type === SwapType.SWAP) {
-    yield* swap_duplicate(swap_slot(orig_pte));
+    yield* swap_duplicate(slotOfEntry(orig_pte));
     pte &= ~PTE.EXCLUSIVE;
   } else if (!is_migration_entry(orig_pte)) return 0;
   else if (type !== SwapType.MIGRATION_READ && !(vm_flags & VM.SHARED))
@@ -86,7 +86,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
     yield* migration_entry_wait(mm, pmd, address);
     return VM_FAULT.NONE;
   }
-  const slot = swap_slot(orig_pte);
+  const slot = slotOfEntry(orig_pte);
   const folio = yield* read_swap_cache_async(slot);
   if (folio === undefined) {
     const still = yield* pte_offset_map_lock(pmd, address);
@@ -97,7 +97,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   }
   yield* folio_lock(folio);
   // The reference does not keep it in the swap cache: that it is still there, for this entry, is known only now.
-  const cached = (yield* testBits(folio.flags, PG.swapcache)) && (yield* folio_swap_slot(folio)) === slot;
+  const cached = (yield* testBits(folio.flags, PG.swapcache)) && (yield* slotOfFolio(folio)) === slot;
   const mapped = cached ? yield* pte_offset_map_lock(pmd, address) : undefined;
   if (mapped === undefined || (yield* ptep_get(mapped.ptep)) !== orig_pte) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);

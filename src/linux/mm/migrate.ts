@@ -13,10 +13,10 @@ import { folio_migrate_ksm } from './ksm.js';
 import { copy_user_page } from './memory-fault.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mapped } from './rmap.js';
-import { tlb_ubc, try_to_unmap_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
+import { newTlbUbc, try_to_unmap_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
 import { is_migration_entry, remove_migration_ptes, try_to_migrate } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
-import { folio_swap_slot } from './swapfile.js';
+import { slotOfFolio } from './swapfile.js';
 import { folio_isolate_lru, folio_putback_lru } from './vmscan.js';
 
 /** @kernel 6.12 include/linux/migrate_mode.h enum migrate_mode: adapted (those that differ here) */
@@ -56,7 +56,7 @@ function* folio_expected_ref_count(folio: Folio): Path<number> {
  */
 function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count: number): Path<number> {
   if (!(yield* testBits(folio.flags, PG.swapcache))) {
-    yield* copy_identity(newfolio, folio);
+    yield* copyIdentity(newfolio, folio);
     return 0;
   }
   const { xa_lock } = current.kernel.swap!;
@@ -65,9 +65,9 @@ function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count:
     yield* spin_unlock(xa_lock);
     return -EAGAIN;
   }
-  yield* copy_identity(newfolio, folio);
+  yield* copyIdentity(newfolio, folio);
   yield* folio_get(newfolio);
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   yield* setBits(newfolio.flags, PG.swapcache);
   yield* write(newfolio.swap!, slot.number + 1);
   if (yield* testBits(folio.flags, PG.dirty)) {
@@ -81,7 +81,7 @@ function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count:
 }
 
 /** newfolio->index, ->mapping and swapbacked, which say what the folio is. */
-function* copy_identity(newfolio: Folio, folio: Folio): Path {
+function* copyIdentity(newfolio: Folio, folio: Folio): Path {
   yield* write(newfolio.index, yield* read(folio.index));
   yield* write(newfolio.mapping, yield* read(folio.mapping));
   if (yield* testBits(folio.flags, PG.swapbacked)) yield* setBits(newfolio.flags, PG.swapbacked);
@@ -130,12 +130,12 @@ function* migrate_folio_unmap(src: Folio, mode: MigrateMode, ubc: TlbflushUnmapB
   yield* claim(yield* folio_trylock(dst), 'LOCK', 'the new folio of a migration is locked by somebody else');
   if (yield* folio_mapped(src)) yield* try_to_migrate(src, mode === 'async' ? TTU.BATCH_FLUSH : 0, ubc);
   if (!(yield* folio_mapped(src))) return dst;
-  yield* migrate_folio_undo(src, dst);
+  yield* migrateFolioUndo(src, dst);
   return -EAGAIN;
 }
 
 /** @kernel 6.12 mm/migrate.c migrate_folio_undo_src, migrate_folio_undo_dst: faithful */
-function* migrate_folio_undo(src: Folio, dst: Folio): Path {
+function* migrateFolioUndo(src: Folio, dst: Folio): Path {
   yield* remove_migration_ptes(src, src);
   yield* folio_unlock(src);
   yield* folio_unlock(dst);
@@ -150,7 +150,7 @@ function* migrate_folio_undo(src: Folio, dst: Folio): Path {
 function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
   const rc = yield* migrate_folio(dst, src);
   if (rc !== 0) {
-    yield* migrate_folio_undo(src, dst);
+    yield* migrateFolioUndo(src, dst);
     return rc;
   }
   yield* setBits(dst.flags, PG.lru);
@@ -169,7 +169,7 @@ function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
  * @kernel 6.12 mm/migrate.c migrate_pages_batch: adapted (isolates by itself; one pass; any frame)
  */
 export function* migrate_pages(from: readonly Folio[], mode: MigrateMode): Path<number> {
-  const ubc = tlb_ubc();
+  const ubc = newTlbUbc();
   const unmapped: { src: Folio; dst: Folio }[] = [];
   let nr_failed = 0;
   for (const src of from) {

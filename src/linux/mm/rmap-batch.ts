@@ -20,7 +20,7 @@ export interface TlbflushUnmapBatch {
   writable: boolean;
 }
 
-export const tlb_ubc = (): TlbflushUnmapBatch => ({ mms: [], flush_required: false, writable: false });
+export const newTlbUbc = (): TlbflushUnmapBatch => ({ mms: [], flush_required: false, writable: false });
 
 /** Whether other CPUs run the mm, so that putting the flush off saves interrupts. @kernel 6.12 mm/rmap.c should_defer_flush: faithful */
 export const should_defer_flush = (mm: Mm, flags: number): boolean =>

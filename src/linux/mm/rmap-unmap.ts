@@ -16,20 +16,20 @@ import {
 } from '../include/pgtable.js';
 import { knob } from '../kernel.js';
 import { folio_mark_dirty } from './page-writeback.js';
-import { folio_vma_walk, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
+import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
 import {
   folio_mapped,
   folio_remove_rmap_pte,
   folio_try_share_anon_rmap_pte,
-  rmap_walk_begin,
-  rmap_walk_end,
+  rmapWalkBegin,
+  rmapWalkEnd,
 } from './rmap.js';
 import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
 import { folio_put } from './swap.js';
-import { folio_swap_slot, swap_duplicate, swap_free } from './swapfile.js';
+import { slotOfFolio, swap_duplicate, swap_free } from './swapfile.js';
 
 /** Clears a present entry whose flush is put off. */
-export function* clear_deferred(ptep: PtePointer): Path<Pte> {
+export function* clearDeferred(ptep: PtePointer): Path<Pte> {
   if (knob('rmap.barrier') !== 'none') return yield* ptep_get_and_clear(ptep);
   const pteval = yield* ptep_get(ptep);
   yield* write(ptep.cell, 0);
@@ -43,7 +43,7 @@ export function* clear_deferred(ptep: PtePointer): Path<Pte> {
  * after the count, since a user that has gone by then has set it before.
  * @context PTL held, PTE cleared
  */
-function* lazyfree_discardable(folio: Folio): Path<boolean> {
+function* lazyfreeDiscardable(folio: Folio): Path<boolean> {
   const test = knob('rmap.lazyfree_test');
   if (test === 'dirty-only') return !(yield* testBits(folio.flags, PG.dirty));
   let dirty = false;
@@ -69,7 +69,7 @@ function* try_to_unmap_one(
   ubc: TlbflushUnmapBatch,
 ): Path<boolean> {
   const mm = vma.vm_mm;
-  const pvmw = folio_vma_walk(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
+  const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     // Plain in the kernel. Only mlock() changes the bit, so what else is written with it does not matter.
@@ -81,13 +81,13 @@ function* try_to_unmap_one(
     const anon = yield* testBits(folio.flags, PG.anon);
     if (pte_present(pteval)) {
       if (should_defer_flush(mm, flags)) {
-        pteval = yield* clear_deferred(ptep);
+        pteval = yield* clearDeferred(ptep);
         yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
       } else pteval = yield* ptep_clear_flush(mm, address, ptep);
       if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     } else yield* pte_clear(ptep);
     if (!anon) yield* add(mm.file_rss, -1);
-    else if (!(yield* unmap_anon(folio, vma, ptep, pteval))) {
+    else if (!(yield* unmapAnon(folio, vma, ptep, pteval))) {
       yield* page_vma_mapped_walk_done(pvmw);
       return false;
     }
@@ -98,13 +98,13 @@ function* try_to_unmap_one(
 }
 
 /** try_to_unmap_one(), the part for anonymous folios: the PTE is cleared, and gets a swap entry or is put back. */
-function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path<boolean> {
+function* unmapAnon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path<boolean> {
   const mm = vma.vm_mm;
   const swapbacked = yield* testBits(folio.flags, PG.swapbacked);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   yield* claim(swapbacked === swapcache, 'WARN-ON', 'try_to_unmap_one: swapbacked and swapcache differ');
   if (!swapbacked) {
-    if (!(yield* lazyfree_discardable(folio))) {
+    if (!(yield* lazyfreeDiscardable(folio))) {
       yield* set_pte(ptep, pteval);
       yield* setBits(folio.flags, PG.swapbacked);
       return false;
@@ -112,7 +112,7 @@ function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Pat
     yield* add(mm.anon_rss, -1);
     return true;
   }
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   yield* swap_duplicate(slot);
   const anon_exclusive = yield* testBits(folio.flags, PG.anon_exclusive);
   if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
@@ -131,10 +131,10 @@ function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Pat
  * @kernel 6.12 mm/rmap.c try_to_unmap: faithful
  */
 export function* try_to_unmap(folio: Folio, flags: number, ubc: TlbflushUnmapBatch): Path {
-  const walk = yield* rmap_walk_begin(folio);
+  const walk = yield* rmapWalkBegin(folio);
   for (const { vma, address } of walk.targets) {
     if (!(yield* try_to_unmap_one(folio, vma, address, flags, ubc))) break;
     if (!(yield* folio_mapped(folio))) break;
   }
-  yield* rmap_walk_end(walk);
+  yield* rmapWalkEnd(walk);
 }

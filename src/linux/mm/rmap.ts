@@ -8,7 +8,7 @@ import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { down_read, up_read } from '../kernel/locking/rwsem.js';
-import { PAGE_MAPPING_KSM, rmap_walk_ksm_begin } from './ksm.js';
+import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
 
 /** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
 export function* folio_remove_rmap_pte(page: Page): Path {
@@ -96,13 +96,13 @@ export interface RmapWalk {
 
 /**
  * Begins a walk over the VMAs that may map an anonymous folio: takes the anon_vma lock, so that VMAs are neither
- * freed nor moved. The caller goes through the targets and then calls {@link rmap_walk_end}.
+ * freed nor moved. The caller goes through the targets and then calls {@link rmapWalkEnd}.
  * @context folio locked; may sleep
  * @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (one anon_vma for each mm; the loop is the caller's)
  */
-export function* rmap_walk_begin(folio: Folio): Path<RmapWalk> {
+export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   const mapping = yield* read(folio.mapping);
-  if (mapping >= PAGE_MAPPING_KSM) return yield* rmap_walk_ksm_begin(mapping);
+  if (mapping >= PAGE_MAPPING_KSM) return yield* rmapWalkKsmBegin(mapping);
   const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
   yield* down_read(current.kernel.anon_vmas[anon_vma]!);
@@ -124,7 +124,7 @@ export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]
 }
 
 /** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
-export function* rmap_walk_end(walk: RmapWalk): Path {
+export function* rmapWalkEnd(walk: RmapWalk): Path {
   if (walk.anon_vma !== 0) yield* up_read(current.kernel.anon_vmas[walk.anon_vma]!);
 }
 

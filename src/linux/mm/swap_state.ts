@@ -71,7 +71,7 @@ export function* delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
  * have gone by the time it is taken.
  * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the swap address space)
  */
-export function* filemap_get_swap_folio(slot: SwapSlot): Path<Folio | undefined> {
+export function* filemap_get_folio(slot: SwapSlot): Path<Folio | undefined> {
   for (;;) {
     const found = yield* read(slot.cache);
     if (found === 0) return undefined;
@@ -91,7 +91,7 @@ export function* filemap_get_swap_folio(slot: SwapSlot): Path<Folio | undefined>
  */
 export function* read_swap_cache_async(slot: SwapSlot): Path<Folio | undefined> {
   for (;;) {
-    const cached = yield* filemap_get_swap_folio(slot);
+    const cached = yield* filemap_get_folio(slot);
     if (cached !== undefined) return cached;
     const folio = yield* alloc_page();
     if (folio === undefined) return undefined;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { leaks, scenario, see, violates } from '../../litmus/index.js';
+import { scenario, see, violates } from '../../litmus/index.js';
 import { madvise_dontneed, user_store } from '../../linux/index.js';
 
 /**
@@ -45,8 +45,8 @@ export default scenario({
     'other=dontneed,machine=bcast': 'safe',
     'entry=absent': 'safe',
     'entry=absent,machine=bcast': 'safe',
-    'fault.pte_same=off,entry=absent': leaks('REF-SUM'),
-    'fault.pte_same=off,entry=absent,machine=bcast': leaks('REF-SUM'),
+    'fault.pte_same=off,entry=absent': violates('TLB-PERM'),
+    'fault.pte_same=off,entry=absent,machine=bcast': violates('TLB-PERM'),
     'fault.pte_same=off': violates('ANON-EXCL'),
     'fault.pte_same=off,machine=bcast': violates('ANON-EXCL'),
     'fault.pte_same=off,other=dontneed': violates('ANON-EXCL'),

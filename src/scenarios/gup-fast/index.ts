@@ -8,6 +8,7 @@ import g01e from './g-01e.js';
 import g01f from './g-01f.js';
 import g01g from './g-01g.js';
 import g02 from './g-02.js';
+import g01h from './g-01h.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
 import g05b from './g-05b.js';
@@ -41,6 +42,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g01e,
   g01f,
   g01g,
+  g01h,
   g02,
   g03,
   g05,
