@@ -144,7 +144,12 @@ function footer(
   if (safe !== undefined) {
     const { bounds, passes } = safe.verdict;
     const weak = (safe.variant.knobs['memory'] ?? 'sc') === 'sc' ? '; not explored: weak memory' : '';
-    all.push(...wrap(`safe: all interleavings of ${bounds}, ${listed(passes)}${weak}.`, WIDTH));
+    all.push(
+      ...wrap(
+        `safe: all interleavings of ${bounds}, ${listed(passes)}${weak}; ${collisions(results)}.`,
+        WIDTH,
+      ),
+    );
   }
   for (const { verdict } of results)
     if (verdict.verdict === 'incomplete')
@@ -156,6 +161,14 @@ function footer(
     results.findLast(({ verdict }) => verdict.shown !== undefined);
   if (next !== undefined) all.push(`Next: ${command} show ${target} --variant ${next.verdict.variant}`);
   return all;
+}
+
+/** How sure the fingerprints are, over all results. */
+function collisions(results: readonly Result[]): string {
+  const odds = Math.max(...results.map(({ verdict }) => verdict.collisionOdds));
+  return odds === 0
+    ? 'whole states kept'
+    : `odds of a fingerprint collision below 1e${Math.floor(Math.log10(odds)) + 1}`;
 }
 
 function lines(all: readonly string[]): string {
