@@ -26,7 +26,7 @@ export default scenario({
   machine: { cpus: 2, frames: 4, swapSlots: 1, data: true },
   knobs: {
     'gup.zero_bail': ['on', 'off'],
-    'gup.pte_recheck': ['after-ref', 'none'],
+    'gup.pte_recheck': ['after-ref', 'none', 'before-ref'],
     'rmap.defer_flush': ['on', 'off'],
     'vmscan.flush_before_free': ['on', 'off'],
     pte: ['dirty', 'clean'],
@@ -99,6 +99,8 @@ export default scenario({
     'gup.pte_recheck=none,asked=PIN-VALID': violates('PIN-VALID'),
     'gup.pte_recheck=none,asked=PIN-VALID,machine=bcast': violates('PIN-VALID'),
     'gup.pte_recheck=none,rmap.defer_flush=off,asked=PIN-VALID': 'safe',
+    'gup.pte_recheck=before-ref,asked=PIN-VALID': violates('PIN-VALID'),
     'gup.pte_recheck=none,asked=DATA': 'safe',
   },
+  differs: { 'gup.zero_bail=off': 'UNSAFE' },
 });

@@ -89,4 +89,9 @@ export default scenario({
     'pgmap_array_delete.gp=off': 'safe',
     'pgmap_array_delete.gp=off,machine=bcast': 'safe',
   },
+  differs: {
+    'percpu_ref.switch=no-gp': 'UNSAFE',
+    'percpu_ref.switch=no-gp,mem_hotplug_begin.gp=never': 'UNSAFE',
+    'percpu_ref.switch=no-gp,machine=bcast': 'UNSAFE',
+  },
 });

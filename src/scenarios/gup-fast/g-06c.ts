@@ -32,6 +32,7 @@ export default scenario({
     type: ['COHERENT', 'PCI_P2PDMA'],
     'free_zone_device_folio.count': ['after-page_free', 'before-page_free'],
     'pageunmap_range.gp': ['after-remove', 'after-begin'],
+    'debug_vm.poison': ['on', 'off'],
   },
   kernelKnobs: { 'gup.pfn_valid': 'none' }, // G-08
   bounds:
@@ -71,6 +72,9 @@ export default scenario({
     'mem_hotplug_begin.gp=never,percpu_ref.switch=no-gp,machine=bcast': deadlocks(),
     'type=PCI_P2PDMA': poisoned,
     'type=PCI_P2PDMA,machine=bcast': poisoned,
+    'type=PCI_P2PDMA,debug_vm.poison=off': violates('META-FREED'),
+    'type=PCI_P2PDMA,debug_vm.poison=off,machine=bcast': violates('META-FREED'),
+    'mem_hotplug_begin.gp=never,type=PCI_P2PDMA': poisoned,
     'type=PCI_P2PDMA,pageunmap_range.gp=after-begin': poisoned,
     'type=PCI_P2PDMA,pageunmap_range.gp=after-begin,machine=bcast': poisoned,
     'type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free': 'safe',
@@ -80,5 +84,11 @@ export default scenario({
       'safe',
     'zap=any-time,mem_hotplug_begin.gp=never,type=PCI_P2PDMA,free_zone_device_folio.count=before-page_free,machine=bcast':
       poisoned,
+  },
+  differs: {
+    'type=PCI_P2PDMA': 'SAFE',
+    'type=PCI_P2PDMA,machine=bcast': 'SAFE',
+    'type=PCI_P2PDMA,pageunmap_range.gp=after-begin': 'SAFE',
+    'type=PCI_P2PDMA,pageunmap_range.gp=after-begin,machine=bcast': 'SAFE',
   },
 });

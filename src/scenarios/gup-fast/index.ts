@@ -22,6 +22,7 @@ import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
 import { g13, g13b, g13c } from './g-13.js';
 import g14 from './g-14.js';
+import g14b from './g-14b.js';
 import { g15, g15b } from './g-15.js';
 import g17 from './g-17.js';
 import g20 from './g-20.js';
@@ -61,6 +62,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g13b,
   g13c,
   g14,
+  g14b,
   g15,
   g15b,
   g17,
