@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { add, claim, clearBits, read, setBits, testBits } from '../../core/primitives.js';
+import { equals, add, claim, clearBits, read, setBits, testBits } from '../../core/primitives.js';
 import { frameRef, holder, type Cell, type System } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
 import type { Pte } from '../include/pgtable.js';
@@ -119,7 +119,7 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
   if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
   if (yield* testBits(folio.flags, PG.writeback)) return false;
   const slot = yield* folio_swap_slot(folio);
-  if (((yield* read(slot.map)) & ~SWAP_HAS_CACHE) !== 0) return false;
+  if (yield* testBits(slot.map, SWAP_HAS_CACHE - 1)) return false;
   yield* delete_from_swap_cache(folio, slot);
   yield* setBits(folio.flags, PG.dirty);
   return true;
@@ -133,11 +133,11 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
 export function* free_swap_and_cache(entry: Pte): Path {
   const slot = swap_slot(entry);
   yield* swap_free(slot);
-  if ((yield* read(slot.map)) !== SWAP_HAS_CACHE) return;
+  if (!(yield* equals(slot.map, SWAP_HAS_CACHE))) return;
   const folio = yield* filemap_get_swap_folio(slot);
   if (folio === undefined) return;
   if (yield* folio_trylock(folio)) {
-    if ((yield* testBits(folio.flags, PG.swapcache)) && (yield* folio_swap_slot(folio)) === slot)
+    if ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)))
       yield* folio_free_swap(folio);
     yield* folio_unlock(folio);
   }
