@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
-/** Mutants of the kernel's paths: which sites are changed, how, and whether a verdict notices. Runs in a worker. */
-import { live, type Site, site, siteCount } from '../core/live.js';
-import { withoutLocks } from '../core/mutants.js';
-import { check, type Verdict } from '../explore/check.js';
-import { SCENARIOS } from '../scenarios/index.js';
+/** Mutants of the kernel's paths: which sites are changed, and how. */
+import { type Site, site } from '../core/live.js';
+import { EBUSY } from '../linux/include/errno.js';
 
 /** A change at one `yield*` of src/linux. */
 export interface Mutant {
@@ -12,22 +10,47 @@ export interface Mutant {
   readonly change: 'lock' | 'skip' | 'true' | 'false';
 }
 
-const LOCKS =
-  /^(spin_lock|spin_lock_nested|lock|lockBits|folio_lock|mutex_lock|down_read|down_write|percpu_down_read|percpu_down_write|mmap_read_lock|mmap_write_lock|mmap_write_lock_nested|anon_vma_lock_read|anon_vma_lock_write|local_irq_save|rcu_read_lock|mem_hotplug_begin)$/;
-const FLUSHES =
-  /^(flush_tlb_\w+|tlb_flush_mmu\w*|try_to_unmap_flush\w*|arch_tlbbatch_flush|tlb_remove_table_sync_one|smp_call_function|synchronize_rcu|flush_tlb_batched_pending)$/;
-const COUNTS =
-  /^(folio_get|folio_put|folio_put_refs|gup_put_folio|folio_ref_add|put_dev_pagemap|get_dev_pagemap|\w+_rmap_\w+|percpu_ref_(put|kill)\w*|put_page|get_page|page_vma_mapped_walk_done)$/;
-const RECHECKS =
-  /^(equals|testBits|pte_unchanged|pmd_unchanged|read_seqcount_retry|folio_ref_freeze|folio_trylock|spin_trylock|folio_try_get|folio_ref_try_add|addUnless|compareExchange|pfn_valid|page_ref_add_unless|folio_test_\w+|percpu_ref_tryget\w*)$/;
-const BARRIERS = /^(fence|smp_mb\w*)$/;
+const words = (text: string): RegExp => new RegExp(`^(${text.trim().split(/\s+/).join('|')})$`);
+
+const LOCKS = words(`
+  spin_lock spin_lock_nested lock lockBits folio_lock mutex_lock down_read down_write down_write_nested
+  pte_offset_map_lock percpu_down_read percpu_down_write mmap_read_lock mmap_write_lock mmap_write_lock_nested
+  local_irq_save rcu_read_lock srcu_read_lock mem_hotplug_begin get_online_mems`);
+const FLUSHES = words(`
+  flush_tlb_\\w+ tlb_flush_mmu\\w* try_to_unmap_flush\\w* arch_tlbbatch_flush flush_tlb_batched_pending
+  set_tlb_ubc_flush_pending tlb_remove_table_sync_one smp_call_function synchronize_rcu synchronize_srcu
+  lru_cache_disable wait_for_completion awaitValue awaitClear`);
+/** Gets and puts: of references, of mappings, of swap slots. */
+const COUNTS = words(`
+  folio_get folio_put folio_put_refs gup_put_folio folio_ref_add folio_putback_lru put_page get_page
+  page_vma_mapped_walk_done put_dev_pagemap percpu_ref_(get|put|kill)\\w* folio_(add|remove)\\w*_rmap_\\w+
+  count_large_mapping swap_duplicate swap_free put_swap_folio folio_ref_unfreeze`);
+const BARRIERS = words(`fence smp_mb\\w* raw_write_seqcount_(begin|end)`);
+/** Looks at what may have changed since it was looked at before, and tests of what another agent may have done. */
+const RECHECKS = words(`
+  equals testBits testAndClearBits \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze folio_trylock
+  spin_trylock trylock folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange pfn_valid
+  pfn_section_valid percpu_ref_tryget\\w* folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned
+  folio_mapped is_refcount_suitable can_split_folio lazyfree_discardable rcu_sync_is_idle folio_test_(?!large|anon)\\w+
+  folio_ref_is`);
 /** Files that define the locks: their insides are not mutated, only where they are taken. */
-const DEFINITIONS = /^src\/linux\/(kernel\/locking|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
+const DEFINITIONS =
+  /^src\/linux\/(kernel\/locking\/(spinlock|mutex|rwsem)|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
+/** Tests of what kind of page it is, which never changes. */
+const KINDS = words(`folio_test_large folio_test_anon is_zone_device_page`);
+
+const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);
+
+/** What a call that is left out observes. */
+export function valueOf({ site: number, change }: Mutant): unknown {
+  if (NUMBERS.test(site(number).callee)) return change === 'true' ? 0 : -EBUSY;
+  return change === 'true';
+}
 
 /** The mutants of one site, none if it is of no kind that is deleted. */
 export function mutantsOf(number: number): Mutant[] {
-  const { file, callee } = site(number);
-  if (!file.startsWith('src/linux/') || DEFINITIONS.test(file)) return [];
+  const { file, callee, fn } = site(number);
+  if (!file.startsWith('src/linux/') || DEFINITIONS.test(file) || KINDS.test(fn)) return [];
   if (LOCKS.test(callee)) return [{ site: number, change: 'lock' }];
   if (FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
     return [{ site: number, change: 'skip' }];
@@ -56,79 +79,4 @@ export function nameOf(mutant: Mutant): string {
     if (other.file === file && other.fn === fn && other.callee === callee) nth++;
   }
   return `${file.replace('src/linux/', '')} ${fn} ${callee}#${nth} ${mutant.change}`;
-}
-
-/** A task for a worker. `variants` are indices into the scenario's variants. */
-export type Task =
-  | { readonly kind: 'cover'; readonly scenario: string; readonly variant: number }
-  | {
-      readonly kind: 'mutant';
-      readonly mutant: Mutant;
-      readonly runs: readonly { scenario: string; variant: number }[];
-    };
-
-export interface Covered {
-  readonly sites: number[];
-  readonly states: number;
-  readonly asExpected: boolean;
-  readonly sitesKnown: number;
-}
-
-/** How a mutant ended: the first variant whose verdict it changed, or undefined if none. */
-export interface Killed {
-  readonly by?: string;
-  readonly verdict?: string;
-}
-
-const MAX_STATES = 2_000_000;
-
-function run(id: string, number: number): Verdict {
-  const scenario = SCENARIOS.find((each) => each.id === id)!;
-  return check(scenario, scenario.variants[number]!, { maxStates: MAX_STATES, timeoutMs: 20_000 });
-}
-
-export default function work(task: Task): Covered | Killed {
-  if (task.kind === 'cover') {
-    const sites = new Set<number>();
-    const { enter } = live;
-    live.enter = (at, locals) => {
-      sites.add(at);
-      return enter(at, locals);
-    };
-    try {
-      const verdict = run(task.scenario, task.variant);
-      return {
-        sites: [...sites],
-        states: verdict.states,
-        asExpected: verdict.asExpected === true,
-        sitesKnown: siteCount(),
-      };
-    } finally {
-      live.enter = enter;
-    }
-  }
-  const { change } = task.mutant;
-  live.cut = task.mutant.site;
-  live.cutValue = change === 'true';
-  live.mutate = change === 'lock' ? withoutLocks : undefined;
-  try {
-    for (const { scenario, variant } of task.runs) {
-      const by = `${scenario} ${SCENARIOS.find(({ id }) => id === scenario)!.variants[variant]!.name}`;
-      try {
-        const verdict = run(scenario, variant);
-        if (verdict.asExpected === false)
-          return {
-            by,
-            verdict: `${verdict.verdict} ${verdict.property} ${verdict.reports.join(' ')}`.trim(),
-          };
-      } catch (error) {
-        // A path that trips over its own mutant: the model noticed.
-        return { by, verdict: `error: ${(error as Error).message}` };
-      }
-    }
-    return {};
-  } finally {
-    live.cut = -1;
-    live.mutate = undefined;
-  }
 }

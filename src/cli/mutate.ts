@@ -1,103 +1,240 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm run mutate -- --family F [--workers N] [--json]`: deletes, one at a time, each lock, flush, recheck, get, put and
- * barrier in the src/linux files that the family runs, and says which deletions change no verdict. Survivors need a
- * reason in docs/survivors.json.
+ * `npm run mutate -- --family F`: deletes, one at a time, each lock, flush, recheck, get, put and barrier in the src/linux
+ * files that the family runs, and says which deletions change no verdict. Survivors need a reason in docs/survivors.json.
+ *
+ *   --only TEXT     only mutants whose description contains the text: a file, a function, a callee
+ *   --workers N     default: one for each CPU
+ *   --results FILE  keeps what is known: a mutant of a file that has not changed is run only against new variants
+ *   --json          everything, for programs
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Tinypool } from 'tinypool';
+import { site } from '../core/live.js';
 import { SCENARIOS } from '../scenarios/index.js';
-import { type Covered, describe, type Killed, type Mutant, mutantsOf, nameOf, type Task } from './mutants.js';
+import type { Covered, Ended, Run, Task } from './mutate-worker.js';
+import { describe, type Mutant, mutantsOf, nameOf } from './mutants.js';
+
+/** Variants with more states than this are asked only about sites that nothing smaller runs. */
+const LARGE = 60_000;
+/** A mutant may have so many times the states of the variant, and no fewer than the least. */
+const GROWTH = 4;
+const LEAST = 20_000;
 
 const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, '..', '..');
+const say = (text: string): void => void process.stderr.write(text);
 const { values } = parseArgs({
   options: {
     family: { type: 'string' },
     workers: { type: 'string' },
-    json: { type: 'boolean' },
     only: { type: 'string' },
+    results: { type: 'string' },
+    json: { type: 'boolean' },
   },
 });
-const scenarios = SCENARIOS.filter(({ family }) => values.family === undefined || family === values.family);
-if (scenarios.length === 0) {
-  process.stderr.write(
-    `no family ${values.family}; there is ${[...new Set(SCENARIOS.map(({ family }) => family))].join(', ')}\n`,
-  );
-  process.exit(2);
+
+interface Asked {
+  readonly name: string;
+  readonly scenario: string;
+  readonly variant: number;
+  readonly safe: boolean;
+  readonly covered: Covered;
 }
-const survivorsFile = resolve(here, '..', '..', 'docs', 'survivors.json');
-const reasons: Record<string, string> = existsSync(survivorsFile)
-  ? (JSON.parse(readFileSync(survivorsFile, 'utf8')) as Record<string, string>)
-  : {};
-const pool = new Tinypool({
-  filename: join(here, 'mutants.js'),
-  maxThreads: Number(values.workers ?? availableParallelism()),
-});
-const say = (text: string): void => void process.stderr.write(text);
 
-const variants = scenarios.flatMap((scenario) =>
-  scenario.variants.map((variant, index) => ({
-    scenario: scenario.id,
-    variant: index,
-    name: `${scenario.id} ${variant.name}`,
-    safe: variant.expect?.verdict === 'safe',
-  })),
-);
-say(`${variants.length} variants: which sites do they run?\n`);
-const covered = await Promise.all(
-  variants.map(async (variant) => {
-    const task: Task = { kind: 'cover', scenario: variant.scenario, variant: variant.variant };
-    return { ...variant, ...((await pool.run(task)) as Covered) };
-  }),
-);
-for (const { name, asExpected } of covered)
-  if (!asExpected) say(`${name}: not as declared even without a mutant\n`);
-const usable = covered
-  .filter(({ asExpected }) => asExpected)
-  .sort((x, y) => Number(y.safe) - Number(x.safe) || x.states - y.states);
-const sites = [...new Set(usable.flatMap((variant) => variant.sites))].sort((x, y) => x - y);
-const mutants = sites
-  .flatMap(mutantsOf)
-  .filter((mutant) => values.only === undefined || describe(mutant).includes(values.only));
-say(`${mutants.length} mutants\n`);
+/** What is known of a mutant. */
+interface Result {
+  readonly digest: string;
+  readonly by?: string;
+  readonly verdict?: string;
+  /** The variants that did not notice. */
+  readonly tried: readonly string[];
+}
 
-let done = 0;
-const ended = await Promise.all(
-  mutants.map(async (mutant): Promise<{ mutant: Mutant; killed: Killed }> => {
-    const runs = usable
-      .filter((variant) => variant.sites.includes(mutant.site))
-      .map(({ scenario, variant }) => ({ scenario, variant }));
-    const killed = (await pool.run({ kind: 'mutant', mutant, runs } satisfies Task)) as Killed;
-    done++;
-    if (process.stderr.isTTY) say(`\r${done}/${mutants.length} `);
-    return { mutant, killed };
-  }),
-);
-await pool.destroy();
-const survivors = ended.filter(({ killed }) => killed.by === undefined);
-const share = mutants.length === 0 ? 1 : (mutants.length - survivors.length) / mutants.length;
-if (values.json === true) {
-  const list = ended.map(({ mutant, killed }) => ({
-    name: nameOf(mutant),
-    mutant: describe(mutant),
-    ...killed,
-    reason: reasons[nameOf(mutant)],
-  }));
-  process.stdout.write(
-    `${JSON.stringify({ mutants: mutants.length, killed: mutants.length - survivors.length, share, list }, null, 2)}\n`,
+/** What --results keeps. */
+interface Kept {
+  readonly build?: string;
+  readonly coverage: Record<string, Covered>;
+  readonly mutants: Record<string, Result>;
+}
+
+const digestOf = (...files: readonly string[]): string =>
+  files.reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha1')).digest('hex');
+const filesIn = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+
+function readJson<T>(file: string): Record<string, T> {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, T>) : {};
+}
+
+async function main(): Promise<number> {
+  const scenarios = SCENARIOS.filter(({ family }) => values.family === undefined || family === values.family);
+  if (scenarios.length === 0) {
+    const families = [...new Set(SCENARIOS.map(({ family }) => family))].join(', ');
+    say(`no family ${values.family}; there is ${families}\n`);
+    return 2;
+  }
+  const pool = new Tinypool({
+    filename: join(here, 'mutate-worker.js'),
+    maxThreads: Number(values.workers ?? availableParallelism()),
+  });
+  const run = <T>(task: Task): Promise<T> => pool.run(task) as Promise<T>;
+
+  const variants = scenarios.flatMap((scenario) =>
+    scenario.variants.flatMap(({ name, expect }, variant) =>
+      expect === undefined ? [] : [{ scenario, variant, name: `${scenario.id} ${name}`, expect }],
+    ),
   );
-} else {
-  for (const { mutant } of survivors)
+  const kept: Kept =
+    values.results === undefined || !existsSync(values.results)
+      ? { coverage: {}, mutants: {} }
+      : (JSON.parse(readFileSync(values.results, 'utf8')) as Kept);
+  const { mutants: results } = kept;
+  const build = digestOf(...filesIn(join(root, 'src')));
+  const coverage = kept.build === build ? kept.coverage : {};
+  function keep(): void {
+    if (values.results !== undefined)
+      writeFileSync(values.results, `${JSON.stringify({ build, coverage, mutants: results })}\n`);
+  }
+  say(`${variants.length} variants: which sites do they run?\n`);
+  const asked = await Promise.all(
+    variants.map(async ({ scenario, variant, name, expect }): Promise<Asked> => {
+      const covered =
+        coverage[name] ??
+        (await run<Covered>({ kind: 'cover', run: { scenario: scenario.id, variant, maxStates: LARGE } }));
+      if (!covered.asDeclared) say(`${name}: not as declared even without a mutant\n`);
+      coverage[name] = covered;
+      return { name, scenario: scenario.id, variant, safe: expect.verdict === 'safe', covered };
+    }),
+  );
+  keep();
+  const usable = asked.filter(({ covered }) => covered.asDeclared);
+  const sites = [...new Set(usable.flatMap(({ covered }) => covered.sites))].sort((x, y) => x - y);
+  const mutants = sites
+    .flatMap(mutantsOf)
+    .filter((mutant) => values.only === undefined || describe(mutant).includes(values.only));
+  say(`${mutants.length} mutants\n`);
+
+  const kills = new Map<string, number>();
+  const killersOf = new Map<string, string[]>();
+  let done = 0;
+  let saved = Date.now();
+
+  /** Variants in the order in which they are asked: those that noticed neighbours, then by cost. */
+  function order(mutant: Mutant, tried: ReadonlySet<string>): Asked[] {
+    const reaching = usable.filter(({ covered }) => covered.sites.includes(mutant.site));
+    const small = reaching.filter(({ covered }) => covered.states <= LARGE);
+    const { file, fn } = site(mutant.site);
+    const near = killersOf.get(`${file} ${fn}`) ?? [];
+    const cost = ({ name, safe, covered }: Asked): number =>
+      near.includes(name)
+        ? near.indexOf(name) - 1000
+        : ((covered.ms + 20) * (safe ? 1 : 3)) / (1 + (kills.get(name) ?? 0));
+    return (
+      small.length > 0 ? small : reaching.sort((x, y) => x.covered.states - y.covered.states).slice(0, 3)
+    )
+      .filter(({ name }) => !tried.has(name))
+      .map((each) => ({ each, cost: cost(each) }))
+      .sort((x, y) => x.cost - y.cost)
+      .map(({ each }) => each);
+  }
+
+  async function settle(mutant: Mutant): Promise<void> {
+    const name = nameOf(mutant);
+    const { file, fn } = site(mutant.site);
+    const digest = digestOf(join(root, file));
+    const known = results[name]?.digest === digest ? results[name] : undefined;
+    if (known?.by !== undefined && usable.some((each) => each.name === known.by)) return;
+    const hint = results[name]?.by;
+    if (hint !== undefined) killersOf.set(`${file} ${fn}`, [hint, ...(killersOf.get(`${file} ${fn}`) ?? [])]);
+    const tried = new Set(known?.tried);
+    const ask = async (list: readonly Asked[], livelock: boolean): Promise<boolean> => {
+      if (list.length === 0) return false;
+      const runs = list.map(({ scenario, variant, covered }): Run => ({
+        scenario,
+        variant,
+        maxStates: Math.max(LEAST, covered.states * (covered.states > LARGE ? 10 : GROWTH)),
+      }));
+      const { by, verdict } = await run<Ended>({ kind: 'mutant', mutant, runs, livelock });
+      if (by < 0) {
+        for (const each of list) tried.add(each.name);
+        return false;
+      }
+      const killer = list[by]!.name;
+      kills.set(killer, (kills.get(killer) ?? 0) + 1);
+      killersOf.set(`${file} ${fn}`, [
+        killer,
+        ...(killersOf.get(`${file} ${fn}`) ?? []).filter((each) => each !== killer),
+      ]);
+      results[name] = { digest, by: killer, verdict, tried: [] };
+      return true;
+    };
+    const list = order(mutant, tried);
+    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= 5000).slice(0, 6);
+    if (
+      (await ask(list.slice(0, 25), false)) ||
+      (await ask(list.slice(25), false)) ||
+      (await ask(cheap, true))
+    )
+      return;
+    results[name] = { digest, tried: [...tried] };
+  }
+
+  let next = 0;
+  const lanes = Array.from({ length: Number(values.workers ?? availableParallelism()) }, async () => {
+    while (next < mutants.length) {
+      await settle(mutants[next++]!);
+      done++;
+      if (process.stderr.isTTY || done % 25 === 0)
+        say(
+          `${process.stderr.isTTY ? '\r' : ''}${done}/${mutants.length}${process.stderr.isTTY ? ' ' : '\n'}`,
+        );
+      if (Date.now() - saved > 10_000) {
+        saved = Date.now();
+        keep();
+      }
+    }
+  });
+  await Promise.all(lanes);
+  keep();
+  await pool.destroy();
+  return report(mutants, results);
+}
+
+function report(mutants: readonly Mutant[], results: Readonly<Record<string, Result>>): number {
+  const reasons = readJson<string>(join(root, 'docs', 'survivors.json'));
+  const list = mutants.map((mutant) => {
+    const name = nameOf(mutant);
+    const { by, verdict, tried } = results[name]!;
+    return { name, mutant: describe(mutant), by, verdict, tried: tried.length, reason: reasons[name] };
+  });
+  const survivors = list.filter(({ by }) => by === undefined);
+  const killed = list.length - survivors.length;
+  const share = list.length === 0 ? 1 : killed / list.length;
+  const unexplained = survivors.filter(({ reason }) => reason === undefined);
+  const stale = list.filter(({ by, reason }) => by !== undefined && reason !== undefined);
+  if (values.json === true) {
+    process.stdout.write(`${JSON.stringify({ mutants: list.length, killed, share, list }, null, 2)}\n`);
+  } else {
+    for (const { name, mutant, tried, reason } of survivors)
+      process.stdout.write(
+        `survives ${tried}: ${mutant}\n  ${reason ?? `no reason in docs/survivors.json for "${name}"`}\n`,
+      );
+    for (const { name, by } of stale)
+      process.stdout.write(`noticed by ${by}: docs/survivors.json has a reason for "${name}"\n`);
     process.stdout.write(
-      `survives: ${describe(mutant)}\n  ${reasons[nameOf(mutant)] ?? `no reason in docs/survivors.json for "${nameOf(mutant)}"`}\n`,
+      `${killed} of ${list.length} mutants change a verdict (${(100 * share).toFixed(1)} %)\n`,
     );
-  process.stdout.write(
-    `${mutants.length - survivors.length} of ${mutants.length} mutants change a verdict (${(100 * share).toFixed(1)} %)\n`,
-  );
+  }
+  return share >= 0.9 && unexplained.length === 0 && stale.length === 0 ? 0 : 1;
 }
-process.exitCode =
-  share >= 0.9 && survivors.every(({ mutant }) => reasons[nameOf(mutant)] !== undefined) ? 0 : 1;
+
+process.exitCode = await main();

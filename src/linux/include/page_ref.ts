@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, addUnless, compareExchange, read, subAndTest, testBits, write } from '../../core/primitives.js';
+import {
+  add,
+  addUnless,
+  compareExchange,
+  equals,
+  read,
+  subAndTest,
+  testBits,
+  write,
+} from '../../core/primitives.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
 import { current, knob } from '../kernel.js';
 import { folio_test_large } from './page-flags.js';
@@ -13,6 +22,11 @@ import { GUP_PIN_COUNTING_BIAS, PG, type Folio, type Page } from './mm_types.js'
 export function* page_folio(page: Page): Path<Folio> {
   const head = yield* read(page.compound_head);
   return head === 0 ? page : current.kernel.mem_map[head - 1]!;
+}
+
+/** Whether the page still belongs to that folio: `page_folio(page) == folio`, observed as a boolean. */
+export function* folio_unchanged(page: Page, folio: Folio): Path<boolean> {
+  return yield* equals(page.compound_head, folio === page ? 0 : folio.pfn + 1);
 }
 
 /** @kernel 6.12 include/linux/page_ref.h folio_ref_count: faithful */

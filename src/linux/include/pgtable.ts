@@ -97,6 +97,11 @@ export function* pte_unchanged(ptep: PtePointer, pte: Pte): Path<boolean> {
   return (yield* ptep_get(ptep)) === pte;
 }
 
+/** Whether the PMD still has that value: `pmd_same(pmd, pmdp_get_lockless(pmdp))`, observed as a boolean. */
+export function* pmd_unchanged(pmdp: Cell, pmd: Pmd): Path<boolean> {
+  return yield* equals(pmdp, pmd);
+}
+
 /**
  * The entry, read without a lock. One word is read at once. With two, the low word (which has the present bit) is read
  * before and after the high one: if it is the same, and an entry never goes from present to present without a TLB flush
@@ -227,7 +232,7 @@ export function* pte_offset_map_lock(
     if (mapped === undefined) return undefined;
     const { ptl } = current.kernel.mem_map[pfnOf(mapped.pmdval)]!;
     yield* spin_lock(ptl);
-    if (mapped.pmdval === (yield* pmdp_get_lockless(pmdp))) return { ptep: mapped.ptep, ptl };
+    if (yield* pmd_unchanged(pmdp, mapped.pmdval)) return { ptep: mapped.ptep, ptl };
     yield* pte_unmap_unlock(ptl);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, claim, equals, read, setBits, testBits } from '../../core/primitives.js';
+import { add, claim, read, setBits, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import {
@@ -13,7 +13,7 @@ import {
   type Vma,
 } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
-import { folio_ref_try_add, page_folio } from '../include/page_ref.js';
+import { folio_ref_try_add, folio_unchanged, page_folio } from '../include/page_ref.js';
 import {
   HPAGE_PMD_NR,
   PAGE_SIZE,
@@ -24,6 +24,7 @@ import {
   pmd_offset,
   pmd_page,
   pmd_present,
+  pmd_unchanged,
   pmd_protnone,
   pmd_write,
   pmdp_get_lockless,
@@ -74,7 +75,7 @@ export function* try_get_folio(page: Page, refs: number): Path<Folio | undefined
   for (;;) {
     const folio = yield* page_folio(page);
     if (!(yield* folio_ref_try_add(folio, refs))) return undefined;
-    if (knob('gup.folio_recheck') === 'off' || (yield* page_folio(page)) === folio) return folio;
+    if (knob('gup.folio_recheck') === 'off' || (yield* folio_unchanged(page, folio))) return folio;
     yield* folio_put_refs(folio, refs);
   }
 }
@@ -194,7 +195,7 @@ export function* gup_fast_pte_range(
     const folio = yield* try_grab_folio_fast(page, 1, flags);
     if (folio === undefined) break;
     const changed =
-      (knob('gup.pmd_recheck') === 'on' && !(yield* equals(pmdp, pmd))) ||
+      (knob('gup.pmd_recheck') === 'on' && !(yield* pmd_unchanged(pmdp, pmd))) ||
       (pteRecheck === 'after-ref' && !(yield* pte_unchanged(ptep, pte)));
     const keep =
       !changed &&
@@ -231,7 +232,7 @@ function* gup_fast_pmd_leaf(
   const folio = yield* try_grab_folio_fast(page, refs, flags);
   if (folio === undefined) return false;
   const keep =
-    (knob('gup.pmd_leaf_recheck') === 'off' || (yield* equals(pmdp, orig))) &&
+    (knob('gup.pmd_leaf_recheck') === 'off' || (yield* pmd_unchanged(pmdp, orig))) &&
     (yield* gup_fast_folio_allowed(folio, flags)) &&
     !(!pmd_write(orig) && (yield* gup_must_unshare(undefined, flags, folio)));
   if (!keep) {

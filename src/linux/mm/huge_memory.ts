@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, clearBits, exchange, read, setBits, trylock, write } from '../../core/primitives.js';
+import { equals, add, clearBits, exchange, read, setBits, trylock, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import { EAGAIN, EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Mm, type Page } from '../include/mm_types.js';
 import { nth_page, PageAnonExclusive } from '../include/page-flags.js';
-import {
-  folio_ref_count,
-  folio_ref_freeze,
-  folio_ref_unfreeze,
-  folio_try_get,
-  page_folio,
-} from '../include/page_ref.js';
+import { folio_ref_freeze, folio_ref_unfreeze, folio_try_get, page_folio } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   HPAGE_PMD_NR,
@@ -134,7 +128,7 @@ export function* zap_huge_pmd(tlb: MmuGather, pmd: Cell, addr: number): Path<boo
 /** Whether only mappings and `caller_pins` hold the folio, as far as one can tell. @kernel 6.12 mm/huge_memory.c can_split_folio: adapted (anonymous, not in the swap cache) */
 function* can_split_folio(folio: Folio, caller_pins: number): Path<boolean> {
   const mapcount = yield* folio_mapcount(folio);
-  return mapcount === (yield* folio_ref_count(folio)) - caller_pins;
+  return yield* equals(folio._refcount, mapcount + caller_pins);
 }
 
 /**

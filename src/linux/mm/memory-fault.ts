@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { add, load, read, setBits, testBits, write } from '../../core/primitives.js';
+import { equals, add, load, read, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
@@ -8,6 +9,7 @@ import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } fro
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
+  pmd_unchanged,
   mk_pmd_table,
   mk_pte,
   pmd_none,
@@ -27,7 +29,6 @@ import {
   pte_unmap,
   pte_unmap_unlock,
   pte_write,
-  ptep_get,
   ptep_get_lockless,
   pmd_leaf,
   type Pte,
@@ -67,7 +68,7 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   const table = yield* pte_alloc_one();
   if (table === undefined) return false;
   yield* spin_lock(mm.page_table_lock);
-  const populated = !pmd_none(yield* pmdp_get_lockless(pmd));
+  const populated = !(yield* pmd_unchanged(pmd, 0));
   if (!populated) yield* set_pmd(pmd, mk_pmd_table(table));
   yield* spin_unlock(mm.page_table_lock);
   if (populated) yield* free_unref_page(table);
@@ -128,7 +129,7 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   if ((yield* folio_ref_count(folio)) > 1 + cached) return false;
   if (!(yield* folio_trylock(folio))) return false;
   if (swaps) yield* folio_free_swap(folio);
-  if ((yield* folio_ref_count(folio)) !== 1) {
+  if (!(yield* equals(folio._refcount, 1))) {
     yield* folio_unlock(folio);
     return false;
   }
@@ -145,7 +146,7 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
 function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   const page = pte_special(vmf.orig_pte) ? undefined : pte_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
-  if (page !== undefined && folio !== undefined && (yield* testBits(folio.flags, PG.anon))) {
+  if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
     if ((yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio))) {
       if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
       yield* pte_unmap_unlock(ptl);
@@ -173,7 +174,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   yield* copy_user_page(new_folio, old_page);
   let unused: Folio | undefined = new_folio;
   const mapped = yield* pte_offset_map_lock(pmd, address);
-  if (mapped !== undefined && (yield* ptep_get(mapped.ptep)) === vmf.orig_pte) {
+  if (mapped !== undefined && (yield* pte_unchanged(mapped.ptep, vmf.orig_pte))) {
     if (old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
     if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { add, load, testBits } from '../../core/primitives.js';
+import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { EAGAIN, ENOMEM } from '../include/errno.js';
 import { is_cow_mapping } from '../include/mm.js';
-import { PG, VM, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
+import { VM, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_get, page_folio } from '../include/page_ref.js';
 import {
   mk_pte,
@@ -87,7 +88,7 @@ function* copy_present_pte(
     const page = pte_page(pte);
     const folio = yield* page_folio(page);
     yield* folio_get(folio);
-    if (yield* testBits(folio.flags, PG.anon)) {
+    if (yield* folio_test_anon(folio)) {
       if (!(yield* folio_try_dup_anon_rmap_pte(folio, page, src_vma))) {
         yield* folio_put(folio);
         return yield* copy_present_page(dst_vma, dst_pte, addr, prealloc, page);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { add, load, setBits, testBits } from '../../core/primitives.js';
+import { equals, add, load, setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { PG, VM, type Folio, type PtePointer } from '../include/mm_types.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
-import { folio_ref_count } from '../include/page_ref.js';
 import {
+  pte_unchanged,
   mk_pte,
   type Pte,
   pte_clear,
@@ -13,7 +14,6 @@ import {
   pte_mkwrite,
   pte_offset_map_lock,
   pte_unmap_unlock,
-  ptep_get,
   set_pte,
 } from '../include/pgtable.js';
 import { knob } from '../kernel.js';
@@ -23,6 +23,7 @@ import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
 import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
+<<<<<<< HEAD
 import {
   folio_free_swap,
   slotOfFolio,
@@ -31,12 +32,15 @@ import {
   swap_free,
   slotOfEntry,
 } from './swapfile.js';
+=======
+import { folio_free_swap, free_swap_and_cache, swap_duplicate, swap_free, swap_slot } from './swapfile.js';
+>>>>>>> mut
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
 function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
   if (!(flags & FAULT_FLAG.WRITE)) return false;
   if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
-  return (yield* folio_ref_count(folio)) === 2;
+  return yield* equals(folio._refcount, 2);
 }
 
 /**
@@ -92,15 +96,20 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   if (folio === undefined) {
     const still = yield* pte_offset_map_lock(pmd, address);
     if (still === undefined) return VM_FAULT.NONE;
-    const same = (yield* ptep_get(still.ptep)) === orig_pte;
+    const same = yield* pte_unchanged(still.ptep, orig_pte);
     yield* pte_unmap_unlock(still.ptl);
     return same ? VM_FAULT.OOM : VM_FAULT.NONE;
   }
   yield* folio_lock(folio);
   // The reference does not keep it in the swap cache: that it is still there, for this entry, is known only now.
+<<<<<<< HEAD
   const cached = (yield* testBits(folio.flags, PG.swapcache)) && (yield* slotOfFolio(folio)) === slot;
+=======
+  const cached =
+    (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1));
+>>>>>>> mut
   const mapped = cached ? yield* pte_offset_map_lock(pmd, address) : undefined;
-  if (mapped === undefined || (yield* ptep_get(mapped.ptep)) !== orig_pte) {
+  if (mapped === undefined || !(yield* pte_unchanged(mapped.ptep, orig_pte))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
     yield* folio_unlock(folio);
     yield* folio_put(folio);
@@ -111,13 +120,12 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   if (yield* should_try_to_free_swap(folio, flags)) yield* folio_free_swap(folio);
   yield* add(mm.anon_rss, 1);
   let pte = mk_pte(folio, PTE.PRESENT | PTE.USER);
-  const exclusive = marked || (yield* folio_ref_count(folio)) === 1;
+  const exclusive = marked || (yield* equals(folio._refcount, 1));
   if (exclusive && (yield* load(vma.vm_flags)) & VM.WRITE) {
     pte = pte_mkwrite(pte);
     if (flags & FAULT_FLAG.WRITE) pte = pte_mkdirty(pte);
   }
-  if (!(yield* testBits(folio.flags, PG.anon)))
-    yield* folio_add_new_anon_rmap(folio, vma, address, exclusive);
+  if (!(yield* folio_test_anon(folio))) yield* folio_add_new_anon_rmap(folio, vma, address, exclusive);
   else {
     yield* folio_add_anon_rmap_pte(folio);
     if (exclusive) yield* setBits(folio.flags, PG.anon_exclusive);

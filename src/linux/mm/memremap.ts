@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { addReturn, read, testBits, write } from '../../core/primitives.js';
+import { equals, addReturn, testBits, write } from '../../core/primitives.js';
 import { frameRef, type Cell } from '../../core/system.js';
 import { Use } from '../../machine/frame.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
@@ -105,7 +105,7 @@ export function* get_dev_pagemap(pfn: number, pgmap?: DevPagemap): Path<DevPagem
   }
   if (found === undefined) return undefined;
   yield* rcu_read_lock();
-  let live = (yield* read(found.entry)) !== 0;
+  let live = !(yield* equals(found.entry, 0));
   if (live) live = yield* percpu_ref_tryget_live_rcu(found.ref);
   yield* rcu_read_unlock();
   return live ? found : undefined;

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { awaitValue, claim, clearBits, read, setBits, testBits, write } from '../../core/primitives.js';
+import {
+  equals,
+  awaitValue,
+  claim,
+  clearBits,
+  read,
+  setBits,
+  testBits,
+  write,
+} from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { EAGAIN, ENOMEM } from '../include/errno.js';
 import { PG, type Folio, type Mm } from '../include/mm_types.js';
 import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
-import { folio_get, folio_ref_count, folio_ref_freeze, folio_ref_unfreeze } from '../include/page_ref.js';
+import { folio_get, folio_ref_freeze, folio_ref_unfreeze } from '../include/page_ref.js';
 import { pte_offset_map_lock, pte_page, pte_unmap, pte_unmap_unlock, ptep_get } from '../include/pgtable.js';
 import { current } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
@@ -103,7 +112,7 @@ function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
  */
 function* migrate_folio(dst: Folio, src: Folio): Path<number> {
   const expected_count = (yield* folio_expected_ref_count(src)) + 1;
-  if ((yield* folio_ref_count(src)) !== expected_count) return -EAGAIN;
+  if (!(yield* equals(src._refcount, expected_count))) return -EAGAIN;
   yield* copy_user_page(dst, src);
   const rc = yield* __folio_migrate_mapping(dst, src, expected_count);
   if (rc !== 0) return rc;

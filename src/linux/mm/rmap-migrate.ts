@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
@@ -60,7 +61,7 @@ function* try_to_migrate_one(
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     const anon_exclusive =
-      (yield* testBits(folio.flags, PG.anon)) && (yield* testBits(folio.flags, PG.anon_exclusive));
+      (yield* folio_test_anon(folio)) && (yield* testBits(folio.flags, PG.anon_exclusive));
     let pteval: Pte;
     if (should_defer_flush(mm, flags)) {
       pteval = yield* clearDeferred(ptep);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { add, claim, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
@@ -85,7 +86,7 @@ function* try_to_unmap_one(
       return false;
     }
     let pteval = yield* ptep_get(ptep);
-    const anon = yield* testBits(folio.flags, PG.anon);
+    const anon = yield* folio_test_anon(folio);
     if (pte_present(pteval)) {
       if (should_defer_flush(mm, flags)) {
         pteval = yield* clearDeferred(ptep);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { load, read, store, write } from '../../core/primitives.js';
+import { testBits, equals, load, store, write } from '../../core/primitives.js';
 import { bits, frameRef, type Cell, type ValueType } from '../../core/system.js';
 import { Use } from '../../machine/frame.js';
 import { Meta, type Page } from '../include/mm_types.js';
@@ -122,8 +122,8 @@ export const pfn_to_section = (pfn: number): MemSection | undefined =>
 /** @kernel 6.12 include/linux/mmzone.h pfn_section_valid: faithful */
 export function* pfn_section_valid(ms: MemSection, pfn: number): Path<boolean> {
   const page = current.kernel.mem_map[pfn]!;
-  if ((yield* read(ms.usage)) === 0) return false;
-  return ((yield* read(ms.subsection_map)) & (1 << ms.pages.indexOf(page))) !== 0;
+  if (yield* equals(ms.usage, 0)) return false;
+  return yield* testBits(ms.subsection_map, 1 << ms.pages.indexOf(page));
 }
 
 /**

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { clearBits, read, setBits, testAndClearBits, testBits, write } from '../../core/primitives.js';
+import {
+  equals,
+  clearBits,
+  read,
+  setBits,
+  testAndClearBits,
+  testBits,
+  write,
+} from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   folio_maybe_dma_pinned,
-  folio_ref_count,
   folio_ref_freeze,
   folio_ref_sub_and_test,
   folio_ref_unfreeze,
@@ -58,8 +66,13 @@ function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
 }
 
 /** The steps of shrink_folio_list() under the folio lock; drops the lock. */
+<<<<<<< HEAD
 function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
   const anon = yield* testBits(folio.flags, PG.anon);
+=======
+function* shrink_locked_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
+  const anon = yield* folio_test_anon(folio);
+>>>>>>> mut
   if (
     anon &&
     (yield* testBits(folio.flags, PG.swapbacked)) &&
@@ -108,7 +121,7 @@ function* keepLocked(folio: Folio): Path<false> {
  * @kernel 6.12 mm/vmscan.c pageout: adapted (swap only; swap_writepage() to a synchronous device folded in)
  */
 function* pageout(folio: Folio): Path<'keep' | 'clean' | 'success'> {
-  if ((yield* folio_ref_count(folio)) !== 2) return 'keep';
+  if (!(yield* equals(folio._refcount, 2))) return 'keep';
   if (!(yield* testAndClearBits(folio.flags, PG.dirty))) return 'clean';
   if (yield* folio_free_swap(folio)) {
     yield* folio_unlock(folio);
