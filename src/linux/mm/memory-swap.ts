@@ -23,18 +23,13 @@ import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
 import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
-<<<<<<< HEAD
 import {
   folio_free_swap,
-  slotOfFolio,
   free_swap_and_cache,
+  slotOfEntry,
   swap_duplicate,
   swap_free,
-  slotOfEntry,
 } from './swapfile.js';
-=======
-import { folio_free_swap, free_swap_and_cache, swap_duplicate, swap_free, swap_slot } from './swapfile.js';
->>>>>>> mut
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
 function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
@@ -102,12 +97,8 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   }
   yield* folio_lock(folio);
   // The reference does not keep it in the swap cache: that it is still there, for this entry, is known only now.
-<<<<<<< HEAD
-  const cached = (yield* testBits(folio.flags, PG.swapcache)) && (yield* slotOfFolio(folio)) === slot;
-=======
   const cached =
     (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1));
->>>>>>> mut
   const mapped = cached ? yield* pte_offset_map_lock(pmd, address) : undefined;
   if (mapped === undefined || !(yield* pte_unchanged(mapped.ptep, orig_pte))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);

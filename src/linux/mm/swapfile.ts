@@ -118,13 +118,8 @@ export function* put_swap_folio(slot: SwapSlot): Path {
 export function* folio_free_swap(folio: Folio): Path<boolean> {
   if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
   if (yield* testBits(folio.flags, PG.writeback)) return false;
-<<<<<<< HEAD
   const slot = yield* slotOfFolio(folio);
-  if (((yield* read(slot.map)) & ~SWAP_HAS_CACHE) !== 0) return false;
-=======
-  const slot = yield* folio_swap_slot(folio);
   if (yield* testBits(slot.map, SWAP_HAS_CACHE - 1)) return false;
->>>>>>> mut
   yield* delete_from_swap_cache(folio, slot);
   yield* setBits(folio.flags, PG.dirty);
   return true;
@@ -138,19 +133,11 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
 export function* free_swap_and_cache(entry: Pte): Path {
   const slot = slotOfEntry(entry);
   yield* swap_free(slot);
-<<<<<<< HEAD
-  if ((yield* read(slot.map)) !== SWAP_HAS_CACHE) return;
+  if (!(yield* equals(slot.map, SWAP_HAS_CACHE))) return;
   const folio = yield* filemap_get_folio(slot);
   if (folio === undefined) return;
   if (yield* folio_trylock(folio)) {
-    if ((yield* testBits(folio.flags, PG.swapcache)) && (yield* slotOfFolio(folio)) === slot)
-=======
-  if (!(yield* equals(slot.map, SWAP_HAS_CACHE))) return;
-  const folio = yield* filemap_get_swap_folio(slot);
-  if (folio === undefined) return;
-  if (yield* folio_trylock(folio)) {
     if ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)))
->>>>>>> mut
       yield* folio_free_swap(folio);
     yield* folio_unlock(folio);
   }

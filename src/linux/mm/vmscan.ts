@@ -66,13 +66,8 @@ function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
 }
 
 /** The steps of shrink_folio_list() under the folio lock; drops the lock. */
-<<<<<<< HEAD
 function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
-  const anon = yield* testBits(folio.flags, PG.anon);
-=======
-function* shrink_locked_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
   const anon = yield* folio_test_anon(folio);
->>>>>>> mut
   if (
     anon &&
     (yield* testBits(folio.flags, PG.swapbacked)) &&
