@@ -89,8 +89,9 @@ export function definePageAllocOps(kernel: Kernel) {
       },
       args: [frameRef, 'plain', 'plain'],
       touches: (a, b, _c, _agent, access) => {
-        for (const page of inRow(a - 1, b || 1))
-          access.writes.push(page.frame.use.at, ...cleared(page).map((cell) => cell.at));
+        // What free_pages_prepare() writes; the rest of what is wiped is no store of the kernel's, and races with nothing.
+        for (const { frame, _refcount, flags, mapping } of inRow(a - 1, b || 1))
+          access.writes.push(...[frame.use, _refcount, flags, mapping, ...frame.pte].map((cell) => cell.at));
       },
       describe: (a) => `free f${a - 1}`,
     }),
