@@ -72,6 +72,7 @@ export interface Scenario {
   readonly family: string;
   readonly title: string;
   readonly question: string;
+  /** checked: explored. static: a table, computed by running paths straight through (litmus/table.ts), no proof. */
   readonly kind: 'checked' | 'static' | 'measured';
   /** All knobs and their values, the documented protocol first. */
   readonly knobs: Readonly<Record<string, readonly string[]>>;

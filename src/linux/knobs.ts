@@ -85,12 +85,12 @@ export const KNOBS = {
   },
   'mem_hotplug_begin.gp': {
     'when-idle': '6.12: percpu_down_write() waits a grace period if rcu_sync is idle, and only then',
-    always: 'seed 004: a synchronize_rcu() in mem_hotplug_begin() itself, which Popple considered',
+    always: 'the thread: a synchronize_rcu() in mem_hotplug_begin() itself, which Popple considered',
     never: 'the lock without its hidden grace period: what nobody promised',
   },
   'pageunmap_range.gp': {
     'after-remove': "6.12: only pgmap_array_delete()'s, after arch_remove_memory()",
-    'after-begin': 'seed 004: Popple adds synchronize_rcu() right after mem_hotplug_begin()',
+    'after-begin': 'the thread: Popple adds synchronize_rcu() right after mem_hotplug_begin()',
   },
   'pgmap_array_delete.gp': {
     on: '6.12: synchronize_rcu() between the removal from pgmap_array and the end of the pgmap',
@@ -106,7 +106,7 @@ export const KNOBS = {
   'free_zone_device_folio.count': {
     'after-page_free':
       '6.12: the type of the pgmap is read and the count set to 1 after page_free(), which in p2pdma drops the pgmap reference',
-    'before-page_free': 'both while that reference is held (since 6.15 the count of P2PDMA pages is not set)',
+    'before-page_free': 'both while that reference is held',
   },
   'sparse.usage_free': {
     rcu: '6.8 (5ec8e8ea8b77): kfree_rcu(ms->usage), and pfn_valid() reads it under RCU',

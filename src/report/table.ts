@@ -25,7 +25,7 @@ const WIDTH = 78;
 
 /** The answer to one scenario. Lines joined with newlines, one at the end. */
 export function resultTable(
-  scenario: Pick<Scenario, 'id' | 'question' | 'sometimes'>,
+  scenario: Pick<Scenario, 'id' | 'question' | 'sometimes'> & Partial<Pick<Scenario, 'kind'>>,
   results: readonly Result[],
   options: TableOptions = {},
 ): string {
@@ -121,7 +121,7 @@ function differing(results: readonly Result[]): string[] {
 }
 
 function footer(
-  scenario: Pick<Scenario, 'id' | 'sometimes'>,
+  scenario: Pick<Scenario, 'id' | 'sometimes'> & Partial<Pick<Scenario, 'kind'>>,
   results: readonly Result[],
   { seconds, command = 'npx shootdown', target = scenario.id }: TableOptions,
 ): string[] {
@@ -144,12 +144,11 @@ function footer(
   if (safe !== undefined) {
     const { bounds, passes } = safe.verdict;
     const weak = (safe.variant.knobs['memory'] ?? 'sc') === 'sc' ? '; not explored: weak memory' : '';
-    all.push(
-      ...wrap(
-        `safe: all interleavings of ${bounds}, ${listed(passes)}${weak}; ${collisions(results)}.`,
-        WIDTH,
-      ),
-    );
+    const what =
+      scenario.kind === 'static'
+        ? `a table of ${bounds}, and no interleavings`
+        : `all interleavings of ${bounds}, ${listed(passes)}${weak}; ${collisions(results)}`;
+    all.push(...wrap(`safe: ${what}.`, WIDTH));
   }
   for (const { verdict } of results)
     if (verdict.verdict === 'incomplete')

@@ -84,5 +84,4 @@ export default scenario({
     'gup.pte_recheck=none,rmap.defer_flush=off,asked=DATA': 'safe',
     'gup.pte_recheck=before-ref,asked=DATA': violates('DATA'),
   },
-  differs: { 'gup.zero_bail=off': 'UNSAFE (FREE-ONCE)' },
 });

@@ -82,8 +82,4 @@ export default scenario({
     'after=unplugged,walker=pfn-walker,debug_vm.poison=off': walkedUsage,
     'after=unplugged,walker=pfn-walker,debug_vm.poison=off,machine=bcast': walkedUsage,
   },
-  differs: {
-    'after=unplugged,walker=pfn-walker,debug_vm.poison=off': 'UNSAFE (META-FREED)',
-    'after=unplugged,walker=pfn-walker,debug_vm.poison=off,machine=bcast': 'UNSAFE (META-FREED)',
-  },
 });

@@ -75,7 +75,7 @@ export default scenario({
     'mem_hotplug_begin.gp=never,machine=bcast': 'safe',
     'zap=any-time,mem_hotplug_begin.gp=never': 'safe',
     'zap=any-time,mem_hotplug_begin.gp=never,machine=bcast': poisoned,
-    // A put is lost; on bcast META-POISONED as well, one step longer.
+    // The sum misses a put, so the wait never ends; on bcast META-POISONED as well.
     'mem_hotplug_begin.gp=never,percpu_ref.switch=no-gp': deadlocks(),
     'mem_hotplug_begin.gp=never,percpu_ref.switch=no-gp,machine=bcast': deadlocks(),
     'type=PCI_P2PDMA': poisoned,

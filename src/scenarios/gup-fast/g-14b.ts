@@ -50,7 +50,7 @@ export default table(
     machine: { cpus: 1, frames: 7, ptrsPerPte: 4, swapSlots: 1, data: true, fill: 'eager' },
     knobs: { 'fault.pte_same': ['on', 'off'], 'gup.pte_recheck': ['after-ref', 'before-ref', 'none'] },
     bounds:
-      'a table, no exploration: one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, each alone',
+      'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, each run alone',
     setup(m) {
       const p = m.process('P');
       const map = (touched: boolean, shared = false) => p.mmap({ pages: 1, touched, shared });

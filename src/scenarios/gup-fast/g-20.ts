@@ -25,7 +25,7 @@ export default scenario({
   knobs: {
     'rmap.lazyfree_test': ['ref-then-dirty', 'dirty-then-ref', 'dirty-only'],
     'rmap.barrier': ['full', 'mb-only', 'no-mb', 'none'],
-    dirty: ['unlocked', 'locked'], // folio_mark_dirty(), as kvm does it, or set_page_dirty_lock()
+    dirty: ['unlocked', 'locked'], // folio_mark_dirty() without the folio lock, or set_page_dirty_lock()
     memory: ['sc', 'tso'],
   },
   bounds: 'one FOLL_PIN of one page with one DMA store and one load after the unpin, one reclaim of the page',

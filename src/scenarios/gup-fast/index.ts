@@ -35,7 +35,7 @@ import g24 from './g-24.js';
 import g25 from './g-25.js';
 import g25b from './g-25b.js';
 
-/** Seed 004: lockless page-table walks, GUP-fast, lifetime of struct pages. */
+/** Lockless page-table walks, GUP-fast, lifetime of struct pages. */
 export const GUP_FAST: readonly Scenario[] = [
   g01,
   g01b,
