@@ -151,6 +151,10 @@ export const KNOBS = {
     on: '6.12: shrink_folio_list() flushes the batch before it frees the folios',
     off: 'twin: frees first',
   },
+  'do_swap_page.recheck': {
+    on: '6.12: do_swap_page() looks under the folio lock whether the swap cache still has the folio for this entry',
+    off: 'G-20e twin: takes the folio that it found without a lock',
+  },
   'madvise.free_flush': {
     on: '6.12: MADV_FREE flushes the entries that it has cleaned',
     off: 'twin: a TLB entry stays dirty, so a later store does not mark the PTE',

@@ -25,6 +25,7 @@ import g17 from './g-17.js';
 import g20 from './g-20.js';
 import g20b from './g-20b.js';
 import { g20c, g20d } from './g-20c.js';
+import { g20e } from './g-20e.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
 import { g23, g23b } from './g-23.js';
@@ -64,6 +65,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g20b,
   g20c,
   g20d,
+  g20e,
   g21,
   g22,
   g23,
