@@ -58,6 +58,10 @@ export const KNOBS = {
     on: '6.12: dup_mmap() flushes the TLBs of the parent after it has write-protected its pages',
     off: 'G-15b twin: a CPU may go on with an entry that allows stores',
   },
+  'fault.mmap_lock': {
+    read: '6.12: do_user_addr_fault() holds mmap_lock, or the lock of the VMA',
+    none: 'G-14b twin: holds nothing, so the VMA that it has found may change while it acts on it',
+  },
   'fault.pte_same': {
     on: '6.12: handle_pte_fault() compares the entry again under the PTL',
     off: 'G-14 twin: acts on the entry that was read without the lock',

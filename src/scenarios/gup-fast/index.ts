@@ -7,6 +7,11 @@ import g01d from './g-01d.js';
 import g01e from './g-01e.js';
 import g01f from './g-01f.js';
 import g01g from './g-01g.js';
+import g01h from './g-01h.js';
+import g14b from './g-14b.js';
+import g17b from './g-17b.js';
+import g20f from './g-20f.js';
+import g15c from './g-15c.js';
 import g02 from './g-02.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
@@ -42,6 +47,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g01e,
   g01f,
   g01g,
+  g01h,
   g02,
   g03,
   g05,
@@ -58,14 +64,18 @@ export const GUP_FAST: readonly Scenario[] = [
   g13b,
   g13c,
   g14,
+  g14b,
   g15,
   g15b,
+  g15c,
   g17,
+  g17b,
   g20,
   g20b,
   g20c,
   g20d,
   g20e,
+  g20f,
   g21,
   g22,
   g23,
