@@ -31,13 +31,13 @@ const RECHECKS = words(`
   equals testBits testAndClearBits \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze folio_trylock
   spin_trylock trylock folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange pfn_valid
   pfn_section_valid percpu_ref_tryget\\w* folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned
-  folio_mapped is_refcount_suitable can_split_folio lazyfree_discardable rcu_sync_is_idle folio_test_(?!large|anon)\\w+
+  folio_mapped is_refcount_suitable can_split_folio lazyfree_discardable rcu_sync_is_idle folio_test_(?!large|anon|ksm)\\w+
   folio_ref_is`);
 /** Files that define the locks: their insides are not mutated, only where they are taken. */
 const DEFINITIONS =
   /^src\/linux\/(kernel\/locking\/(spinlock|mutex|rwsem)|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
 /** Tests of what kind of page it is, which never changes. */
-const KINDS = words(`folio_test_large folio_test_anon is_zone_device_page`);
+const KINDS = words(`folio_test_large folio_test_anon folio_test_ksm is_zone_device_page`);
 
 const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);
 

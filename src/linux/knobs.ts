@@ -58,6 +58,10 @@ export const KNOBS = {
     on: '6.12: dup_mmap() flushes the TLBs of the parent after it has write-protected its pages',
     off: 'G-15b twin: a CPU may go on with an entry that allows stores',
   },
+  'fault.mmap_lock': {
+    read: '6.12: do_user_addr_fault() holds mmap_lock, or the lock of the VMA',
+    none: 'G-14b twin: holds nothing, so the VMA that it has found may change while it acts on it',
+  },
   'fault.pte_same': {
     on: '6.12: handle_pte_fault() compares the entry again under the PTL',
     off: 'G-14 twin: acts on the entry that was read without the lock',
@@ -159,6 +163,10 @@ export const KNOBS = {
   'vmscan.flush_before_free': {
     on: '6.12: shrink_folio_list() flushes the batch before it frees the folios',
     off: 'twin: frees first',
+  },
+  'do_swap_page.recheck': {
+    on: '6.12: do_swap_page() looks under the folio lock whether the swap cache still has the folio for this entry',
+    off: 'G-20e twin: takes the folio that it found without a lock',
   },
   'madvise.free_flush': {
     on: '6.12: MADV_FREE flushes the entries that it has cleaned',

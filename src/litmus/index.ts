@@ -13,6 +13,7 @@ export {
   read,
   see,
   store,
+  testBits,
   trylock,
   unlock,
   write,

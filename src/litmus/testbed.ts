@@ -11,7 +11,16 @@ import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
 import type { KsmStableNode } from '../linux/mm/ksm.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
-import { highWord, lowWord, makeEntry, pfnOf, PTE, pteType } from '../machine/pte.js';
+import {
+  highWord,
+  lowWord,
+  makeEntry,
+  makeSwapEntry,
+  pfnOf,
+  PTE,
+  pteType,
+  SwapType,
+} from '../machine/pte.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
@@ -323,6 +332,36 @@ export class Testbed {
     page.swap!.init(slot.number + 1);
     page.flags.init(page.flags.value | PG.swapcache);
     page._refcount.init(page._refcount.value + 1);
+  }
+
+  /**
+   * The page at `addr` is in swap, as reclaim leaves it: its entry names a slot. `sharer`: a forked child that has the
+   * entry as well. With `cached` it is in memory too, and only the swap cache refers to it: then that page is returned.
+   */
+  swapOut(
+    owner: Process,
+    vma: Vma,
+    addr: number,
+    value: number,
+    { sharer, cached = false }: { sharer?: Process | undefined; cached?: boolean } = {},
+  ): Page | undefined {
+    const slot = this.kernel.swap?.slots.find(({ map }) => map.value === 0);
+    if (slot === undefined) throw new Error('expected a free slot: machine.swapSlots');
+    slot.map.init((sharer === undefined ? 1 : 2) + (cached ? SWAP_HAS_CACHE : 0));
+    slot.data?.init(value);
+    const entry = makeSwapEntry(SwapType.SWAP, slot.number, sharer === undefined ? PTE.EXCLUSIVE : 0);
+    owner.setPte(addr, entry);
+    sharer?.setPte(addr, entry);
+    if (!cached) return undefined;
+    const page = this.kernel.setupPage();
+    this.kernel.system.fixedFrames.add(page.pfn);
+    page.flags.init(PG.anon | PG.swapbacked | PG.lru | PG.swapcache | PG.uptodate);
+    page.mapping.init(vma.anon_vma.value);
+    page.index.init(addr);
+    page.swap!.init(slot.number + 1);
+    page.frame.data?.init(value);
+    slot.cache.init(page.pfn + 1);
+    return page;
   }
 
   /** Watches one call that looks up `addr`: PIN-RIGHT or PIN-WEAK is judged on what it returns. */

@@ -134,6 +134,8 @@ export function balances(kernel: Kernel): string[] {
         return `swap_map[${number}] counts ${counted} entries, and ${entries[number]} name the slot`;
       if ((map.value & SWAP_HAS_CACHE) === 0 && cache.value !== 0)
         return `swap slot ${number} has a folio in the swap cache, and swap_map does not say so`;
+      if ((map.value & SWAP_HAS_CACHE) !== 0 && cache.value === 0)
+        return `swap_map[${number}] says that the swap cache has a folio, and there is none`;
     }
     return undefined;
   });

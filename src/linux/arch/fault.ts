@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
-import { VM } from '../include/mm_types.js';
+import { VM, type Mm } from '../include/mm_types.js';
 import { load } from '../../core/primitives.js';
-import { current } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from '../mm/memory-fault.js';
 import { find_vma } from '../mm/mmap.js';
 
@@ -18,15 +18,19 @@ export type Signal = 'SIGSEGV' | 'SIGBUS' | 'OOM';
  */
 export function* do_user_addr_fault(addr: number, write: boolean): Path<Signal | undefined> {
   const { mm } = current;
+  if (knob('fault.mmap_lock') === 'none') return yield* serveFault(mm, addr, write);
   yield* mmap_read_lock(mm);
+  const signal = yield* serveFault(mm, addr, write);
+  yield* mmap_read_unlock(mm);
+  return signal;
+}
+
+/** do_user_addr_fault(), what is done under the lock. */
+function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | undefined> {
   const vma = yield* find_vma(mm, addr);
   const flags = vma === undefined ? 0 : yield* load(vma.vm_flags);
-  if (vma === undefined || (flags & (write ? VM.WRITE : VM.READ)) === 0) {
-    yield* mmap_read_unlock(mm);
-    return 'SIGSEGV';
-  }
+  if (vma === undefined || (flags & (write ? VM.WRITE : VM.READ)) === 0) return 'SIGSEGV';
   const fault = yield* handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG.WRITE : 0);
-  yield* mmap_read_unlock(mm);
   if (fault & VM_FAULT.OOM) return 'OOM';
   if (fault & VM_FAULT.SIGBUS) return 'SIGBUS';
   return fault & VM_FAULT.SIGSEGV ? 'SIGSEGV' : undefined;

@@ -16,6 +16,11 @@ export function* folio_test_anon(folio: Folio): Path<boolean> {
   return yield* testBits(folio.flags, PG.anon);
 }
 
+/** @kernel 6.12 include/linux/page-flags.h folio_test_ksm: adapted (a flag, not a bit of ->mapping) */
+export function* folio_test_ksm(folio: Folio): Path<boolean> {
+  return yield* testBits(folio.flags, PG.ksm);
+}
+
 /** @kernel 6.12 include/linux/page-flags.h PageAnonExclusive: faithful */
 export function* PageAnonExclusive(page: Page): Path<boolean> {
   return yield* testBits(page.flags, PG.anon_exclusive);

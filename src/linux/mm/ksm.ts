@@ -4,6 +4,7 @@ import { equals, progress, read, testBits, write } from '../../core/primitives.j
 import { frameRef, type Cell, type System } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio } from '../include/mm_types.js';
+import { folio_test_ksm } from '../include/page-flags.js';
 import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_try_get } from '../include/page_ref.js';
 import { current, knob } from '../kernel.js';
@@ -93,7 +94,6 @@ function* getIfMapped(folio: Folio, expected_mapping: number): Path<boolean> {
   if (!(yield* equals(folio.mapping, expected_mapping))) return false;
   while (!(yield* folio_try_get(folio))) {
     if (knob('ksm.spin') === 'off' || !(yield* testBits(folio.flags, PG.swapcache))) return false;
-    progress('ksm_get_folio: frozen in the swap cache');
   }
   return true;
 }
@@ -104,7 +104,7 @@ function* getIfMapped(folio: Folio, expected_mapping: number): Path<boolean> {
  * @kernel 6.12 mm/ksm.c folio_migrate_ksm: faithful
  */
 export function* folio_migrate_ksm(newfolio: Folio, folio: Folio): Path {
-  if (!(yield* testBits(folio.flags, PG.ksm))) return;
+  if (!(yield* folio_test_ksm(folio))) return;
   const stable_node = current.kernel.ksm_nodes[(yield* read(folio.mapping)) - PAGE_MAPPING_KSM];
   if (stable_node === undefined) return;
   yield* write(stable_node.kpfn, newfolio.pfn + 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { folio_test_anon } from '../include/page-flags.js';
+import { folio_test_anon, folio_test_ksm } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { equals, add, load, read, setBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
@@ -123,7 +123,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
  * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no per-CPU LRU batches)
  */
 function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
-  if (yield* testBits(folio.flags, PG.ksm)) return false;
+  if (yield* folio_test_ksm(folio)) return false;
   const swaps = current.kernel.swap !== undefined;
   const cached = swaps && (yield* testBits(folio.flags, PG.swapcache)) ? 1 : 0;
   if ((yield* folio_ref_count(folio)) > 1 + cached) return false;

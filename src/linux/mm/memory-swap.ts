@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { equals, add, load, setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { PG, VM, type Folio, type PtePointer } from '../include/mm_types.js';
+import { folio_test_anon } from '../include/page-flags.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import {
   pte_unchanged,
@@ -98,7 +98,8 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   yield* folio_lock(folio);
   // The reference does not keep it in the swap cache: that it is still there, for this entry, is known only now.
   const cached =
-    (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1));
+    knob('do_swap_page.recheck') === 'off' ||
+    ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)));
   const mapped = cached ? yield* pte_offset_map_lock(pmd, address) : undefined;
   if (mapped === undefined || !(yield* pte_unchanged(mapped.ptep, orig_pte))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);

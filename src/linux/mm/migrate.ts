@@ -14,7 +14,7 @@ import type { Cell } from '../../core/system.js';
 import { EAGAIN, ENOMEM } from '../include/errno.js';
 import { PG, type Folio, type Mm } from '../include/mm_types.js';
 import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
-import { folio_get, folio_ref_freeze, folio_ref_unfreeze } from '../include/page_ref.js';
+import { folio_get, folio_ref_freeze, folio_ref_unfreeze, page_folio } from '../include/page_ref.js';
 import { pte_offset_map_lock, pte_page, pte_unmap, pte_unmap_unlock, ptep_get } from '../include/pgtable.js';
 import { current } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
@@ -45,9 +45,10 @@ export function* migration_entry_wait(_mm: Mm, pmd: Cell, address: number): Path
     yield* pte_unmap_unlock(mapped.ptl);
     return;
   }
+  const folio = yield* page_folio(pte_page(pte)); // of a tail page too: its head has the lock
   yield* spin_unlock(mapped.ptl);
   yield* pte_unmap();
-  yield* awaitValue(pte_page(pte).lock, 0);
+  yield* awaitValue(folio.lock, 0);
 }
 
 /** References that mappings and caches hold. @kernel 6.12 include/linux/mm.h folio_expected_ref_count: adapted (small anonymous folios) */
