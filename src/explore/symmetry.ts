@@ -131,8 +131,8 @@ export class FrameSymmetry implements Renamer {
       if (from >= sorted.length) return tryOrder();
       let end = from;
       while (end < sorted.length && signature[sorted[end]!] === signature[sorted[from]!]) end++;
-      // Empty frames that nothing names: any order will do. If a path still has one in a local, a state is kept twice.
-      if (signature[sorted[from]!] === 0) return permuteTies(end);
+      // Empty frames that neither a cell nor a path names: any order will do.
+      if (signature[sorted[from]!] === 0 && this.unnamed(state, sorted, from, end)) return permuteTies(end);
       const within = (at: number): void => {
         if (at >= end - 1) return permuteTies(end);
         for (let i = at; i < end; i++) {
@@ -144,6 +144,22 @@ export class FrameSymmetry implements Renamer {
       within(from);
     };
     permuteTies(0);
+  }
+
+  /** Whether no agent's path depends on which of the frames sorted[from..end) is which: exchanging two changes no node. */
+  private unnamed(state: Int32Array, sorted: readonly number[], from: number, end: number): boolean {
+    const count = this.system.cells.length;
+    for (let i = from + 1; i < end; i++) {
+      const to = this.order.slice();
+      to[sorted[from]!] = sorted[i]!;
+      to[sorted[i]!] = sorted[from]!;
+      const { key } = this.renaming(to);
+      for (let agent = 0; agent < this.agents; agent++) {
+        const node = state[count + agent]!;
+        if (this.automaton.renamed(node, to, this, key) !== node) return false;
+      }
+    }
+    return true;
   }
 
   /** Splits the cells that are not 0 into those that no renaming touches, hashed once, and the others. A 0 counts as 0. */
