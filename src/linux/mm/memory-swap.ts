@@ -23,13 +23,7 @@ import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
 import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
-import {
-  folio_free_swap,
-  free_swap_and_cache,
-  slotOfEntry,
-  swap_duplicate,
-  swap_free,
-} from './swapfile.js';
+import { folio_free_swap, free_swap_and_cache, slotOfEntry, swap_duplicate, swap_free } from './swapfile.js';
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
 function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
