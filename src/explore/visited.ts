@@ -16,7 +16,7 @@ export interface Visited {
  */
 const RECENT = 1 << 15;
 
-/** 64-bit fingerprints in open addressing, doubled at three quarters full. */
+/** 64-bit fingerprints in open addressing; grows at three quarters full. */
 export class FingerprintSet implements Visited {
   size = 0;
   private slots: number;
@@ -65,10 +65,11 @@ export class FingerprintSet implements Visited {
 
   private grow(): void {
     const old = this.table;
-    this.slots *= 2;
+    // Each growth puts all fingerprints in again: few growths while memory is no matter.
+    this.slots *= this.slots < 1 << 22 ? 4 : 2;
     this.limit = this.threeQuarters();
     const table = (this.table = new Int32Array(2 * this.slots));
-    if (this.slots <= RECENT) this.recent = new Int32Array(2 * this.slots);
+    if (this.recent.length < 2 * RECENT) this.recent = new Int32Array(2 * Math.min(this.slots, RECENT));
     const mask = this.slots - 1;
     for (let i = 0; i < old.length; i += 2) {
       const low = old[i]!;
