@@ -21,9 +21,9 @@ import type { Covered, Ended, Run, Task } from './mutate-worker.js';
 import { describe, type Mutant, mutantsOf, nameOf } from './mutants.js';
 
 /** Variants with more states than this are asked only about sites that nothing smaller runs. */
-const LARGE = 60_000;
+const LARGE = 40_000;
 /** A mutant may have so many times the states of the variant, and no fewer than the least. */
-const GROWTH = 4;
+const GROWTH = 3;
 const LEAST = 20_000;
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -178,7 +178,7 @@ async function main(): Promise<number> {
       return true;
     };
     const list = order(mutant, tried);
-    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= 5000).slice(0, 6);
+    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= 2000).slice(0, 3);
     if (
       (await ask(list.slice(0, 25), false)) ||
       (await ask(list.slice(25), false)) ||
