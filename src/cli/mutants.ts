@@ -15,7 +15,8 @@ const words = (text: string): RegExp => new RegExp(`^(${text.trim().split(/\s+/)
 const LOCKS = words(`
   spin_lock spin_lock_nested lock lockBits folio_lock mutex_lock down_read down_write down_write_nested
   pte_offset_map_lock percpu_down_read percpu_down_write mmap_read_lock mmap_write_lock mmap_write_lock_nested
-  local_irq_save rcu_read_lock srcu_read_lock mem_hotplug_begin get_online_mems`);
+  local_irq_save rcu_read_lock srcu_read_lock mem_hotplug_begin get_online_mems
+  folio_trylock spin_trylock trylock`);
 const FLUSHES = words(`
   flush_tlb_\\w+ tlb_flush_mmu\\w* try_to_unmap_flush\\w* arch_tlbbatch_flush flush_tlb_batched_pending
   set_tlb_ubc_flush_pending tlb_remove_table_sync_one smp_call_function synchronize_rcu synchronize_srcu
@@ -28,16 +29,18 @@ const COUNTS = words(`
 const BARRIERS = words(`fence smp_mb\\w* raw_write_seqcount_(begin|end)`);
 /** Looks at what may have changed since it was looked at before, and tests of what another agent may have done. */
 const RECHECKS = words(`
-  equals testBits testAndClearBits \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze folio_trylock
-  spin_trylock trylock folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange pfn_valid
+  equals testBits testAndClearBits \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze
+  folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange pfn_valid
   pfn_section_valid percpu_ref_tryget\\w* folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned
   folio_mapped is_refcount_suitable can_split_folio lazyfree_discardable rcu_sync_is_idle folio_test_(?!large|anon|ksm)\\w+
   folio_ref_is`);
 /** Files that define the locks: their insides are not mutated, only where they are taken. */
 const DEFINITIONS =
   /^src\/linux\/(kernel\/locking\/(spinlock|mutex|rwsem)|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
-/** Tests of what kind of page it is, which never changes. */
-const KINDS = words(`folio_test_large folio_test_anon folio_test_ksm is_zone_device_page`);
+/** Tests of what kind of page it is, which never changes, and tests that only save a locked operation or copy a flag. */
+const NO_CHECKS = words(`
+  mm_set_has_pinned_flag folio_mark_dirty copy_identity
+  folio_test_large folio_test_anon folio_test_ksm is_zone_device_page`);
 
 const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);
 
@@ -50,7 +53,7 @@ export function valueOf({ site: number, change }: Mutant): unknown {
 /** The mutants of one site, none if it is of no kind that is deleted. */
 export function mutantsOf(number: number): Mutant[] {
   const { file, callee, fn } = site(number);
-  if (!file.startsWith('src/linux/') || DEFINITIONS.test(file) || KINDS.test(fn)) return [];
+  if (!file.startsWith('src/linux/') || DEFINITIONS.test(file) || NO_CHECKS.test(fn)) return [];
   if (LOCKS.test(callee)) return [{ site: number, change: 'lock' }];
   if (FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
     return [{ site: number, change: 'skip' }];

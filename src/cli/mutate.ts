@@ -21,13 +21,18 @@ import type { Covered, Ended, Run, Task } from './mutate-worker.js';
 import { describe, type Mutant, mutantsOf, nameOf } from './mutants.js';
 
 /** Variants with more states than this are asked only about sites that nothing smaller runs. */
-const LARGE = 60_000;
+const LARGE = 40_000;
 /** A mutant may have so many times the states of the variant, and no fewer than the least. */
-const GROWTH = 4;
+const GROWTH = 3;
 const LEAST = 20_000;
+/** States of the variants in which livelocks are looked for as well. */
+const CHEAP = 2000;
+/** A mutant that docs/survivors.json explains is asked about only by so many variants. */
+const EXPLAINED = 30;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '..', '..');
+const survivorsFile = join(root, 'docs', 'survivors.json');
 const say = (text: string): void => void process.stderr.write(text);
 const { values } = parseArgs({
   options: {
@@ -123,6 +128,7 @@ async function main(): Promise<number> {
     .filter((mutant) => values.only === undefined || describe(mutant).includes(values.only));
   say(`${mutants.length} mutants\n`);
 
+  const reasons = readJson<string>(survivorsFile);
   const kills = new Map<string, number>();
   const killersOf = new Map<string, string[]>();
   let done = 0;
@@ -178,13 +184,20 @@ async function main(): Promise<number> {
       return true;
     };
     const list = order(mutant, tried);
-    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= 5000).slice(0, 6);
-    if (
-      (await ask(list.slice(0, 25), false)) ||
-      (await ask(list.slice(25), false)) ||
-      (await ask(cheap, true))
-    )
-      return;
+    const explained = reasons[name] !== undefined;
+    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= CHEAP).slice(0, 3);
+    const large = usable
+      .filter(
+        ({ name: each, covered }) =>
+          covered.states > LARGE && covered.sites.includes(mutant.site) && !tried.has(each),
+      )
+      .sort((x, y) => x.covered.states - y.covered.states);
+    if (await ask(list.slice(0, EXPLAINED), false)) return;
+    if (!explained) {
+      if (await ask(list.slice(EXPLAINED), false)) return;
+      if (await ask(cheap, true)) return;
+      if (await ask(large.slice(0, 4), false)) return;
+    }
     results[name] = { digest, tried: [...tried] };
   }
 
@@ -210,7 +223,7 @@ async function main(): Promise<number> {
 }
 
 function report(mutants: readonly Mutant[], results: Readonly<Record<string, Result>>): number {
-  const reasons = readJson<string>(join(root, 'docs', 'survivors.json'));
+  const reasons = readJson<string>(survivorsFile);
   const list = mutants.map((mutant) => {
     const name = nameOf(mutant);
     const { by, verdict, tried } = results[name]!;

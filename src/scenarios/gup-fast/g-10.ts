@@ -13,6 +13,7 @@ import {
   pte_offset_map,
   pte_unmap,
   ptep_get_lockless,
+  user_load,
 } from '../../linux/index.js';
 
 const dead = violates('TABLE-ALIVE');
@@ -24,19 +25,20 @@ const dead = violates('TABLE-ALIVE');
  *     rcu               after a grace period: arm64, powerpc, s390; x86 as a KVM, Hyper-V or Xen PV guest
  *     rcu-failed-batch  the same kernels when there is no page for the batch: an IPI to all CPUs, then at once
  *
- * and three walkers: with interrupts off (gup_fast), under rcu_read_lock() only (pte_offset_map() since 6.5), with
- * nothing (pte_offset_map() before 6.5 on 64 bit). `ipi` is x86 native; with rcu it is x86 that was built for guests
- * only. `bcast` with rcu is arm64, or an x86 guest; with with-flush it is nobody: why such machines free by RCU.
+ * and four walkers: with interrupts off (gup_fast), under rcu_read_lock() only (pte_offset_map() since 6.5), with
+ * nothing (pte_offset_map() before 6.5 on 64 bit), and the hardware, which a flush drives out. `ipi` is x86 native; with
+ * rcu it is x86 that was built for guests only. `bcast` with rcu is arm64, or an x86 guest; with with-flush it is nobody:
+ * why such machines free by RCU.
  */
 export default scenario({
   id: 'G-10',
   family: 'gup-fast',
   title: 'Lifetime of page tables against lockless walkers',
   question: 'Which way of freeing page tables protects which kind of lockless walker?',
-  machine: { cpus: 2, frames: 3 },
+  machine: ({ walker }) => ({ cpus: 2, frames: 3, pageWalkCache: walker === 'hardware' }),
   knobs: {
     'mmu_gather.table_free': ['rcu', 'rcu-failed-batch', 'with-flush'],
-    walker: ['irq-off', 'rcu-only', 'none'],
+    walker: ['irq-off', 'rcu-only', 'none', 'hardware'],
   },
   bounds: 'one walk to one PTE, one munmap that frees the table, one allocation that may get its frame',
   setup(m) {
@@ -52,6 +54,8 @@ export default scenario({
         yield* folio_put(pages[0]);
         return;
       }
+      if (k.walker === 'hardware')
+        return see((yield* user_load(x.start)) === 'SIGSEGV' ? 'found nothing' : 'found the page');
       const pmdp = pmd_offset(p.mm, x.start);
       if (k.walker === 'rcu-only') {
         const ptep = yield* pte_offset_map(pmdp, x.start);
@@ -81,6 +85,11 @@ export default scenario({
     'mmu_gather.table_free=rcu-failed-batch,machine=bcast': 'safe',
     'mmu_gather.table_free=with-flush': 'safe',
     'mmu_gather.table_free=with-flush,machine=bcast': dead,
+    'walker=hardware': 'safe',
+    'walker=hardware,machine=bcast': 'safe',
+    'mmu_gather.table_free=rcu-failed-batch,walker=hardware': 'safe',
+    'mmu_gather.table_free=rcu-failed-batch,walker=hardware,machine=bcast': 'safe',
+    'mmu_gather.table_free=with-flush,walker=hardware,machine=bcast': 'safe',
     'walker=rcu-only': 'safe',
     'walker=rcu-only,machine=bcast': 'safe',
     'mmu_gather.table_free=rcu-failed-batch,walker=rcu-only': dead,

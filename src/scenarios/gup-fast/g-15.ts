@@ -23,20 +23,22 @@ export const g15 = scenario({
   family: 'gup-fast',
   title: 'fork against GUP-fast that pins',
   question: 'What keeps fork from sharing a page that GUP-fast is pinning?',
-  machine: { cpus: 2, frames: 5 },
+  machine: ({ forks }) => ({ cpus: 2, frames: forks === 'two' ? 6 : 5 }),
   knobs: {
+    forks: ['one', 'two'],
     flags: ['pin', 'get'],
     'gup.write_protect_seq': ['on', 'off'],
     'gup.has_pinned_flag': ['before-walk', 'after-walk'],
   },
-  bounds: 'one pin of one writable page, one fork, then one write of the parent',
-  setup(m) {
+  bounds: 'one pin of one writable page, one fork or two, then one write of the parent',
+  setup(m, { forks }) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const c = m.child('C', p);
-    return { p, x, c, pin: m.watchPin(p.mm, x.start, { write: true }), hold: m.watchHold(p.mm, x.start) };
+    const d = forks === 'two' ? m.child('D', p) : undefined;
+    return { p, x, c, d, pin: m.watchPin(p.mm, x.start, { write: true }), hold: m.watchHold(p.mm, x.start) };
   },
-  agents: ({ p, x, c, pin, hold }, k) => ({
+  agents: ({ p, x, c, d, pin, hold }, k) => ({
     *pinner() {
       if (k.flags === 'get') {
         yield* pin.begin();
@@ -58,6 +60,7 @@ export const g15 = scenario({
     *forker() {
       const err = yield* dup_mmap(c.mm, p.mm);
       if (err === 0) see('forked');
+      if (d !== undefined) yield* dup_mmap(d.mm, p.mm);
       yield* user_store(x.start);
     },
   }),
@@ -65,6 +68,8 @@ export const g15 = scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
+    'forks=two': 'safe',
+    'forks=two,machine=bcast': 'safe',
     'gup.write_protect_seq=off': violates('PIN-VALID'),
     'gup.write_protect_seq=off,machine=bcast': violates('PIN-VALID'),
     'gup.has_pinned_flag=after-walk': violates('PIN-VALID'),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, scenario, see, violates } from '../../litmus/index.js';
-import { dup_mmap, migrate_pages, shrink_inactive_list, user_load, user_store } from '../../linux/index.js';
+import { dup_mmap, migrate_pages, shrink_inactive_list, user_load } from '../../linux/index.js';
 
 /**
  * fork() holds mmap_lock of both, but reclaim and migration find the entries by the anon_vma, in the child as soon as
@@ -17,8 +17,7 @@ export default scenario({
     other: ['migration', 'reclaim'],
     page: ['dirty', 'cached'],
   },
-  bounds:
-    'one fork with one store of the parent after it; one migration or reclaim of the page, then one load of the parent',
+  bounds: 'one fork with one load of the parent after it, one migration or reclaim of the page',
   setup(m, { page: kind }) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
@@ -33,9 +32,8 @@ export default scenario({
   agents: ({ p, x, page, c }, { other }) => ({
     *forker() {
       if ((yield* dup_mmap(c.mm, p.mm)) === 0) see('forked');
-      yield* user_store(x.start, 7);
       const value = yield* user_load(x.start);
-      yield* claim(value === 7, 'DATA', 'what was stored is neither in memory nor in swap');
+      yield* claim(value === 5, 'DATA', 'the page has other contents after fork');
     },
     *other() {
       if (other === 'reclaim') yield* shrink_inactive_list([page]);

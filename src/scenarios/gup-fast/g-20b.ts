@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, scenario, see, violates } from '../../litmus/index.js';
 import {
+  folio_test_anon,
   folio_test_swapbacked,
   madvise_free,
+  PG,
   shrink_inactive_list,
   user_load,
   user_store,
@@ -18,17 +20,19 @@ export default scenario({
   title: 'A store after MADV_FREE against reclaim',
   question: 'Is a page that was written to after MADV_FREE had returned ever discarded?',
   machine: { cpus: 2, frames: 3, swapSlots: 1, data: true },
-  knobs: { 'madvise.free_flush': ['on', 'off'] },
+  knobs: { 'madvise.free_flush': ['on', 'off'], folio: ['clean', 'dirty'] },
   bounds: 'one MADV_FREE with one store and one load after it, one reclaim of the page at any time',
-  setup(m) {
+  setup(m, { folio }) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
-    return { p, x, page: p.page(x.start) };
+    const page = p.page(x.start);
+    if (folio === 'dirty') page.flags.init(page.flags.value | PG.dirty);
+    return { p, x, page };
   },
   agents: ({ p, x, page }) => ({
     *user() {
       yield* madvise_free(p.mm, x.start, x.end);
-      if (!(yield* folio_test_swapbacked(page))) see('lazyfree');
+      if ((yield* folio_test_anon(page)) && !(yield* folio_test_swapbacked(page))) see('lazyfree');
       yield* user_store(x.start, 7);
       const value = yield* user_load(x.start);
       yield* claim(value === 7, 'DATA', 'what was stored after MADV_FREE is not in memory any more');
@@ -41,6 +45,8 @@ export default scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
+    'folio=dirty': 'safe',
+    'folio=dirty,machine=bcast': 'safe',
     'madvise.free_flush=off': violates('DATA'),
     'madvise.free_flush=off,machine=bcast': violates('DATA'),
   },

@@ -34,6 +34,7 @@ import g20b from './g-20b.js';
 import { g20c, g20d } from './g-20c.js';
 import { g20e } from './g-20e.js';
 import g20f from './g-20f.js';
+import g20g from './g-20g.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
 import { g23, g23b } from './g-23.js';
@@ -82,6 +83,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g20d,
   g20e,
   g20f,
+  g20g,
   g21,
   g22,
   g23,

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { judge } from '../../src/cli/mutate-worker.js';
+import { type Mutant, mutantsOf, nameOf } from '../../src/cli/mutants.js';
+import { siteCount } from '../../src/core/live.js';
+import { SCENARIOS } from '../../src/scenarios/index.js';
+
+const mutants = new Map<string, Mutant>();
+for (let site = 0; site < siteCount(); site++)
+  for (const mutant of mutantsOf(site)) mutants.set(nameOf(mutant), mutant);
+
+function ask(name: string, scenario: string, variant: string) {
+  const mutant = mutants.get(name);
+  if (mutant === undefined) throw new Error(`expected a mutant ${name}`);
+  const index = SCENARIOS.find(({ id }) => id === scenario)!.variants.findIndex(
+    (each) => each.name === variant,
+  );
+  return judge(mutant, { scenario, variant: index, maxStates: 100_000 }, false);
+}
+
+describe('mutants of the kernel paths', () => {
+  it.each([
+    ['a lock', 'arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock', 'G-14b', 'base'],
+    ['a flush', 'mm/mmu_gather.ts tlb_flush_mmu tlb_flush_mmu_tlbonly#1 skip', 'G-14b', 'page=present'],
+    ['a recheck', 'mm/gup.ts try_get_folio folio_unchanged#1 true', 'G-01b', 'base'],
+    ['a get', 'mm/memory-fork.ts copy_present_pte folio_get#1 skip', 'G-14', 'base'],
+    ['a put', 'mm/mmu_gather.ts tlb_batch_pages_flush folio_put#1 skip', 'G-01', 'base'],
+    ['an RCU section', 'include/pgtable.ts __pte_offset_map rcu_read_lock#1 lock', 'G-10', 'walker=rcu-only'],
+  ])('without %s a verdict changes', (_, name, scenario, variant) => {
+    expect(ask(name, scenario, variant)).toMatchObject({ differs: true });
+  });
+
+  it('leaves the verdict alone where something else does the same', () => {
+    expect(ask('kernel/rcu/sync.ts rcu_sync_exit spin_lock#1 lock', 'G-25b', 'base')).toMatchObject({
+      differs: false,
+    });
+  });
+
+  it('gives reasons only for mutants that there are', () => {
+    const reasons = JSON.parse(
+      readFileSync(new URL('../../docs/survivors.json', import.meta.url), 'utf8'),
+    ) as Record<string, string>;
+    expect(Object.keys(reasons).filter((name) => !mutants.has(name))).toEqual([]);
+  });
+});
