@@ -27,20 +27,21 @@ const COUNTS = words(`
   page_vma_mapped_walk_done put_dev_pagemap percpu_ref_(get|put|kill)\\w* folio_(add|remove)\\w*_rmap_\\w+
   count_large_mapping swap_duplicate swap_free put_swap_folio folio_ref_unfreeze`);
 const BARRIERS = words(`fence smp_mb\\w* raw_write_seqcount_(begin|end)`);
-/** Looks at what may have changed since it was looked at before, and tests of what another agent may have done. */
+/**
+ * Second looks at what may have changed since it was read, and gets that may fail. Deleted, they observe that all is well.
+ * Tests of flags, of what a page is, are no second looks and are not mutated.
+ */
 const RECHECKS = words(`
-  equals testBits testAndClearBits \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze
-  folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange pfn_valid
-  pfn_section_valid percpu_ref_tryget\\w* folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned
-  folio_mapped is_refcount_suitable can_split_folio lazyfree_discardable rcu_sync_is_idle folio_test_(?!large|anon|ksm)\\w+
-  folio_ref_is`);
+  equals \\w+_unchanged folio_ref_freeze folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange
+  pfn_valid pfn_section_valid percpu_ref_tryget\\w* folio_try_(share|dup)_anon_rmap_\\w+ is_refcount_suitable
+  can_split_folio lazyfree_discardable folio_ref_is`);
+/** The same, where all is well if the answer is no. */
+const REFUSALS = words(`vmf_pte_changed read_seqcount_retry folio_maybe_dma_pinned folio_mapped`);
 /** Files that define the locks: their insides are not mutated, only where they are taken. */
 const DEFINITIONS =
   /^src\/linux\/(kernel\/locking\/(spinlock|mutex|rwsem)|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
-/** Tests of what kind of page it is, which never changes, and tests that only save a locked operation or copy a flag. */
-const NO_CHECKS = words(`
-  mm_set_has_pinned_flag folio_mark_dirty copy_identity
-  folio_test_large folio_test_anon folio_test_ksm is_zone_device_page`);
+/** Looks that only save a locked operation, or copy a flag: the kernel's `if (!test) set` idiom. */
+const NO_CHECKS = words(`mm_set_has_pinned_flag folio_mark_dirty copy_identity`);
 
 const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);
 
@@ -57,8 +58,8 @@ export function mutantsOf(number: number): Mutant[] {
   if (LOCKS.test(callee)) return [{ site: number, change: 'lock' }];
   if (FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
     return [{ site: number, change: 'skip' }];
-  if (RECHECKS.test(callee))
-    return ['true', 'false'].map((change) => ({ site: number, change: change as 'true' }));
+  if (RECHECKS.test(callee)) return [{ site: number, change: 'true' }];
+  if (REFUSALS.test(callee)) return [{ site: number, change: 'false' }];
   return [];
 }
 
