@@ -17,6 +17,11 @@ const LOCKS = words(`
   pte_offset_map_lock percpu_down_read percpu_down_write mmap_read_lock mmap_write_lock mmap_write_lock_nested
   local_irq_save rcu_read_lock srcu_read_lock mem_hotplug_begin get_online_mems
   folio_trylock spin_trylock trylock`);
+/** A release that is left out is a lock that is kept: the mistake of error paths. */
+const RELEASES = words(`
+  spin_unlock unlock folio_unlock mutex_unlock up_read up_write pte_unmap pte_unmap_unlock percpu_up_read
+  percpu_up_write mmap_read_unlock mmap_write_unlock mmap_write_downgrade local_irq_restore rcu_read_unlock
+  srcu_read_unlock rmap_walk_end mem_hotplug_done put_online_mems`);
 const FLUSHES = words(`
   flush_tlb_\\w+ tlb_flush_mmu\\w* try_to_unmap_flush\\w* arch_tlbbatch_flush flush_tlb_batched_pending
   set_tlb_ubc_flush_pending tlb_remove_table_sync_one smp_call_function synchronize_rcu synchronize_srcu
@@ -62,7 +67,7 @@ export function mutantsOf(number: number): Mutant[] {
   const { file, callee, fn } = site(number);
   if (!file.startsWith('src/linux/') || DEFINITIONS.test(file)) return [];
   if (LOCKS.test(callee)) return [{ site: number, change: 'lock' }];
-  if (FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
+  if (RELEASES.test(callee) || FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
     return [{ site: number, change: 'skip' }];
   const again = PLAIN.test(callee) && AGAIN.test(`${fn}:${callee}#${nth(number)}`);
   if (RECHECKS.test(callee) || again)
