@@ -17,32 +17,48 @@ const LOCKS = words(`
   pte_offset_map_lock percpu_down_read percpu_down_write mmap_read_lock mmap_write_lock mmap_write_lock_nested
   local_irq_save rcu_read_lock srcu_read_lock mem_hotplug_begin get_online_mems
   folio_trylock spin_trylock trylock`);
+/** A release that is left out is a lock that is kept: the mistake of error paths. */
+const RELEASES = words(`
+  spin_unlock unlock folio_unlock mutex_unlock up_read up_write pte_unmap pte_unmap_unlock percpu_up_read
+  percpu_up_write mmap_read_unlock mmap_write_unlock mmap_write_downgrade local_irq_restore rcu_read_unlock
+  srcu_read_unlock rmap_walk_end mem_hotplug_done put_online_mems`);
 const FLUSHES = words(`
   flush_tlb_\\w+ tlb_flush_mmu\\w* try_to_unmap_flush\\w* arch_tlbbatch_flush flush_tlb_batched_pending
   set_tlb_ubc_flush_pending tlb_remove_table_sync_one smp_call_function synchronize_rcu synchronize_srcu
-  lru_cache_disable wait_for_completion awaitValue awaitClear`);
-/** Gets and puts: of references, of mappings, of swap slots. */
+  tlb_finish_mmu lru_cache_disable wait_for_completion wait_while_offlining migration_entry_wait awaitValue
+  awaitClear`);
+/** Gets and puts: of references, of mappings, of swap slots, of resident pages, of memory. */
 const COUNTS = words(`
-  folio_get folio_put folio_put_refs gup_put_folio folio_ref_add folio_putback_lru put_page get_page
-  page_vma_mapped_walk_done put_dev_pagemap percpu_ref_(get|put|kill)\\w* folio_(add|remove)\\w*_rmap_\\w+
-  count_large_mapping swap_duplicate swap_free put_swap_folio folio_ref_unfreeze`);
+  add addReturn folio_get folio_put folio_put_refs __folio_put gup_put_folio gup_fast_unpin_user_pages
+  gup_fast_undo_dev_pagemap release_pte_folio folio_putback_lru page_vma_mapped_walk_done put_dev_pagemap
+  put_devmap_managed_folio_refs free_zone_device_folio page_free free_unref_page percpu_ref_(get|put|kill)\\w*
+  folio_(add|remove)\\w*_rmap_\\w+ count_large_mapping folio_ref_unfreeze swap_duplicate swap_free
+  free_swap_and_cache put_swap_folio add_to_swap_cache delete_from_swap_cache call_rcu __tlb_remove_table`);
 const BARRIERS = words(`fence smp_mb\\w* raw_write_seqcount_(begin|end)`);
-/**
- * Second looks at what may have changed since it was read, and gets that may fail. Deleted, they observe that all is well.
- * Tests of flags, of what a page is, are no second looks and are not mutated.
- */
+/** Looks that are looks again by their names, and what refuses a reference, a lock or a page that others have. */
 const RECHECKS = words(`
-  equals \\w+_unchanged folio_ref_freeze folio_try_get folio_ref_try_add page_ref_add_unless addUnless compareExchange
-  pfn_valid pfn_section_valid percpu_ref_tryget\\w* folio_try_(share|dup)_anon_rmap_\\w+ is_refcount_suitable
-  can_split_folio lazyfree_discardable folio_ref_is`);
-/** The same, where all is well if the answer is no. */
-const REFUSALS = words(`vmf_pte_changed read_seqcount_retry folio_maybe_dma_pinned folio_mapped`);
+  \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze folio_try_get folio_ref_try_add
+  page_ref_add_unless addUnless folio_ref_sub_and_test subAndTest pfn_valid pfn_section_valid percpu_ref_tryget\\w*
+  folio_isolate_lru folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned folio_needs_cow_for_dma
+  is_refcount_suitable lazyfree_discardable rcu_sync_is_idle`);
+/** Of the plain tests those that look again: after a lock, a reference or a change of an entry. The others are first looks. */
+const PLAIN = words(`equals testBits testAndClearBits folio_mapped`);
+const AGAIN = words(`
+  \\w+_unchanged:equals#1 read_seqcount_retry:equals#1 rcu_sync_is_idle:equals#1 is_refcount_suitable:equals#1
+  can_split_folio:equals#1 ptep_get_lockless:equals#1 ksm_get_folio:equals#\\d page_idle_get_folio:testBits#2
+  filemap_get_swap_folio:equals#1 do_swap_page:(testBits|equals)#1 free_swap_and_cache:(testBits#1|equals#2)
+  wp_can_reuse_anon_folio:equals#1 migrate_folio:equals#1 __remove_mapping:testBits#1
+  shrink_locked_folio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
+  lazyfree_discardable:testBits#\\d __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
+  \\w+:testAndClearBits#\\d`);
+/** Looks where all is well if the answer is no. */
+const REFUSALS = words(
+  `vmf_pte_changed read_seqcount_retry folio_maybe_dma_pinned folio_needs_cow_for_dma folio_mapped`,
+);
+const BARE = words(`testBits testAndClearBits`);
 /** Files that define the locks: their insides are not mutated, only where they are taken. */
 const DEFINITIONS =
   /^src\/linux\/(kernel\/locking\/(spinlock|mutex|rwsem)|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
-/** Looks that only save a locked operation, or copy a flag: the kernel's `if (!test) set` idiom. */
-const NO_CHECKS = words(`mm_set_has_pinned_flag folio_mark_dirty copy_identity`);
-
 const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);
 
 /** What a call that is left out observes. */
@@ -54,13 +70,19 @@ export function valueOf({ site: number, change }: Mutant): unknown {
 /** The mutants of one site, none if it is of no kind that is deleted. */
 export function mutantsOf(number: number): Mutant[] {
   const { file, callee, fn } = site(number);
-  if (!file.startsWith('src/linux/') || DEFINITIONS.test(file) || NO_CHECKS.test(fn)) return [];
+  if (!file.startsWith('src/linux/') || DEFINITIONS.test(file)) return [];
   if (LOCKS.test(callee)) return [{ site: number, change: 'lock' }];
-  if (FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
+  if (RELEASES.test(callee) || FLUSHES.test(callee) || COUNTS.test(callee) || BARRIERS.test(callee))
     return [{ site: number, change: 'skip' }];
-  if (RECHECKS.test(callee)) return [{ site: number, change: 'true' }];
-  if (REFUSALS.test(callee)) return [{ site: number, change: 'false' }];
-  return [];
+  const again = PLAIN.test(callee) && AGAIN.test(`${fn}:${callee}#${nth(number)}`);
+  if (!RECHECKS.test(callee) && !again) return [];
+  // A look that is deleted is one that went well; of a bare flag only the caller knows what that is.
+  const observed: readonly Mutant['change'][] = BARE.test(callee)
+    ? ['true', 'false']
+    : REFUSALS.test(callee)
+      ? ['false']
+      : ['true'];
+  return observed.map((change) => ({ site: number, change }));
 }
 
 export function describe({ site: number, change }: Mutant): string {
@@ -74,13 +96,19 @@ export function describe({ site: number, change }: Mutant): string {
   return `${file}:${line} ${fn}: ${what[change]}`;
 }
 
+/** Which of the calls of that callee in its function a site is. */
+function nth(number: number): number {
+  const { file, fn, callee } = site(number);
+  let count = 1;
+  for (let before = 0; before < number; before++) {
+    const other = site(before);
+    if (other.file === file && other.fn === fn && other.callee === callee) count++;
+  }
+  return count;
+}
+
 /** A name for a mutant that outlives changes of line numbers: the n-th such call of its function. */
 export function nameOf(mutant: Mutant): string {
   const { file, fn, callee } = site(mutant.site);
-  let nth = 1;
-  for (let number = 0; number < mutant.site; number++) {
-    const other = site(number);
-    if (other.file === file && other.fn === fn && other.callee === callee) nth++;
-  }
-  return `${file.replace('src/linux/', '')} ${fn} ${callee}#${nth} ${mutant.change}`;
+  return `${file.replace('src/linux/', '')} ${fn} ${callee}#${nth(mutant.site)} ${mutant.change}`;
 }

@@ -26,7 +26,7 @@ const LARGE = 40_000;
 const GROWTH = 3;
 const LEAST = 20_000;
 /** States of the variants in which livelocks are looked for as well. */
-const CHEAP = 2000;
+const CHEAP = 12_000;
 /** A mutant that docs/survivors.json explains is asked about only by so many variants. */
 const EXPLAINED = 30;
 

@@ -32,7 +32,7 @@ export default scenario({
   agents: ({ p, x, page }) => ({
     *user() {
       yield* madvise_free(p.mm, x.start, x.end);
-      if ((yield* folio_test_anon(page)) && !(yield* folio_test_swapbacked(page))) see('lazyfree');
+      if (!(yield* folio_test_swapbacked(page)) && (yield* folio_test_anon(page))) see('lazyfree');
       yield* user_store(x.start, 7);
       const value = yield* user_load(x.start);
       yield* claim(value === 7, 'DATA', 'what was stored after MADV_FREE is not in memory any more');

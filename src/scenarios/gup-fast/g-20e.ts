@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, scenario, see, violates } from '../../litmus/index.js';
-import { madvise_dontneed, munmap, shrink_inactive_list, user_load, user_store } from '../../linux/index.js';
+import {
+  madvise_dontneed,
+  migrate_pages,
+  munmap,
+  shrink_inactive_list,
+  user_load,
+  user_store,
+} from '../../linux/index.js';
 
 /**
  * A page comes back from swap. It is found in the swap cache without a lock, and by the time that its lock is taken
@@ -14,11 +21,11 @@ export const g20e = scenario({
   machine: ({ other }) => ({ cpus: 2, frames: other === 'child' ? 5 : 4, swapSlots: 1, data: true }),
   knobs: {
     'do_swap_page.recheck': ['on', 'off'],
-    other: ['fault', 'dontneed', 'munmap', 'reclaim', 'child', 'replace'],
+    other: ['fault', 'dontneed', 'munmap', 'reclaim', 'migration', 'child', 'replace'],
     page: ['swapped', 'cached'],
   },
   bounds:
-    'one store and one load of a page in swap; beside them one store of another thread, one MADV_DONTNEED, one munmap, one reclaim or one load of a child that shares the entry',
+    'one store and one load of a page in swap; beside them one store of another thread, one MADV_DONTNEED, one munmap, one reclaim, one migration or one load of a child that shares the entry',
   setup(m, { other, page }) {
     const p = m.process('P', { cpus: other === 'child' ? [0] : [0, 1] });
     const x = p.mmap({ pages: 1 });
@@ -55,6 +62,7 @@ export const g20e = scenario({
           const value = yield* user_load(x.start);
           return yield* claim(value === 8, 'DATA', 'a page comes back that was discarded');
         }
+        if (other === 'migration') return yield* migrate_pages(cached === undefined ? [] : [cached], 'sync');
         if (other === 'munmap') return yield* munmap(p.mm, x.vma);
         if (other === 'fault') yield* user_store(x.start, 8);
         if (other === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
@@ -76,6 +84,8 @@ export const g20e = scenario({
     'other=munmap,page=cached': 'safe',
     'other=reclaim,page=cached': 'safe',
     'other=reclaim,page=cached,machine=bcast': 'safe',
+    'other=migration,page=cached': 'safe',
+    'other=migration,page=cached,machine=bcast': 'safe',
     'other=child': 'safe',
     'other=child,page=cached': 'safe',
     'other=child,page=cached,machine=bcast': 'safe',

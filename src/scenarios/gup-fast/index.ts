@@ -18,6 +18,7 @@ import g06 from './g-06.js';
 import g06b from './g-06b.js';
 import g06c from './g-06c.js';
 import g07 from './g-07.js';
+import g07b from './g-07b.js';
 import g08 from './g-08.js';
 import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
@@ -62,6 +63,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g06b,
   g06c,
   g07,
+  g07b,
   g08,
   g10,
   g11,
