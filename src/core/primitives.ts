@@ -109,6 +109,10 @@ export function see(name: string): void {
 export function progress(name: string): void {
   running.progressed.push(name);
 }
+/** Says that this agent holds the lock: a report (LOCK-HELD) if it does not. Not a step. */
+export function assertHeld(lockCell: Cell): void {
+  running.asserted.push(lockCell.at);
+}
 /** A property of the path itself: if `holds` is false, the run ends here as a violation of `property`. */
 export function* claim(holds: boolean, property: string, detail: string): Path {
   if (!holds) yield* request(Op.FAIL, running.system.string(property), running.system.string(detail));

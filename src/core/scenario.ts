@@ -36,6 +36,13 @@ export interface NodeMonitor {
   start(agent: number): unknown;
   /** After the request of a node observed `value`. `context` is what start or after returned for that node. */
   after(context: unknown, agent: number, op: number, a: number, b: number, c: number, value: number): unknown;
+  /** The path says, where it stands in this context, that it holds lock `cell`: reports if it does not. */
+  asserts?(
+    context: unknown,
+    agent: number,
+    cell: number,
+    report: (name: string, detail: string) => void,
+  ): void;
   /** A node was reached for the first time: reports what its request does wrong in its context. */
   check(
     context: unknown,

@@ -83,6 +83,13 @@ export function lockdep(system: System): NodeMonitor {
           return before;
       }
     },
+    asserts(context, agent, cell, report) {
+      if (!(context as Context).held.some((lock) => lock.cell === cell))
+        report(
+          'LOCK-HELD',
+          `${system.agents[agent]!.name} does not hold ${system.cells[cell]!.name}, and says that it does`,
+        );
+    },
     check(context, agent, op, a, b, c, report) {
       const now = context as Context;
       const { name, atomic } = system.agents[agent]!;

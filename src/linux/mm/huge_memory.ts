@@ -27,6 +27,7 @@ import {
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
+import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { remap_page, unmap_folio } from './huge_memory-unmap.js';
 import { type MmuGather, tlb_adjust_range, tlb_remove_page } from './mmu_gather.js';
@@ -172,6 +173,7 @@ function* __split_huge_page(page: Page, folio: Folio): Path {
  */
 export function* split_huge_page_to_list_to_order(page: Page): Path<number> {
   const folio = yield* page_folio(page);
+  lockdep_assert_held(folio.lock);
   const anon_vma = yield* read(folio.mapping);
   if (anon_vma === 0) return -EBUSY;
   yield* down_write(current.kernel.anon_vmas[anon_vma]!);

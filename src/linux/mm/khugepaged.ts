@@ -31,6 +31,7 @@ import {
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
+import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';
@@ -62,6 +63,7 @@ function* __collapse_huge_page_isolate(ptep: PtePointer): Path<Folio | undefined
     return undefined;
   }
   yield* folio_get(folio); // folio_isolate_lru()
+  lockdep_assert_held(folio.lock);
   return folio;
 }
 

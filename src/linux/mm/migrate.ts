@@ -17,6 +17,7 @@ import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_freeze, folio_ref_unfreeze, page_folio } from '../include/page_ref.js';
 import { pte_offset_map_lock, pte_page, pte_unmap, pte_unmap_unlock, ptep_get } from '../include/pgtable.js';
 import { current } from '../kernel.js';
+import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { folio_migrate_ksm } from './ksm.js';
 import { copy_user_page } from './memory-fault.js';
@@ -84,6 +85,7 @@ function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count:
     yield* clearBits(folio.flags, PG.dirty);
     yield* setBits(newfolio.flags, PG.dirty);
   }
+  lockdep_assert_held(xa_lock); // xas_store()
   yield* write(slot.cache, newfolio.pfn + 1);
   yield* folio_ref_unfreeze(folio, expected_count - 1);
   yield* spin_unlock(xa_lock);
@@ -158,6 +160,8 @@ function* migrateFolioUndo(src: Folio, dst: Folio): Path {
  * @kernel 6.12 mm/migrate.c migrate_folio_move: adapted (one attempt)
  */
 function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
+  lockdep_assert_held(src.lock);
+  lockdep_assert_held(dst.lock);
   const rc = yield* migrate_folio(dst, src);
   if (rc !== 0) {
     yield* migrateFolioUndo(src, dst);

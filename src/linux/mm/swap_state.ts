@@ -15,6 +15,7 @@ import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get, folio_try_get } from '../include/page_ref.js';
 import { folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
+import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mark_dirty } from './page-writeback.js';
@@ -32,6 +33,7 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
   yield* store(folio.swap!, slot.number + 1);
   const { xa_lock } = current.kernel.swap!;
   yield* spin_lock(xa_lock);
+  lockdep_assert_held(xa_lock); // xas_store()
   yield* write(slot.cache, folio.pfn + 1);
   yield* spin_unlock(xa_lock);
 }
@@ -51,6 +53,8 @@ export function* add_to_swap(folio: Folio): Path<boolean> {
 
 /** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
 export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
+  lockdep_assert_held(folio.lock);
+  lockdep_assert_held(current.kernel.swap!.xa_lock);
   yield* write(slot.cache, 0);
   yield* store(folio.swap!, 0);
   yield* clearBits(folio.flags, PG.swapcache);
