@@ -185,7 +185,7 @@ async function main(): Promise<number> {
     };
     const list = order(mutant, tried);
     const explained = reasons[name] !== undefined;
-    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= CHEAP).slice(0, 3);
+    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= CHEAP).slice(0, 8);
     const large = usable
       .filter(
         ({ name: each, covered }) =>

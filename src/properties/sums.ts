@@ -92,6 +92,10 @@ export function balances(kernel: Kernel): string[] {
         return `f${page.pfn} has no reference left, and is not free`;
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
+      if (page.frame.use.value === Use.DATA && page._refcount.value === 0 && page.compound_head.value === 0)
+        return `f${page.pfn} is in use, and nobody refers to it`;
+      if (page.large !== undefined && page.large.pincount.value !== 0)
+        return `f${page.pfn}.pincount is ${page.large.pincount.value}, and no pin is left`;
     }
     return undefined;
   });
@@ -129,6 +133,12 @@ export function balances(kernel: Kernel): string[] {
         return `${mm.name} counts ${counted} resident pages and has ${resident[mm.number]}`;
     }
     return undefined;
+  });
+  end('LOCK', () => {
+    const held = system.cells.find(({ at, value }) => system.lockClasses[at] !== undefined && value !== 0);
+    if (held !== undefined) return `${held.name} is still held when all have returned`;
+    const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
+    return reader === undefined ? undefined : `${reader.name} is not 0 when all have returned`;
   });
   const { swap, ksm_nodes } = kernel;
   if (ksm_nodes.length > 0)

@@ -42,7 +42,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'LOCK-ORDER': 'locks are always taken in one order',
   'DATA-RACE': 'of two accesses at once, one of them a write, both must be marked',
   'LOCK-REF': 'a page is locked only by somebody who holds a reference to it',
-  LOCK: 'a lock is released by who holds it',
+  LOCK: 'a lock is released by who holds it, and by the end every lock is',
   EXCLUSION: 'who holds a lock keeps out those it excludes',
   DIRTY: 'a store to a file page is written back',
   SOFTDIRTY: 'no store between clearing and reading escapes the soft-dirty bit',

@@ -91,9 +91,7 @@ export const g20e = scenario({
     'other=child,page=cached,machine=bcast': 'safe',
     // The slot is free for the new page to go to: then its entry looks like the old one.
     'other=replace,page=cached': 'safe',
-    'other=replace,page=cached,machine=bcast': 'safe',
     'do_swap_page.recheck=off,other=replace,page=cached': violates('DATA'),
-    'do_swap_page.recheck=off,other=replace,page=cached,machine=bcast': violates('DATA'),
     'do_swap_page.recheck=off,other=dontneed,page=cached': 'safe',
   },
 });
