@@ -27,7 +27,7 @@ import {
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
-import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { remap_page, unmap_folio } from './huge_memory-unmap.js';
 import { type MmuGather, tlb_adjust_range, tlb_remove_page } from './mmu_gather.js';

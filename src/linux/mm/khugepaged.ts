@@ -31,7 +31,7 @@ import {
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
-import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';

@@ -36,7 +36,7 @@ import {
   set_pmd,
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
-import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';

@@ -17,7 +17,7 @@ import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_freeze, folio_ref_unfreeze, page_folio } from '../include/page_ref.js';
 import { pte_offset_map_lock, pte_page, pte_unmap, pte_unmap_unlock, ptep_get } from '../include/pgtable.js';
 import { current } from '../kernel.js';
-import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { folio_migrate_ksm } from './ksm.js';
 import { copy_user_page } from './memory-fault.js';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import type { Path } from '../../core/path.js';
 import { exchange, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';

@@ -15,7 +15,7 @@ import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get, folio_try_get } from '../include/page_ref.js';
 import { folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
-import { lockdep_assert_held } from '../kernel/locking/lockdep.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mark_dirty } from './page-writeback.js';
