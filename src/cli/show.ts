@@ -25,7 +25,7 @@ export interface ShowCommand {
   readonly check: CheckOptions;
 }
 
-const REPORTS = ['DATA-RACE', 'LOCK-ORDER', 'CTX'];
+const REPORTS = ['DATA-RACE', 'LOCK-ORDER', 'LOCK-HELD', 'CTX'];
 
 /** Checks a variant and draws the run that shows its verdict, a witness or a report. Returns the exit code. */
 export async function showCommand(command: ShowCommand): Promise<number> {

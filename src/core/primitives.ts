@@ -105,6 +105,10 @@ export function* choose(count: number): Path<number> {
 export function see(name: string): void {
   running.seen.push(name);
 }
+/** Asserts that the path holds a lock. Not a step: it depends on the path alone, and lockdep judges it. */
+export function assertHeld(cell: Cell): void {
+  running.asserted.push(cell.at);
+}
 /** Declares progress: a fair cycle that passes here is no livelock. Not a step. */
 export function progress(name: string): void {
   running.progressed.push(name);

@@ -13,6 +13,8 @@ export const running = {
   /** Witnesses and progress marks since the last request. */
   seen: [] as string[],
   progressed: [] as string[],
+  /** Cells of locks that were asserted to be held since the last request. */
+  asserted: [] as number[],
 };
 
 /** Runs `path` to its next request (or its end) as `agent`, recording its frames in `stack`. */
@@ -27,6 +29,7 @@ export function resume(
   running.agent = agent;
   running.seen = [];
   running.progressed = [];
+  running.asserted = [];
   live.stack = stack;
   live.cuts = 0;
   try {

@@ -9,7 +9,7 @@ export interface Expectation {
   readonly verdict: 'safe' | 'violation' | 'deadlock' | 'livelock' | 'leak';
   /** The property that is broken; '' with safe. */
   readonly property: string;
-  /** Reports beside the property: DATA-RACE, LOCK-ORDER, CTX. */
+  /** Reports beside the property: DATA-RACE, LOCK-ORDER, LOCK-HELD, CTX. */
   readonly reports: readonly string[];
 }
 
@@ -36,6 +36,13 @@ export interface NodeMonitor {
   start(agent: number): unknown;
   /** After the request of a node observed `value`. `context` is what start or after returned for that node. */
   after(context: unknown, agent: number, op: number, a: number, b: number, c: number, value: number): unknown;
+  /** On its way to a node with that context the path asserted that it holds the lock of a cell. */
+  assert?(
+    context: unknown,
+    agent: number,
+    cell: number,
+    report: (name: string, detail: string) => void,
+  ): void;
   /** A node was reached for the first time: reports what its request does wrong in its context. */
   check(
     context: unknown,

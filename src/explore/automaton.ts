@@ -227,7 +227,7 @@ export class Automaton {
       }
     }
     const result = resume(system, agent, standing.stack, standing.path, value);
-    const { seen, progressed } = running;
+    const { seen, progressed, asserted } = running;
     const context =
       before === 0
         ? this.monitor?.start(agent)
@@ -266,6 +266,8 @@ export class Automaton {
       this.witnesses.set(`${before}:${value}`, seen.join());
       for (const name of seen) this.events.witness(name);
     }
+    for (const cell of asserted)
+      this.monitor?.assert?.(context, agent, cell, (name, detail) => this.events.report(name, detail));
     if (fresh)
       this.monitor?.check(context, agent, op, a, b, c, (name, detail) => this.events.report(name, detail));
     return node;

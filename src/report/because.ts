@@ -40,6 +40,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'NO-TORN': 'an entry that is accepted was the value of the PTE at some instant',
   CTX: 'nothing may sleep in atomic context',
   'LOCK-ORDER': 'locks are always taken in one order',
+  'LOCK-HELD': 'the kernel asserts at this place that the lock is held',
   'DATA-RACE': 'of two accesses at once, one of them a write, both must be marked',
   'LOCK-REF': 'a page is locked only by somebody who holds a reference to it',
   LOCK: 'a lock is released by who holds it, and by the end every lock is',

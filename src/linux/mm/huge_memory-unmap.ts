@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { read, setBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_nr_pages, nth_page, PageAnonExclusive } from '../include/page-flags.js';
@@ -127,6 +128,7 @@ function* remove_migration_pte(folio: Folio, nr: number, vma: Vma, address: numb
     yield* folio_get(folio);
     let pte = mk_pte(page, PTE.PRESENT | PTE.USER);
     if (type === SwapType.MIGRATION_WRITE) pte = pte_mkwrite(pte);
+    assertFolioLocked(folio); // __page_check_anon_rmap()
     yield* folio_add_anon_rmap_pte(page);
     if (type !== SwapType.MIGRATION_READ) yield* setBits(page.flags, PG.anon_exclusive);
     yield* set_pte(ptep, pte);

@@ -3,6 +3,7 @@ import type { Path } from '../../core/path.js';
 import { read, setBits, testAndClearBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import { PG, type Folio, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { page_folio, folio_get } from '../include/page_ref.js';
@@ -61,6 +62,7 @@ function* __collapse_huge_page_isolate(ptep: PtePointer): Path<Folio | undefined
     yield* folio_unlock(folio);
     return undefined;
   }
+  assertFolioLocked(folio);
   yield* folio_get(folio); // folio_isolate_lru()
   return folio;
 }

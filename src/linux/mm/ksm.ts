@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { equals, progress, read, testBits, write } from '../../core/primitives.js';
 import { frameRef, type Cell, type System } from '../../core/system.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_test_ksm } from '../include/page-flags.js';
@@ -104,6 +105,8 @@ function* get_if_mapped(folio: Folio, expected_mapping: number): Path<boolean> {
  * @kernel 6.12 mm/ksm.c folio_migrate_ksm: faithful
  */
 export function* folio_migrate_ksm(newfolio: Folio, folio: Folio): Path {
+  assertFolioLocked(folio);
+  assertFolioLocked(newfolio);
   if (!(yield* folio_test_ksm(folio))) return;
   const stable_node = current.kernel.ksm_nodes[(yield* read(folio.mapping)) - PAGE_MAPPING_KSM];
   if (stable_node === undefined) return;

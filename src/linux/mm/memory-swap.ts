@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { equals, add, load, setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { PG, VM, type Folio, type PtePointer } from '../include/mm_types.js';
 import { folio_test_anon } from '../include/page-flags.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
@@ -113,6 +114,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   }
   if (!(yield* folio_test_anon(folio))) yield* folio_add_new_anon_rmap(folio, vma, address, exclusive);
   else {
+    assertFolioLocked(folio); // __page_check_anon_rmap()
     yield* folio_add_anon_rmap_pte(folio);
     if (exclusive) yield* setBits(folio.flags, PG.anon_exclusive);
   }

@@ -11,6 +11,7 @@ import {
   write,
 } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
+import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { EAGAIN, ENOMEM } from '../include/errno.js';
 import { PG, type Folio, type Mm } from '../include/mm_types.js';
 import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
@@ -84,6 +85,7 @@ function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count:
     yield* clearBits(folio.flags, PG.dirty);
     yield* setBits(newfolio.flags, PG.dirty);
   }
+  lockdep_assert_held(xa_lock); // xas_store()
   yield* write(slot.cache, newfolio.pfn + 1);
   yield* folio_ref_unfreeze(folio, expected_count - 1);
   yield* spin_unlock(xa_lock);
@@ -112,6 +114,8 @@ function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
  * @kernel 6.12 mm/migrate.c __migrate_folio: faithful
  */
 function* migrate_folio(dst: Folio, src: Folio): Path<number> {
+  assertFolioLocked(src); // move_to_new_folio()
+  assertFolioLocked(dst);
   const expected_count = (yield* folio_expected_ref_count(src)) + 1;
   if (!(yield* equals(src._refcount, expected_count))) return -EAGAIN;
   yield* copy_user_page(dst, src);

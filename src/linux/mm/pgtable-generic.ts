@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { exchange, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { flush_tlb_mm_range } from '../arch/tlb.js';
 import type { Mm, Page } from '../include/mm_types.js';
 import { HPAGE_PMD_NR, type Pmd, pmd_index, pmd_mkinvalid, pmdp_get_lockless } from '../include/pgtable.js';
@@ -31,11 +32,13 @@ export function* pmdp_collapse_flush(mm: Mm, address: number, pmdp: Cell): Path<
 
 /** Keeps a page table for the day when the huge PMD is split. @context pmd lock held @kernel 6.12 mm/pgtable-generic.c pgtable_trans_huge_deposit: adapted (one for each PMD) */
 export function* pgtable_trans_huge_deposit(mm: Mm, address: number, pgtable: Page): Path {
+  lockdep_assert_held(mm.page_table_lock);
   yield* write(mm.pmd_huge_pte[pmd_index(address)]!, pgtable.pfn + 1);
 }
 
 /** @context pmd lock held @kernel 6.12 mm/pgtable-generic.c pgtable_trans_huge_withdraw: adapted (one for each PMD) */
 export function* pgtable_trans_huge_withdraw(mm: Mm, address: number): Path<Page> {
+  lockdep_assert_held(mm.page_table_lock);
   const deposited = yield* exchange(mm.pmd_huge_pte[pmd_index(address)]!, 0);
   return current.kernel.mem_map[deposited - 1]!;
 }

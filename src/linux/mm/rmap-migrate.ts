@@ -3,6 +3,7 @@ import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, type Folio, type Vma } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
@@ -107,6 +108,7 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
     yield* folio_get(dst);
     let pte = mk_pte(dst, PTE.PRESENT | PTE.USER);
     if (type === SwapType.MIGRATION_WRITE) pte = pte_mkwrite(pte);
+    assertFolioLocked(dst); // __page_check_anon_rmap()
     yield* folio_add_anon_rmap_pte(dst);
     if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
     yield* set_pte(ptep, pte);

@@ -11,6 +11,7 @@ import {
   store,
   write,
 } from '../../core/primitives.js';
+import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get, folio_try_get } from '../include/page_ref.js';
 import { folio_unlock } from '../include/pagemap.js';
@@ -32,6 +33,7 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
   yield* store(folio.swap!, slot.number + 1);
   const { xa_lock } = current.kernel.swap!;
   yield* spin_lock(xa_lock);
+  lockdep_assert_held(xa_lock); // xas_store()
   yield* write(slot.cache, folio.pfn + 1);
   yield* spin_unlock(xa_lock);
 }
@@ -42,6 +44,7 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
  * @kernel 6.12 mm/swap_state.c add_to_swap: faithful
  */
 export function* add_to_swap(folio: Folio): Path<boolean> {
+  assertFolioLocked(folio);
   const slot = yield* folio_alloc_swap();
   if (slot === undefined) return false;
   yield* add_to_swap_cache(folio, slot);
@@ -51,6 +54,8 @@ export function* add_to_swap(folio: Folio): Path<boolean> {
 
 /** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
 export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
+  assertFolioLocked(folio);
+  lockdep_assert_held(current.kernel.swap!.xa_lock); // xas_store()
   yield* write(slot.cache, 0);
   yield* store(folio.swap!, 0);
   yield* clearBits(folio.flags, PG.swapcache);

@@ -3,6 +3,7 @@ import { request, type Path } from '../../core/path.js';
 import { equals, add, claim, clearBits, read, setBits, testBits } from '../../core/primitives.js';
 import { frameRef, holder, type Cell, type System } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import type { Pte } from '../include/pgtable.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
@@ -116,6 +117,7 @@ export function* put_swap_folio(slot: SwapSlot): Path {
  * @kernel 6.12 mm/swapfile.c folio_free_swap: faithful
  */
 export function* folio_free_swap(folio: Folio): Path<boolean> {
+  assertFolioLocked(folio);
   if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
   if (yield* testBits(folio.flags, PG.writeback)) return false;
   const slot = yield* folio_swap_slot(folio);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
 import { store } from '../../core/primitives.js';
+import { mmap_assert_locked } from '../include/lockdep.js';
 import type { Mm, Vma } from '../include/mm_types.js';
 import { current, type Kernel } from '../kernel.js';
 
@@ -123,6 +124,7 @@ export function defineVmaOps(kernel: Kernel) {
  * @kernel 6.12 include/linux/mm.h vma_find: adapted (the walk of the maple tree is one step)
  */
 export function* vma_find(mm: Mm, start: number, end: number): Path<Vma | undefined> {
+  mmap_assert_locked(mm); // the maple tree does
   const found = yield* request(current.kernel.op.vmaFind, mm.number, start, end);
   return found === 0 ? undefined : mm.vmas[found - 1]!;
 }
@@ -134,6 +136,7 @@ export function* vma_next(mm: Mm, addr: number): Path<Vma | undefined> {
 
 /** The last VMA that ends at or before `addr`, or undefined. @context mmap_lock held @kernel 6.12 include/linux/mm.h vma_prev: adapted (one step) */
 export function* vma_prev(mm: Mm, addr: number): Path<Vma | undefined> {
+  mmap_assert_locked(mm);
   const found = yield* request(current.kernel.op.vmaPrev, mm.number, addr);
   return found === 0 ? undefined : mm.vmas[found - 1]!;
 }
@@ -164,5 +167,6 @@ export function* vm_area_free(vma: Vma): Path {
 
 /** From here on look-ups find it. @context mmap_lock held for write @kernel 6.12 mm/vma.h vma_iter_store: adapted */
 export function* vma_iter_store(vma: Vma): Path {
+  mmap_assert_locked(vma.vm_mm);
   yield* store(vma.attached, VMA.ATTACHED);
 }

@@ -10,6 +10,7 @@ import {
   testBits,
   write,
 } from '../../core/primitives.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
@@ -137,6 +138,7 @@ function* pageout(folio: Folio): Path<'keep' | 'clean' | 'success'> {
  * @kernel 6.12 mm/vmscan.c __remove_mapping: adapted (swap cache only)
  */
 function* __remove_mapping(folio: Folio): Path<boolean> {
+  assertFolioLocked(folio);
   const { xa_lock } = current.kernel.swap!;
   yield* spin_lock(xa_lock);
   if (!(yield* folio_ref_freeze(folio, 2))) {

@@ -73,7 +73,7 @@ export default scenario({
     'other=munmap': 'safe',
     'other=gup': 'safe',
     'other=gup,machine=bcast': 'safe',
-    'fault.mmap_lock=none': violates('DATA'),
-    'fault.mmap_lock=none,machine=bcast': violates('DATA'),
+    'fault.mmap_lock=none': violates('DATA', { reports: ['LOCK-HELD'] }),
+    'fault.mmap_lock=none,machine=bcast': violates('DATA', { reports: ['LOCK-HELD'] }),
   },
 });

@@ -66,8 +66,8 @@ export default scenario({
     'mmu_gather.table_free=with-flush,page=present': 'safe',
     'call=dontneed,change=mprotect,page=present': 'safe',
     'call=free,change=mprotect,page=present': 'safe',
-    'fault.mmap_lock=none': violates('TLB-PERM', { reports: ['DATA-RACE'] }),
-    'fault.mmap_lock=none,machine=bcast': violates('TLB-PERM', { reports: ['DATA-RACE'] }),
-    'fault.mmap_lock=none,change=mprotect': violates('TLB-PERM', { reports: ['DATA-RACE'] }),
+    'fault.mmap_lock=none': violates('TLB-PERM', { reports: ['DATA-RACE', 'LOCK-HELD'] }),
+    'fault.mmap_lock=none,machine=bcast': violates('TLB-PERM', { reports: ['DATA-RACE', 'LOCK-HELD'] }),
+    'fault.mmap_lock=none,change=mprotect': violates('TLB-PERM', { reports: ['DATA-RACE', 'LOCK-HELD'] }),
   },
 });
