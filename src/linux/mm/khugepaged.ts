@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { read, setBits, testAndClearBits, write } from '../../core/primitives.js';
+import { claim, read, setBits, testAndClearBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { assertFolioLocked } from '../include/lockdep.js';
@@ -62,8 +62,10 @@ function* __collapse_huge_page_isolate(ptep: PtePointer): Path<Folio | undefined
     yield* folio_unlock(folio);
     return undefined;
   }
-  assertFolioLocked(folio);
   yield* folio_get(folio); // folio_isolate_lru()
+  assertFolioLocked(folio);
+  const lru = yield* testBits(folio.flags, PG.lru);
+  yield* claim(!lru, 'BUG-ON', 'VM_BUG_ON_FOLIO(folio_test_lru(folio)) in __collapse_huge_page_isolate()');
   return folio;
 }
 
