@@ -42,14 +42,14 @@ const RECHECKS = words(`
   folio_isolate_lru folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned folio_needs_cow_for_dma
   is_refcount_suitable lazyfree_discardable rcu_sync_is_idle`);
 /** Of the plain tests those that look again: after a lock, a reference or a change of an entry. The others are first looks. */
-const PLAIN = words(`equals testBits testAndClearBits folio_mapped`);
+const PLAIN = words(`compareExchange equals testBits testAndClearBits folio_mapped`);
 const AGAIN = words(`
   \\w+_unchanged:equals#1 read_seqcount_retry:equals#1 rcu_sync_is_idle:equals#1 is_refcount_suitable:equals#1
   can_split_folio:equals#1 ptep_get_lockless:equals#1 ksm_get_folio:equals#\\d page_idle_get_folio:testBits#2
   filemap_get_swap_folio:equals#1 do_swap_page:(testBits|equals)#1 free_swap_and_cache:(testBits#1|equals#2)
   wp_can_reuse_anon_folio:equals#1 migrate_folio:equals#1 __remove_mapping:testBits#1
   shrink_locked_folio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
-  lazyfree_discardable:testBits#\\d __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
+  lazyfree_discardable:testBits#\\d folio_ref_freeze:compareExchange#1 __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
   \\w+:testAndClearBits#\\d`);
 /** Looks where all is well if the answer is no. */
 const REFUSALS = words(

@@ -3,6 +3,7 @@ import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
 import { PG } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { GP } from '../linux/kernel/rcu/sync.js';
 import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
@@ -139,6 +140,12 @@ export function balances(kernel: Kernel): string[] {
     if (held !== undefined) return `${held.name} is still held when all have returned`;
     const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
     return reader === undefined ? undefined : `${reader.name} is not 0 when all have returned`;
+  });
+  end('LOCK', () => {
+    const rss = kernel.hotplug?.mem_hotplug_lock.rss;
+    return rss === undefined || rss.gp_state.value === GP.IDLE
+      ? undefined
+      : 'mem_hotplug_lock does not let its readers be fast again';
   });
   const { swap, ksm_nodes } = kernel;
   if (ksm_nodes.length > 0)

@@ -26,13 +26,16 @@ describe('mutants of the kernel paths', () => {
     ['a recheck', 'mm/gup.ts try_get_folio folio_unchanged#1 true', 'G-01b', 'base'],
     ['a get', 'mm/memory-fork.ts copy_present_pte folio_get#1 skip', 'G-14', 'base'],
     ['a put', 'mm/mmu_gather.ts tlb_batch_pages_flush folio_put#1 skip', 'G-01', 'base'],
+    ['a barrier', 'mm/memory-fork.ts copy_page_range raw_write_seqcount_begin#1 skip', 'G-15', 'base'],
+    ['a release', 'mm/memory-swap.ts do_swap_page folio_unlock#2 skip', 'G-20e', 'page=cached'],
+    ['an asserted lock', 'mm/swap_state.ts add_to_swap_cache spin_lock#1 lock', 'G-20c', 'base'],
     ['an RCU section', 'include/pgtable.ts __pte_offset_map rcu_read_lock#1 lock', 'G-10', 'walker=rcu-only'],
   ])('without %s a verdict changes', (_, name, scenario, variant) => {
     expect(ask(name, scenario, variant)).toMatchObject({ differs: true });
   });
 
   it('leaves the verdict alone where something else does the same', () => {
-    expect(ask('kernel/rcu/sync.ts rcu_sync_exit spin_lock#1 lock', 'G-25b', 'base')).toMatchObject({
+    expect(ask('mm/khugepaged.ts collapse_locked spin_lock#1 lock', 'G-01j', 'base')).toMatchObject({
       differs: false,
     });
   });

@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { clearBits, equals, setBits, testAndClearBits, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
+import { mmap_assert_locked } from '../include/lockdep.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import { PG, type Folio, type Mm, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
@@ -80,6 +81,7 @@ function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end:
 export function* madvise_free(mm: Mm, start: number, end: number): Path {
   yield* mmap_read_lock(mm);
   const tlb = yield* tlb_gather_mmu(mm);
+  mmap_assert_locked(mm); // walk_page_range()
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);

@@ -3,6 +3,7 @@ import type { Path } from '../../core/path.js';
 import { add } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
+import { mmap_assert_locked } from '../include/lockdep.js';
 import type { Mm, Vma } from '../include/mm_types.js';
 import {
   HPAGE_PMD_NR,
@@ -93,6 +94,7 @@ export function* free_pgtables(
   floor: number,
   ceiling: number,
 ): Path {
+  mmap_assert_locked(mm); // mas_find()
   const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
   for (let i = 0; i < vmas.length; i++) {
     const addr = vmas[i]!.vm_start;

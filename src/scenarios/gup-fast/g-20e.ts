@@ -18,10 +18,15 @@ export const g20e = scenario({
   family: 'gup-fast',
   title: 'Swap-in against other users of the entry',
   question: 'What makes a folio usable that was found in the swap cache without a lock?',
-  machine: ({ other }) => ({ cpus: 2, frames: other === 'child' ? 5 : 4, swapSlots: 1, data: true }),
+  machine: ({ other }) => ({
+    cpus: 2,
+    frames: other === 'child' ? 5 : other === 'nobody' ? 1 : 4,
+    swapSlots: 1,
+    data: true,
+  }),
   knobs: {
     'do_swap_page.recheck': ['on', 'off'],
-    other: ['fault', 'dontneed', 'munmap', 'reclaim', 'migration', 'child', 'replace'],
+    other: ['fault', 'dontneed', 'munmap', 'reclaim', 'migration', 'child', 'replace', 'nobody'],
     page: ['swapped', 'cached'],
   },
   bounds:
@@ -36,6 +41,15 @@ export const g20e = scenario({
   },
   agents: ({ p, x, c, cached, all }, { other }) => ({
     *user() {
+      if (other === 'nobody') {
+        const end = yield* user_load(x.start);
+        yield* claim(
+          end === 'OOM',
+          'OOM',
+          'there is no memory to read the page into, and the fault does not say so',
+        );
+        return see('loaded');
+      }
       if (other === 'replace') {
         yield* user_load(x.start);
         return see('loaded');
@@ -54,6 +68,7 @@ export const g20e = scenario({
       cpu: 1,
       process: c,
       *run() {
+        if (other === 'nobody') return;
         if (other === 'reclaim') return yield* shrink_inactive_list(cached === undefined ? [] : [cached]);
         if (other === 'replace') {
           yield* madvise_dontneed(x.vma, x.start, x.end);
@@ -86,6 +101,7 @@ export const g20e = scenario({
     'other=reclaim,page=cached,machine=bcast': 'safe',
     'other=migration,page=cached': 'safe',
     'other=migration,page=cached,machine=bcast': 'safe',
+    'other=nobody': 'safe',
     'other=child': 'safe',
     'other=child,page=cached': 'safe',
     'other=child,page=cached,machine=bcast': 'safe',
