@@ -8,8 +8,9 @@ import { instrument } from './src/transform/index.js';
 const root = fileURLToPath(new URL('.', import.meta.url));
 const src = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
 
-/** The layers that hold paths, and the files with which tests and users add to them. */
-const INSTRUMENTED = /^(src\/(machine|linux|properties|litmus|scenarios)|test\/(.*\/)?fixtures|examples)\//;
+/** The layers that hold paths, and the files with which tests, the bench and users add to them. */
+const INSTRUMENTED =
+  /^((src\/(machine|linux|properties|litmus|scenarios)|test\/(.*\/)?fixtures|examples)\/|bench\/model\.ts$)/;
 
 /** What `npm run build` does to the emitted files, done to the sources that the tests run on. */
 function instrumentPaths(): Plugin {

@@ -201,6 +201,7 @@ function gaveUp({ entry, variant }: Job, bound: string, progress: Int32Array, se
     automatonNodes: 0,
     bytes: 0,
     reductions: [],
+    collisionOdds: 0,
     passes: [],
     bound,
     witnesses: Object.fromEntries(entry.scenario.sometimes.map((name) => [name, false])),

@@ -59,6 +59,7 @@ export function resultJson({ job, verdict, trace, memory }: Checked): Record<str
     depth: verdict.depth,
     seconds: verdict.seconds,
     reductions: verdict.reductions,
+    collisionOdds: verdict.collisionOdds,
     passes: verdict.passes,
     ...(verdict.bound === undefined ? {} : { bound: verdict.bound }),
     bounds: verdict.bounds,

@@ -105,13 +105,13 @@ export function* choose(count: number): Path<number> {
 export function see(name: string): void {
   running.seen.push(name);
 }
-/** Asserts that the path holds a lock. Not a step: it depends on the path alone, and lockdep judges it. */
-export function assertHeld(cell: Cell): void {
-  running.asserted.push(cell.at);
-}
 /** Declares progress: a fair cycle that passes here is no livelock. Not a step. */
 export function progress(name: string): void {
   running.progressed.push(name);
+}
+/** Says that this agent holds the lock: a report (LOCK-HELD) if it does not. Not a step. */
+export function assertHeld(lockCell: Cell): void {
+  running.asserted.push(lockCell.at);
 }
 /** A property of the path itself: if `holds` is false, the run ends here as a violation of `property`. */
 export function* claim(holds: boolean, property: string, detail: string): Path {

@@ -13,7 +13,7 @@ export const running = {
   /** Witnesses and progress marks since the last request. */
   seen: [] as string[],
   progressed: [] as string[],
-  /** Cells of locks that were asserted to be held since the last request. */
+  /** Locks that the path has said it holds, since the last request. */
   asserted: [] as number[],
 };
 

@@ -9,7 +9,7 @@ export interface Expectation {
   readonly verdict: 'safe' | 'violation' | 'deadlock' | 'livelock' | 'leak';
   /** The property that is broken; '' with safe. */
   readonly property: string;
-  /** Reports beside the property: DATA-RACE, LOCK-ORDER, LOCK-HELD, CTX. */
+  /** Reports beside the property: DATA-RACE, LOCK-ORDER, CTX. */
   readonly reports: readonly string[];
 }
 
@@ -36,8 +36,8 @@ export interface NodeMonitor {
   start(agent: number): unknown;
   /** After the request of a node observed `value`. `context` is what start or after returned for that node. */
   after(context: unknown, agent: number, op: number, a: number, b: number, c: number, value: number): unknown;
-  /** On its way to a node with that context the path asserted that it holds the lock of a cell. */
-  assert?(
+  /** The path says, where it stands in this context, that it holds lock `cell`: reports if it does not. */
+  asserts?(
     context: unknown,
     agent: number,
     cell: number,
@@ -79,6 +79,7 @@ export interface Scenario {
   readonly family: string;
   readonly title: string;
   readonly question: string;
+  /** checked: explored. static: a table, computed by running paths straight through (litmus/table.ts), no proof. */
   readonly kind: 'checked' | 'static' | 'measured';
   /** All knobs and their values, the documented protocol first. */
   readonly knobs: Readonly<Record<string, readonly string[]>>;

@@ -72,6 +72,8 @@ export interface Guard {
   readonly cell: Cell;
   /** Bit v set: the object lives while the guard cell holds v. */
   readonly alive: number;
+  /** What is guarded, for messages: `struct page of f0`. */
+  readonly what: string;
   /** The property that an access breaks while the guard cell holds `value`. */
   property(value: number): string;
 }
@@ -221,7 +223,7 @@ export class System {
     if (!((guard.alive >> value) & 1))
       this.fail(
         guard.property(value),
-        `${this.cells[cell]!.name} is touched, ${guard.cell.name} = ${guard.cell.type.show(value)}`,
+        `${this.cells[cell]!.name} is touched, and ${guard.what} is ${guard.cell.type.show(value)}`,
       );
   }
 

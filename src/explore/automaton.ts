@@ -120,8 +120,7 @@ export class Automaton {
    * The node that the agent would stand at if all frames were renamed from the beginning. Also checks that the path
    * takes frames as names only: the request there must be the renamed request.
    */
-  renamed(node: number, to: readonly number[], renamer: Renamer): number {
-    const key = to.join();
+  renamed(node: number, to: readonly number[], renamer: Renamer, key = to.join()): number {
     const known = this.mappings.get(key)?.[node];
     if (known !== undefined && known !== 0) return known;
     return this.rename(node, key, to, renamer);
@@ -267,7 +266,7 @@ export class Automaton {
       for (const name of seen) this.events.witness(name);
     }
     for (const cell of asserted)
-      this.monitor?.assert?.(context, agent, cell, (name, detail) => this.events.report(name, detail));
+      this.monitor?.asserts?.(context, agent, cell, (name, detail) => this.events.report(name, detail));
     if (fresh)
       this.monitor?.check(context, agent, op, a, b, c, (name, detail) => this.events.report(name, detail));
     return node;

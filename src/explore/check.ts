@@ -47,6 +47,8 @@ export interface Verdict {
   readonly automatonNodes: number;
   readonly bytes: number;
   readonly reductions: readonly string[];
+  /** Odds that two different states had one 64-bit fingerprint, so that one of them was not explored; 0: whole states were kept. */
+  readonly collisionOdds: number;
   readonly passes: readonly string[];
   readonly bound?: string;
   readonly witnesses: Readonly<Record<string, boolean>>;
@@ -163,6 +165,8 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
       byChance !== undefined
         ? []
         : ['live-locals merging', ...(reduced ? ['lock fusion', 'frame symmetry'] : [])],
+    collisionOdds:
+      (options.exact === true && !reduced) || byChance !== undefined ? 0 : totals.states ** 2 / 2 ** 65,
     passes: passes.map((pass) => pass.name),
     ...(bound === undefined ? {} : { bound }),
     witnesses,

@@ -2,13 +2,20 @@
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
+import { grown } from './findings.js';
 
-/** A lock was fused that somebody tries or looks at: start again without fusing it. */
+/** Locks were fused that somebody tries or looks at: start again without fusing them. */
 export class NotFusable extends Error {
-  constructor(readonly cell: number) {
+  constructor(readonly cells: readonly number[]) {
     super('not fusable');
   }
 }
+
+/** Kinds of nodes: taking a fused lock, releasing one, a step that can go between, a step that nothing is fused with. */
+export const OTHER = 0;
+export const ACQUIRE = 1;
+export const RELEASE = 2;
+export const ALONE = 3;
 
 /**
  * Lock fusion (Lipton). Taking a lock moves right: nobody else can do anything with a lock that is held, so it may as
@@ -27,10 +34,12 @@ export class Fusion {
   readonly agent: Uint8Array;
   /** Releases are fused. */
   readonly releases: boolean;
+  /** By node. */
+  mover = new Uint8Array(0);
   private examined = 1;
 
   constructor(
-    system: System,
+    private readonly system: System,
     private readonly automaton: Automaton,
     unfusable: ReadonlySet<number>,
   ) {
@@ -50,13 +59,35 @@ export class Fusion {
   /** Looks at the requests that were learnt since. */
   examine(): void {
     const { automaton, lock } = this;
+    if (this.mover.length !== automaton.op.length)
+      this.mover = grown(this.mover, new Uint8Array(automaton.op.length));
     for (; this.examined < automaton.size; this.examined++) {
       const op = automaton.op[this.examined]!;
+      this.mover[this.examined] = this.kindOf(this.examined);
       if (op === Op.LOCK || op === Op.UNLOCK || op === Op.DONE || op === Op.FAIL) continue;
       const { reads, writes } = automaton.access(this.examined);
-      for (const cell of reads) if (lock[cell] === 1) throw new NotFusable(cell);
-      for (const cell of writes) if (lock[cell] === 1) throw new NotFusable(cell);
+      const touched = [...reads, ...writes].filter((cell) => lock[cell] === 1);
+      if (touched.length > 0) throw new NotFusable(touched);
     }
+  }
+
+  /** Whether no step of the agent is fused with the step from `node` to `child`. */
+  ends(node: number, child: number): boolean {
+    const kind = this.mover[child]!;
+    return this.mover[node] === ACQUIRE
+      ? kind !== OTHER && kind !== RELEASE
+      : kind !== RELEASE || !this.releases;
+  }
+
+  private kindOf(node: number): number {
+    const { automaton, system } = this;
+    const op = automaton.op[node]!;
+    // A data race must find both agents at their access.
+    if (this.agent[automaton.agent[node]!] === 0 || automaton.plain[node] === 1) return ALONE;
+    if (op === Op.LOCK && this.lock[automaton.a[node]!] === 1) return ACQUIRE;
+    if (op === Op.UNLOCK && this.lock[automaton.a[node]!] === 1) return RELEASE;
+    // A step that others can block is one at which the agent may stand in a deadlock.
+    return mayBlock(system, op) ? ALONE : OTHER;
   }
 }
 

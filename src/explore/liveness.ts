@@ -47,7 +47,11 @@ export function findLivelock(system: System, options: LivenessOptions = {}): Liv
       if (wrong === undefined) continue;
       walker.state.set(start);
       const { run, loop } = lasso(walker, graph, component, inside, fair);
-      return { finding: { ...wrong, run, loop }, states: graph.size };
+      const left = system.agents.filter(({ daemon }, agent) => !daemon && !walker.returned(agent));
+      const detail =
+        wrong.detail ??
+        `${left.map(({ name }) => name).join(', ')} may never return, however fair the schedule`;
+      return { finding: { ...wrong, detail, run, loop }, states: graph.size };
     }
     return { finding: undefined, states: graph.size };
   } finally {
@@ -74,9 +78,8 @@ function judge(
   system: System,
   graph: StateGraph,
   component: readonly number[],
-): Pick<Finding, 'kind' | 'name' | 'detail'> | undefined {
-  if (graph.waiting[component[0]!] === true)
-    return { kind: 'livelock', name: 'PROGRESS', detail: 'a fair schedule can go round here for ever' };
+): { kind: Finding['kind']; name: string; detail?: string } | undefined {
+  if (graph.waiting[component[0]!] === true) return { kind: 'livelock', name: 'PROGRESS' };
   const atEnd = system.invariants.filter(({ when }) => when === 'end');
   const always = atEnd.filter((_, i) =>
     component.every((state) => graph.unbalanced[state]?.includes(i) === true),

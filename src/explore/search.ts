@@ -9,10 +9,12 @@ import { judgeRest } from './rest.js';
 import { Findings, grown } from './findings.js';
 import { lanes, mixHigh, mixLow, TABLED } from './fingerprint.js';
 import { Frontier } from './frontier.js';
-import { Fusion, mayBlock, NotFusable } from './fusion.js';
+import { ACQUIRE, Fusion, NotFusable, OTHER, RELEASE } from './fusion.js';
 import { dataRace } from './races.js';
 import type { Finding, SearchOptions, SearchResult, Step } from './result.js';
+import { CHILD, DIRTY, DISABLED, HIGH, LOW, NEVER, SOMETIMES, Steps, VALUE, VALUES } from './steps.js';
 import { FrameSymmetry } from './symmetry.js';
+import { lookedAt } from './scout.js';
 import { ExactSet, FingerprintSet, type Visited } from './visited.js';
 
 export type { Finding, SearchOptions, SearchResult, Step };
@@ -20,14 +22,14 @@ export type { Finding, SearchOptions, SearchResult, Step };
 /** Visits every reachable state of `system` once. */
 export function search(system: System, options: SearchOptions = {}): SearchResult {
   const initial = system.mem.slice(0, system.cells.length);
-  const unfusable = new Set<number>();
+  const unfusable = options.fuse === true ? lookedAt(system, initial) : new Set<number>();
   for (;;) {
     system.mem.set(initial);
     try {
       return searchOnce(system, options, unfusable);
     } catch (error) {
       if (!(error instanceof NotFusable)) throw error;
-      unfusable.add(error.cell);
+      for (const cell of error.cells) unfusable.add(cell);
     } finally {
       system.mem.set(initial);
       system.fault = undefined;
@@ -71,12 +73,7 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   system.set = (cell, value) => {
     const old = state[cell]!;
     if (old === value) return;
-    if (undone === undoCell.length) {
-      undoCell = grown(undoCell, new Int32Array(undone * 2));
-      undoValue = grown(undoValue, new Int32Array(undone * 2));
-    }
-    undoCell[undone] = cell;
-    undoValue[undone++] = old;
+    log(cell, old);
     dirty |= concerns[cell]!;
     if (old >= 0 && old < TABLED) {
       low ^= lowOf[cell * TABLED + old]!;
@@ -107,6 +104,9 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   const renaming = symmetry !== undefined && symmetry.useful;
   if (renaming && options.exact === true) throw new Error('expected exact or symmetry, not both');
 
+  /** Set where the fingerprint alone says whether a state is known. */
+  const fingerprints = visited instanceof FingerprintSet && !renaming ? visited : undefined;
+
   let transitions = 0;
   let terminals = 0;
   let depth = 0;
@@ -114,11 +114,14 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   automaton.events.witness = (name) => findings.add('witness', name, '', true);
   automaton.events.report = (name, detail) => findings.add('report', name, detail, true);
 
-  // Of the nodes: those that were looked at, and whether one of them makes a plain access.
-  let known = 1;
-  let plainThere = false;
+  const steps = new Steps(system, automaton);
+  let { cell: cellOf, guard: guardOf, alive: aliveOf, outcome: outcomeOf, fields } = steps;
+  let { low: nodeLow, high: nodeHigh, ready: readyOf } = steps;
+  const fair = Uint8Array.from(agents, (agent) => (agent.fair ? 1 : 0));
+
   /** The automata have grown. */
   function learnt(): void {
+    steps.examine();
     if (opOf.length !== automaton.op.length) {
       opOf = automaton.op;
       aOf = automaton.a;
@@ -127,7 +130,10 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
       nextOf = automaton.next;
       plainOf = automaton.plain;
     }
-    for (; known < automaton.size; known++) if (automaton.plain[known] === 1) plainThere = true;
+    if (nodeLow !== steps.low) {
+      ({ cell: cellOf, guard: guardOf, alive: aliveOf, outcome: outcomeOf } = steps);
+      ({ low: nodeLow, high: nodeHigh, ready: readyOf } = steps);
+    }
     fusion?.examine();
   }
   function childOf(node: number, value: number): number {
@@ -139,39 +145,76 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
     return child;
   }
 
-  /** Takes the enabled step of an agent and moves it on; returns false if the run ends here. */
-  function step(agent: number, choice: number): boolean {
-    const node = state[cells + agent]!;
-    dirty = 0;
-    findings.taken++;
-    const value = execute(agent, opOf[node]!, aOf[node]!, bOf[node]!, cOf[node]!, choice);
-    const child = childOf(node, value);
+  /** Where the step of `node` stands in `fields`; 0 if it has to be carried out, DISABLED if it can't be. */
+  function outcomeNow(node: number): number {
+    const cell = cellOf[node]!;
+    if (cell < 0) return 0;
+    const value = state[cell]!;
+    if (value >>> 0 >= VALUES) return 0;
+    const guard = guardOf[node]!;
+    if (guard >= 0 && ((aliveOf[node]! >> state[guard]!) & 1) === 0) return 0;
+    return outcomeOf[node * VALUES + value]!;
+  }
+  function log(cell: number, value: number): void {
     if (undone === undoCell.length) {
       undoCell = grown(undoCell, new Int32Array(undone * 2));
       undoValue = grown(undoValue, new Int32Array(undone * 2));
     }
-    undoCell[undone] = cells + agent;
-    undoValue[undone++] = node;
+    undoCell[undone] = cell;
+    undoValue[undone++] = value;
+  }
+  /** Carries out the enabled step of an agent and moves it on; returns false if the run ends here. */
+  function step(agent: number, choice: number): boolean {
+    const node = state[cells + agent]!;
+    const cell = cellOf[node]!;
+    const found = cell < 0 ? 0 : state[cell]!;
+    const low0 = low;
+    const high0 = high;
+    dirty = 0;
+    findings.taken++;
+    const value = execute(agent, opOf[node]!, aOf[node]!, bOf[node]!, cOf[node]!, choice);
+    const child = childOf(node, value);
+    log(cells + agent, node);
     state[cells + agent] = child;
-    low ^= mixLow(cells + agent, node) ^ mixLow(cells + agent, child);
-    high ^= mixHigh(cells + agent, node) ^ mixHigh(cells + agent, child);
+    low ^= nodeLow[node]! ^ nodeLow[child]!;
+    high ^= nodeHigh[node]! ^ nodeHigh[child]!;
     transitions++;
     if (system.fault !== undefined) return broken();
     if (opOf[child] === Op.FAIL) return failed(child);
-    if (dirty !== 0) {
-      if ((dirty & MONITORS) !== 0) {
-        for (let i = 0; i < monitors.length; i++)
-          if ((dirty >> (INVARIANT_BITS + (i % MONITOR_BITS))) & 1) monitors[i]!.update(agent);
-        if (system.fault !== undefined) return broken();
-      }
-      if ((dirty & INVARIANTS) !== 0) {
-        for (let i = 0; i < always.length; i++) {
-          if (!((dirty >> (i % INVARIANT_BITS)) & 1)) continue;
-          const wrong = always[i]!.check();
-          if (wrong !== undefined) {
-            findings.add('violation', always[i]!.property, wrong, true);
-            return false;
-          }
+    if (cell >= 0) {
+      steps.remember(node, found, state[cell]!, child, low ^ low0, high ^ high0, dirty);
+      fields = steps.fields;
+    }
+    return dirty === 0 || sound(agent);
+  }
+  /** The same for a step that is remembered. */
+  function stepAgain(agent: number, node: number, outcome: number): boolean {
+    const cell = cellOf[node]!;
+    findings.taken++;
+    log(cell, state[cell]!);
+    log(cells + agent, node);
+    state[cell] = fields[outcome + VALUE]!;
+    state[cells + agent] = fields[outcome + CHILD]!;
+    low ^= fields[outcome + LOW]!;
+    high ^= fields[outcome + HIGH]!;
+    transitions++;
+    dirty = fields[outcome + DIRTY]!;
+    return dirty === 0 || sound(agent);
+  }
+  /** Brings the monitors up to date and checks the invariants that the step concerns. */
+  function sound(agent: number): boolean {
+    if ((dirty & MONITORS) !== 0) {
+      for (let i = 0; i < monitors.length; i++)
+        if ((dirty >> (INVARIANT_BITS + (i % MONITOR_BITS))) & 1) monitors[i]!.update(agent);
+      if (system.fault !== undefined) return broken();
+    }
+    if ((dirty & INVARIANTS) !== 0) {
+      for (let i = 0; i < always.length; i++) {
+        if (!((dirty >> (i % INVARIANT_BITS)) & 1)) continue;
+        const wrong = always[i]!.check();
+        if (wrong !== undefined) {
+          findings.add('violation', always[i]!.property, wrong, true);
+          return false;
         }
       }
     }
@@ -189,39 +232,42 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
   }
 
   /** Goes on with an agent's movers: an acquisition, one other step, releases. Returns false if the run ends here. */
-  function fuseOn({ lock, agent: own, releases }: Fusion, agent: number, first: number): boolean {
-    if (own[agent] === 0) return true;
-    let committed = !(opOf[first] === Op.LOCK && lock[aOf[first]!] === 1);
+  function fuseOn({ mover, releases }: Fusion, agent: number, first: number): boolean {
+    let committed = mover[first] !== ACQUIRE;
     for (let i = 0; i < BLOCK; i++) {
       const node = state[cells + agent]!;
-      const op = opOf[node]!;
-      if (plainOf[node] === 1) return true; // a data race must find both agents at their access
-      const releasing = op === Op.UNLOCK && lock[aOf[node]!] === 1;
-      if (committed && !(releasing && releases)) return true;
-      // A release after which the path fails, or that fails itself, ends the run: others may go before it.
-      if (releasing && (state[aOf[node]!] !== agent + 1 || failsAfter(node))) return true;
-      // A step that others can block is one at which the agent may stand in a deadlock.
-      if (!committed && mayBlock(system, op)) return true;
-      if (!enabled(agent, op, aOf[node]!, bOf[node]!, cOf[node]!)) return true;
-      if (op >= FIRST_OWN_OP || op === Op.CHOOSE)
-        if (choices(agent, op, aOf[node]!, bOf[node]!, cOf[node]!) !== 1) return true;
+      const kind = mover[node]!;
+      if (kind === RELEASE ? committed && !releases : committed || kind !== OTHER) return true;
+      const outcome = outcomeNow(node);
+      if (outcome === DISABLED || (outcome === 0 && !mayFuse(agent, node, kind))) return true;
       committed = true;
       if (anyPlain()) races();
-      if (!step(agent, 0)) return false;
+      if (!(outcome === 0 ? step(agent, 0) : stepAgain(agent, node, outcome))) return false;
     }
     return true;
   }
-
+  function mayFuse(agent: number, node: number, kind: number): boolean {
+    const op = opOf[node]!;
+    const a = aOf[node]!;
+    // A release after which the path fails, or that fails itself, ends the run: others may go before it.
+    if (kind === RELEASE && (state[a] !== agent + 1 || failsAfter(node))) return false;
+    if (!enabled(agent, op, a, bOf[node]!, cOf[node]!)) return false;
+    return outcomes(agent, node, op) === 1;
+  }
   function failsAfter(release: number): boolean {
     findings.taken++; // a witness that is seen now is seen after the release
     const child = childOf(release, 0);
     findings.taken--;
     return opOf[child] === Op.FAIL;
   }
+  function outcomes(agent: number, node: number, op: number): number {
+    if (op < FIRST_OWN_OP && op !== Op.CHOOSE) return 1;
+    return choices(agent, op, aOf[node]!, bOf[node]!, cOf[node]!);
+  }
 
   const nodeOf = (agent: number): number => state[cells + agent]!;
   function anyPlain(): boolean {
-    if (!plainThere) return false;
+    if (!steps.plain) return false;
     for (let agent = 0; agent < count; agent++) if (plainOf[state[cells + agent]!] === 1) return true;
     return false;
   }
@@ -273,76 +319,133 @@ function searchOnce(system: System, options: SearchOptions, unfusable: ReadonlyS
     }
     return true;
   }
-  if (begin()) {
-    isNew();
-    record();
+  /** Whether the state after a remembered step is fully known: no monitor looks on, and no step is fused with it. */
+  function alone(node: number, outcome: number): boolean {
+    if ((fields[outcome + DIRTY]! & MONITORS) !== 0) return false;
+    return fusion === undefined || fusion.ends(node, fields[outcome + CHILD]!);
+  }
+  /** Takes each step that `state` allows; returns whether nothing has to happen there. */
+  function expand(): boolean {
+    const low0 = low;
+    const high0 = high;
+    let resting = true;
+    for (let agent = 0; agent < count && !findings.stopped; agent++) {
+      const node = state[cells + agent]!;
+      if (readyOf[node] === NEVER) continue;
+      const outcome = outcomeNow(node);
+      if (outcome === DISABLED) continue;
+      if (outcome === 0) {
+        if (carryOut(agent, node, low0, high0) && fair[agent] === 1) resting = false;
+        continue;
+      }
+      if (fair[agent] === 1) resting = false;
+      findings.moving = agent;
+      findings.choosing = 0;
+      findings.taken = 0;
+      if (fingerprints !== undefined && alone(node, outcome)) {
+        // Most steps lead to a state that is known: then they need not be taken.
+        if (fingerprints.add(low0 ^ fields[outcome + LOW]!, high0 ^ fields[outcome + HIGH]!)) {
+          if (stepAgain(agent, node, outcome)) record();
+          back();
+          low = low0;
+          high = high0;
+        } else transitions++;
+        continue;
+      }
+      arrive(stepAgain(agent, node, outcome), agent, node);
+      low = low0;
+      high = high0;
+    }
+    return resting;
+  }
+  /** Takes the steps of one agent that are not remembered; returns whether there are any. */
+  function carryOut(agent: number, node: number, low0: number, high0: number): boolean {
+    const op = opOf[node]!;
+    if (readyOf[node] === SOMETIMES && !enabled(agent, op, aOf[node]!, bOf[node]!, cOf[node]!)) {
+      if (cellOf[node]! >= 0) steps.disable(node, state[cellOf[node]!]!);
+      return false;
+    }
+    const all = outcomes(agent, node, op);
+    for (let choice = 0; choice < all && !findings.stopped; choice++) {
+      findings.moving = agent;
+      findings.choosing = choice;
+      findings.taken = 0;
+      arrive(step(agent, choice), agent, node);
+      low = low0;
+      high = high0;
+    }
+    return true;
+  }
+  /** The step of `node` was taken: goes on with it, notes where it leads (unless the run ends there) and goes back. */
+  function arrive(on: boolean, agent: number, node: number): void {
+    if (on && (fusion === undefined || fuseOn(fusion, agent, node)) && isNew()) record();
+    back();
+  }
+  function back(): void {
+    while (undone > 0) {
+      undone--;
+      state[undoCell[undone]!] = undoValue[undone]!;
+    }
   }
   let untilTick = 64; // once soon: see FIRST
-
-  search: while (next.size > 0 && !findings.stopped) {
-    if (!dfs) {
+  /** A bound is hit, from time to time. */
+  function tick(): void {
+    untilTick = 4096;
+    options.onProgress?.(states, depth);
+    if (now() > deadline) bound = 'time';
+  }
+  /** Called whether or not there is anything to judge, so that the caller has seen it run: see FIRST. */
+  function judge(resting: boolean): void {
+    if (!resting) return;
+    findings.moving = -1;
+    if (judgeRest(system, (agent) => opOf[nodeOf(agent)] === Op.DONE, findings)) terminals++;
+  }
+  /** Takes a state of the frontier up again and expands it; returns false if the search ends here. */
+  function visit(from: Frontier, at: number): boolean {
+    const { packed } = from;
+    const base = at * width;
+    for (let j = 0; j < width; j++) state[j] = packed[base + j]!;
+    low = from.lows[at]!;
+    high = from.highs[at]!;
+    findings.expanding = from.numbers[at]!;
+    findings.moving = -1;
+    if (--untilTick === 0) tick();
+    if (bound !== undefined) return false;
+    if (anyPlain()) races();
+    const resting = expand();
+    if (findings.stopped) return false;
+    if (states > maxStates) {
+      bound = `${maxStates} states`;
+      return false;
+    }
+    judge(resting);
+    onState?.(state, resting);
+    return !findings.stopped;
+  }
+  function level(from: Frontier): boolean {
+    for (let at = 0; at < from.size; at++) if (!visit(from, at)) return false;
+    return true;
+  }
+  // A function of its own, so that nothing in searchOnce is ever worth compiling: all of it would be compiled.
+  function explore(): void {
+    if (dfs) {
+      while (next.size > 0 && !findings.stopped) if (!visit(next, --next.size)) return;
+      return;
+    }
+    while (next.size > 0 && !findings.stopped) {
       const kept = current;
       current = next;
       next = kept;
       next.size = 0;
       depth++;
-    }
-    const level = dfs ? 1 : current.size;
-    for (let i = 0; i < level; i++) {
-      const from = dfs ? next : current;
-      const at = dfs ? --next.size : i;
-      const base = at * width;
-      for (let j = 0; j < width; j++) state[j] = from.packed[base + j]!;
-      const low0 = (low = from.lows[at]!);
-      const high0 = (high = from.highs[at]!);
-      findings.expanding = from.numbers[at]!;
-      if (--untilTick === 0) {
-        untilTick = 4096;
-        options.onProgress?.(states, depth);
-        if (now() > deadline) bound = 'time';
-        if (bound !== undefined) break search;
-      }
-      findings.moving = -1;
-      if (anyPlain()) races();
-      let resting = true;
-      for (let agent = 0; agent < count; agent++) {
-        const node = state[cells + agent]!;
-        const op = opOf[node]!;
-        if (op === Op.DONE) continue;
-        const a = aOf[node]!;
-        const b = bOf[node]!;
-        const c = cOf[node]!;
-        if (!enabled(agent, op, a, b, c)) continue;
-        if (agents[agent]!.fair) resting = false;
-        const outcomes = op >= FIRST_OWN_OP || op === Op.CHOOSE ? choices(agent, op, a, b, c) : 1;
-        for (let choice = 0; choice < outcomes; choice++) {
-          undone = 0;
-          findings.moving = agent;
-          findings.choosing = choice;
-          findings.taken = 0;
-          if (step(agent, choice) && (fusion === undefined || fuseOn(fusion, agent, node)) && isNew())
-            record();
-          while (undone > 0) {
-            undone--;
-            state[undoCell[undone]!] = undoValue[undone]!;
-          }
-          low = low0;
-          high = high0;
-          if (findings.stopped) break search;
-        }
-      }
-      if (states > maxStates) {
-        bound = `${maxStates} states`;
-        break search;
-      }
-      if (resting) {
-        findings.moving = -1;
-        if (judgeRest(system, (agent) => opOf[nodeOf(agent)] === Op.DONE, findings)) terminals++;
-      }
-      onState?.(state, resting);
-      if (findings.stopped) break search;
+      if (!level(current)) return;
     }
   }
+  if (begin()) {
+    isNew();
+    record();
+  }
+  explore();
   options.onProgress?.(states, depth);
   automaton.settle();
   return {

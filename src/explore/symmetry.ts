@@ -16,6 +16,12 @@ const MASKED: ReadonlySet<number> = new Set([
   Op.BIT_LOCK,
 ]);
 
+/** One renaming of frames: its name, and where each cell goes. */
+interface Renaming {
+  readonly key: string;
+  readonly cells: Int32Array;
+}
+
 /**
  * Frame symmetry: with an allocator that may hand out any free frame, states that differ only in which frame plays
  * which part have the same future. The fingerprint of a state is that of its representative: frames are sorted by a
@@ -37,7 +43,11 @@ export class FrameSymmetry implements Renamer {
   private readonly inBuffer: Uint8Array;
   private readonly signature: Int32Array;
   private readonly order: number[];
-  private readonly renamings = new Map<string, { to: number[]; cells: Int32Array }>();
+  private readonly renamings = new Map<number, Renaming>();
+  /** Cells of the state at hand that are not 0 and that a renaming may move or change; the hash of the others. */
+  private readonly moving: number[] = [];
+  private stillLow = 0;
+  private stillHigh = 0;
 
   constructor(
     private readonly system: System,
@@ -104,6 +114,7 @@ export class FrameSymmetry implements Renamer {
       if (frameOfCell[cell]! >= 0) this.sign(frameOfCell[cell]!, slotOfCell[cell]! + entry * 64 + 7000);
       this.signNamed(cellTypes[cell]!, state[entry + 1]!, entry + 7000);
     }
+    this.gather(state);
     const sorted = free.slice().sort((x, y) => signature[x]! - signature[y]!);
     let first = true;
     const tryOrder = (): void => {
@@ -120,6 +131,8 @@ export class FrameSymmetry implements Renamer {
       if (from >= sorted.length) return tryOrder();
       let end = from;
       while (end < sorted.length && signature[sorted[end]!] === signature[sorted[from]!]) end++;
+      // Empty frames that neither a cell nor a path names: any order will do.
+      if (signature[sorted[from]!] === 0 && this.unnamed(state, sorted, from, end)) return permuteTies(end);
       const within = (at: number): void => {
         if (at >= end - 1) return permuteTies(end);
         for (let i = at; i < end; i++) {
@@ -131,6 +144,39 @@ export class FrameSymmetry implements Renamer {
       within(from);
     };
     permuteTies(0);
+  }
+
+  /** Whether no agent's path depends on which of the frames sorted[from..end) is which: exchanging two changes no node. */
+  private unnamed(state: Int32Array, sorted: readonly number[], from: number, end: number): boolean {
+    const count = this.system.cells.length;
+    for (let i = from + 1; i < end; i++) {
+      const to = this.order.slice();
+      to[sorted[from]!] = sorted[i]!;
+      to[sorted[i]!] = sorted[from]!;
+      const { key } = this.renaming(to);
+      for (let agent = 0; agent < this.agents; agent++) {
+        const node = state[count + agent]!;
+        if (this.automaton.renamed(node, to, this, key) !== node) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Splits the cells that are not 0 into those that no renaming touches, hashed once, and the others. A 0 counts as 0. */
+  private gather(state: Int32Array): void {
+    const { cellTypes, frameOfCell, moving, inBuffer } = this;
+    moving.length = 0;
+    this.stillLow = this.stillHigh = 0;
+    for (let cell = 0; cell < cellTypes.length; cell++) {
+      const value = state[cell]!;
+      if (value === 0) continue;
+      if (frameOfCell[cell]! >= 0 || cellTypes[cell]!.rename !== undefined || inBuffer[cell] !== 0)
+        moving.push(cell);
+      else {
+        this.stillLow ^= mixLow(cell, value);
+        this.stillHigh ^= mixHigh(cell, value);
+      }
+    }
   }
 
   private sign(frame: number, how: number): void {
@@ -145,31 +191,33 @@ export class FrameSymmetry implements Renamer {
   }
 
   private fingerprint(state: Int32Array, to: number[]): { low: number; high: number } {
-    const { cells } = this.renaming(to);
+    const { cells, key } = this.renaming(to);
     const count = this.system.cells.length;
-    let low = 0;
-    let high = 0;
-    for (let cell = 0; cell < count; cell++) {
+    let low = this.stillLow;
+    let high = this.stillHigh;
+    for (const cell of this.moving) {
       let value = state[cell]!;
       const { rename } = this.cellTypes[cell]!;
-      if (value !== 0 && rename !== undefined) value = rename(value, to);
-      if (this.inBuffer[cell] === 1 && state[cell] !== 0) value = cells[state[cell]! - 1]! + 1;
+      if (rename !== undefined) value = rename(value, to);
+      if (this.inBuffer[cell] === 1) value = cells[state[cell]! - 1]! + 1;
       else if (this.inBuffer[cell] === 2 && state[cell - 1] !== 0)
         value = this.value(this.cellTypes[state[cell - 1]! - 1]!, value, to);
+      if (value === 0) continue;
       low ^= mixLow(cells[cell]!, value);
       high ^= mixHigh(cells[cell]!, value);
     }
     for (let agent = 0; agent < this.agents; agent++) {
-      const node = this.automaton.renamed(state[count + agent]!, to, this);
+      const node = this.automaton.renamed(state[count + agent]!, to, this, key);
       low ^= mixLow(count + agent, node);
       high ^= mixHigh(count + agent, node);
     }
     return { low, high };
   }
 
-  private renaming(to: number[]): { to: number[]; cells: Int32Array } {
-    const key = to.join();
-    let known = this.renamings.get(key);
+  private renaming(to: readonly number[]): Renaming {
+    let code = 0;
+    for (const frame of to) code = code * to.length + frame;
+    let known = this.renamings.get(code);
     if (known === undefined) {
       const { frameCells } = this.system;
       const cells = new Int32Array(this.system.cells.length);
@@ -177,7 +225,7 @@ export class FrameSymmetry implements Renamer {
         const frame = this.frameOfCell[cell]!;
         cells[cell] = frame < 0 ? cell : frameCells[to[frame]!]![this.slotOfCell[cell]!]!;
       }
-      this.renamings.set(key, (known = { to, cells }));
+      this.renamings.set(code, (known = { key: to.join(), cells }));
     }
     return known;
   }
@@ -198,7 +246,7 @@ export class FrameSymmetry implements Renamer {
     const { op, a, b, c } = this.automaton;
     if (op[node] !== op[image]) return false;
     if (namesCell(op[node]!)) {
-      const { cells } = this.renaming(to.slice());
+      const { cells } = this.renaming(to);
       const type = this.cellTypes[a[node]!]!;
       const value = (x: number): number => this.value(type, x, to);
       // A number that is added, or a mask of flags: only a mask of frames is renamed.
@@ -222,7 +270,7 @@ export class FrameSymmetry implements Renamer {
           : kind === 'cell'
             ? value < 0
               ? value
-              : this.renaming(to.slice()).cells[value]
+              : this.renaming(to).cells[value]
             : this.value(kind, value, to);
       return argument[image] === expected;
     });

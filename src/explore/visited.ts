@@ -10,26 +10,39 @@ export interface Visited {
   add(low: number, high: number, state: Int32Array): boolean;
 }
 
-/** 64-bit fingerprints in open addressing, doubled at three quarters full. */
+/**
+ * Most steps lead to states of the level that is being built: the few that were looked up last fit into the processor's
+ * cache, the whole set does not.
+ */
+const RECENT = 1 << 15;
+
+/** 64-bit fingerprints in open addressing; grows at three quarters full. */
 export class FingerprintSet implements Visited {
   size = 0;
   private slots: number;
   private table: Int32Array;
+  /** What was looked up last, by the high half. */
+  private recent: Int32Array;
   private limit: number;
 
   constructor(log2 = 8) {
     this.slots = 1 << log2;
     this.table = new Int32Array(2 * this.slots);
+    this.recent = new Int32Array(2 * Math.min(this.slots, RECENT));
     this.limit = this.threeQuarters();
   }
 
   get bytes(): number {
-    return this.table.byteLength;
+    return this.table.byteLength + this.recent.byteLength;
   }
 
   add(low: number, high: number): boolean {
     if ((low | high) === 0) high = 1;
-    const { table } = this;
+    const { table, recent } = this;
+    const last = (2 * high) & (recent.length - 2);
+    if (recent[last] === low && recent[last + 1] === high) return false;
+    recent[last] = low;
+    recent[last + 1] = high;
     const mask = this.slots - 1;
     let at = low & mask;
     for (;;) {
@@ -52,9 +65,11 @@ export class FingerprintSet implements Visited {
 
   private grow(): void {
     const old = this.table;
-    this.slots *= 2;
+    // Each growth puts all fingerprints in again: few growths while memory is no matter.
+    this.slots *= this.slots < 1 << 22 ? 4 : 2;
     this.limit = this.threeQuarters();
     const table = (this.table = new Int32Array(2 * this.slots));
+    if (this.recent.length < 2 * RECENT) this.recent = new Int32Array(2 * Math.min(this.slots, RECENT));
     const mask = this.slots - 1;
     for (let i = 0; i < old.length; i += 2) {
       const low = old[i]!;

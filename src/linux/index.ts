@@ -23,6 +23,7 @@ export * from './kernel/sched/completion.js';
 export * from './include/rmap.js';
 export * from './include/seqlock.js';
 export * from './kernel/fork.js';
+export * from './include/lockdep.js';
 export * from './kernel/locking/mutex.js';
 export * from './kernel/rcu/srcu.js';
 export * from './kernel/sched/core.js';

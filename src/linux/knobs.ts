@@ -89,12 +89,12 @@ export const KNOBS = {
   },
   'mem_hotplug_begin.gp': {
     'when-idle': '6.12: percpu_down_write() waits a grace period if rcu_sync is idle, and only then',
-    always: 'seed 004: a synchronize_rcu() in mem_hotplug_begin() itself, which Popple considered',
+    always: 'the thread: a synchronize_rcu() in mem_hotplug_begin() itself, which Popple considered',
     never: 'the lock without its hidden grace period: what nobody promised',
   },
   'pageunmap_range.gp': {
     'after-remove': "6.12: only pgmap_array_delete()'s, after arch_remove_memory()",
-    'after-begin': 'seed 004: Popple adds synchronize_rcu() right after mem_hotplug_begin()',
+    'after-begin': 'the thread: Popple adds synchronize_rcu() right after mem_hotplug_begin()',
   },
   'pgmap_array_delete.gp': {
     on: '6.12: synchronize_rcu() between the removal from pgmap_array and the end of the pgmap',
@@ -110,7 +110,7 @@ export const KNOBS = {
   'free_zone_device_folio.count': {
     'after-page_free':
       '6.12: the type of the pgmap is read and the count set to 1 after page_free(), which in p2pdma drops the pgmap reference',
-    'before-page_free': 'both while that reference is held (since 6.15 the count of P2PDMA pages is not set)',
+    'before-page_free': 'both while that reference is held',
   },
   'sparse.usage_free': {
     rcu: '6.8 (5ec8e8ea8b77): kfree_rcu(ms->usage), and pfn_valid() reads it under RCU',
@@ -129,6 +129,14 @@ export const KNOBS = {
     'clear-flush-set': '6.12: wp_page_copy() clears, flushes, and only then sets the new entry',
     'set-flush': 'what it once did: sets the new entry over the old one, then flushes',
   },
+  'fork.anon_vma_lock': {
+    on: '6.12: anon_vma_fork() links the VMA of the child under the anon_vma lock',
+    off: 'G-01i: without it, an rmap walk goes on that does not know the VMA',
+  },
+  'fork.swp_exclusive': {
+    clear: '6.12: copy_nonpresent_pte() takes the exclusive mark off a swap entry that it copies',
+    keep: 'G-01i: both entries say exclusive',
+  },
   'rmap.defer_flush': {
     on: '6.12: should_defer_flush(): reclaim clears many entries, then flushes once',
     off: 'no CONFIG_ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH: each entry is flushed as it is cleared',
@@ -140,6 +148,7 @@ export const KNOBS = {
   },
   'rmap.barrier': {
     full: '6.12: the PTE is cleared by a locked operation, smp_mb() follows',
+    'mb-only': 'weakly ordered machines: PTE clear and tlb_flush_batched are not ordered, smp_mb() is there',
     'no-mb': 'smp_mb() left out; what comes before it is still locked on x86',
     none: 'G-20 (c): smp_mb() left out, and PTE clear and tlb_flush_batched are not ordered either',
   },

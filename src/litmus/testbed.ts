@@ -150,11 +150,12 @@ export class Process {
 
   /** The page that is mapped at an address. The set-up speaks of it from then on: see {@link Testbed.frame}. */
   page(addr: number): Page {
-    const { ptrsPerPte } = this.kernel.machine.options;
-    const { value: pmd } = this.mm.pmd[Math.floor(addr / ptrsPerPte)]!;
-    const pfn = pmd & PTE.PSE ? pfnOf(pmd) + (addr % ptrsPerPte) : pfnOf(this.ptep(addr).cell.value);
-    this.kernel.system.fixedFrames.add(pfn);
-    return this.kernel.mem_map[pfn]!;
+    const { kernel, mm } = this;
+    const huge = (mm.pmd[Math.floor(addr / kernel.machine.options.ptrsPerPte)]!.value & PTE.PSE) !== 0;
+    if (!huge) this.ptep(addr); // the set-up speaks of the table as well
+    const pfn = pfnOf(kernel.machine.leaf(mm.space, addr)); // both words of a PAE entry
+    kernel.system.fixedFrames.add(pfn);
+    return kernel.mem_map[pfn]!;
   }
 
   /** Where the entry for a page is. The set-up speaks of its table by name, so that frame takes no part in symmetry. */

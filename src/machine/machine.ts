@@ -79,7 +79,12 @@ export class Machine {
     const { system, options } = this;
     const number = this.frames.length;
     const use = frameCell(system, number, 'use', { type: useType });
-    const guard: Guard = { cell: use, alive: 1 << Use.TABLE, property: () => 'TABLE-ALIVE' };
+    const guard: Guard = {
+      cell: use,
+      alive: 1 << Use.TABLE,
+      what: `f${number}`,
+      property: () => 'TABLE-ALIVE',
+    };
     const entries = (slot: string, type: ValueType = pteType): Cell[] =>
       Array.from({ length: options.ptrsPerPte }, (_, i) =>
         frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type, guard }),

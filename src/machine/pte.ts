@@ -84,12 +84,14 @@ const SWAP_NAMES: Record<number, string> = Object.fromEntries(
   Object.entries(SwapType).map(([name, type]) => [type, name]),
 );
 
-/** As in a kernel diagram: `f1,W`, `f1,R,d` (d = dirty), `mig(f1)`, `none`. */
+/** As in a kernel diagram: `f1,W`, `f1,R,d` (d = dirty), `swap(0,x)` (x = exclusive), `none`. */
 export function showEntry(entry: number): string {
   if (entry === 0) return 'none';
   const type = swapType(entry);
   if (type !== 0)
-    return type === SwapType.SWAP ? `swap(${pfnOf(entry)})` : `${SWAP_NAMES[type] ?? '?'}(f${pfnOf(entry)})`;
+    return type === SwapType.SWAP
+      ? `swap(${pfnOf(entry)}${entry & PTE.EXCLUSIVE ? ',x' : ''})`
+      : `${SWAP_NAMES[type] ?? '?'}(f${pfnOf(entry)})`;
   const marks = [
     entry & PTE.RW ? 'W' : 'R',
     ...(entry & PTE.PROTNONE ? ['protnone'] : []),

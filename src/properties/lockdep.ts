@@ -11,7 +11,7 @@ interface Context {
 }
 
 /**
- * LOCK-ORDER, LOCK-HELD and CTX, as lockdep and might_sleep() report them. All depend on the path alone, so they are judged once
+ * LOCK-ORDER and CTX, as lockdep and might_sleep() report them. Both depend on the path alone, so they are judged once
  * for each point of a path, not in each state. The graph of lock classes grows over the whole exploration.
  */
 export function lockdep(system: System): NodeMonitor {
@@ -83,9 +83,12 @@ export function lockdep(system: System): NodeMonitor {
           return before;
       }
     },
-    assert(context, agent, cell, report) {
-      if ((context as Context).held.some((lock) => lock.cell === cell)) return;
-      report('LOCK-HELD', `${system.agents[agent]!.name} should hold ${classOf(cell, 0)} here`);
+    asserts(context, agent, cell, report) {
+      if (!(context as Context).held.some((lock) => lock.cell === cell))
+        report(
+          'LOCK-HELD',
+          `${system.agents[agent]!.name} does not hold ${system.cells[cell]!.name}, and says that it does`,
+        );
     },
     check(context, agent, op, a, b, c, report) {
       const now = context as Context;

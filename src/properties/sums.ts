@@ -65,7 +65,7 @@ export function countMappings(kernel: Kernel): Mapped {
 
 /**
  * REF-SUM, MAP-SUM, RSS-SUM at the end: when all agents have returned, each count equals what is there to be counted.
- * `kernel.holders` lists references that the set-up or an agent keeps on purpose.
+ * `kernel.holders` lists references that the set-up or an agent keeps on purpose. LOCK: nobody has left a lock held.
  */
 export function balances(kernel: Kernel): string[] {
   const { system, mem_map, mms } = kernel;
@@ -81,14 +81,28 @@ export function balances(kernel: Kernel): string[] {
       const counted = page.compound_head.value !== 0 ? 0 : references[page.pfn]!;
       const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
       const expected = counted + cached + kernel.held(page.pfn);
+      const pins = page.large?.pincount.value ?? 0;
+      if (pins !== 0 && kernel.held(page.pfn) === 0)
+        return `f${page.pfn} has a _pincount of ${pins}, and nobody pins it`;
+      if (
+        page._refcount.value === 0 &&
+        page.compound_head.value === 0 &&
+        page.frame.use.value === Use.DATA &&
+        expected === 0
+      )
+        return `f${page.pfn} has no reference left, and is not free`;
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
-      if (page.frame.use.value === Use.DATA && page._refcount.value === 0 && page.compound_head.value === 0)
-        return `f${page.pfn} is in use, and nobody refers to it`;
-      if (page.large !== undefined && page.large.pincount.value !== 0)
-        return `f${page.pfn}.pincount is ${page.large.pincount.value}, and no pin is left`;
     }
     return undefined;
+  });
+  end('LOCK', () => {
+    const held = system.cells.find((cell) => system.lockClasses[cell.at] !== undefined && cell.value !== 0);
+    if (held !== undefined) return `${held.name} is still ${held.type.show(held.value)}`;
+    const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
+    if (reader !== undefined) return `${reader.name} is not 0`;
+    const odd = mms.find(({ write_protect_seq }) => (write_protect_seq.value & 1) !== 0);
+    return odd === undefined ? undefined : `${odd.name}.write_protect_seq is still odd`;
   });
   end('MAP-SUM', () => {
     const { mappings } = countMappings(kernel);
@@ -118,12 +132,6 @@ export function balances(kernel: Kernel): string[] {
         return `${mm.name} counts ${counted} resident pages and has ${resident[mm.number]}`;
     }
     return undefined;
-  });
-  end('LOCK', () => {
-    const held = system.cells.find(({ at, value }) => system.lockClasses[at] !== undefined && value !== 0);
-    if (held !== undefined) return `${held.name} is still held when all have returned`;
-    const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
-    return reader === undefined ? undefined : `${reader.name} is not 0 when all have returned`;
   });
   end('LOCK', () => {
     const rss = kernel.hotplug?.mem_hotplug_lock.rss;

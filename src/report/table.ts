@@ -25,7 +25,7 @@ const WIDTH = 78;
 
 /** The answer to one scenario. Lines joined with newlines, one at the end. */
 export function resultTable(
-  scenario: Pick<Scenario, 'id' | 'question' | 'sometimes'>,
+  scenario: Pick<Scenario, 'id' | 'question' | 'sometimes'> & Partial<Pick<Scenario, 'kind'>>,
   results: readonly Result[],
   options: TableOptions = {},
 ): string {
@@ -121,7 +121,7 @@ function differing(results: readonly Result[]): string[] {
 }
 
 function footer(
-  scenario: Pick<Scenario, 'id' | 'sometimes'>,
+  scenario: Pick<Scenario, 'id' | 'sometimes'> & Partial<Pick<Scenario, 'kind'>>,
   results: readonly Result[],
   { seconds, command = 'npx shootdown', target = scenario.id }: TableOptions,
 ): string[] {
@@ -144,7 +144,11 @@ function footer(
   if (safe !== undefined) {
     const { bounds, passes } = safe.verdict;
     const weak = (safe.variant.knobs['memory'] ?? 'sc') === 'sc' ? '; not explored: weak memory' : '';
-    all.push(...wrap(`safe: all interleavings of ${bounds}, ${listed(passes)}${weak}.`, WIDTH));
+    const what =
+      scenario.kind === 'static'
+        ? `a table of ${bounds}, and no interleavings`
+        : `all interleavings of ${bounds}, ${listed(passes)}${weak}; ${collisions(results)}`;
+    all.push(...wrap(`safe: ${what}.`, WIDTH));
   }
   for (const { verdict } of results)
     if (verdict.verdict === 'incomplete')
@@ -156,6 +160,14 @@ function footer(
     results.findLast(({ verdict }) => verdict.shown !== undefined);
   if (next !== undefined) all.push(`Next: ${command} show ${target} --variant ${next.verdict.variant}`);
   return all;
+}
+
+/** How sure the fingerprints are, over all results. */
+function collisions(results: readonly Result[]): string {
+  const odds = Math.max(...results.map(({ verdict }) => verdict.collisionOdds));
+  return odds === 0
+    ? 'whole states kept'
+    : `odds of a fingerprint collision below 1e${Math.floor(Math.log10(odds)) + 1}`;
 }
 
 function lines(all: readonly string[]): string {

@@ -37,7 +37,7 @@ describe('systems made up at random', () => {
           expect(sorted(other.terminals)).toEqual(sorted(plain.terminals));
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 
@@ -95,7 +95,7 @@ describe('systems made up at random', () => {
           expect(other.states).toBeLessThanOrEqual(plain.states);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });

@@ -6,6 +6,7 @@ import type { System } from '../../src/core/system.js';
 import { audit } from '../../src/explore/audit.js';
 import { SCENARIOS } from '../../src/scenarios/index.js';
 import { outcome, sorted } from './compare.js';
+import { undeclared } from './touches.js';
 
 const builder = (scenario: Scenario, { knobs }: Variant, pass = 0): (() => System) => {
   return () => scenario.build(knobs, scenario.passes(knobs)[pass]!).system;
@@ -17,6 +18,25 @@ describe('built-in scenarios', () => {
     '%s: merging by live locals misses nothing',
     (_, scenario) => {
       expect(audit(builder(scenario, first(scenario))(), 2_000)).toBeUndefined();
+    },
+  );
+
+  test.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))(
+    '%s: no operation touches a lock, no invariant reads a cell, without saying so',
+    (_, scenario) => {
+      const { knobs } = first(scenario);
+      const built = scenario.build(knobs, scenario.passes(knobs)[0]!);
+      const { system } = built;
+      const locks = system.cells
+        .filter(({ at }) => system.lockClasses[at] !== undefined)
+        .map(({ name }) => name);
+      const properties = system.invariants.map(({ property }) => property);
+      const missing = [...undeclared(built)].filter(
+        (what) =>
+          locks.some((lock) => what.endsWith(` ${lock}`)) ||
+          properties.some((property) => what.startsWith(`${property}: `)),
+      );
+      expect(missing).toEqual([]);
     },
   );
 
@@ -45,7 +65,7 @@ describe('mutants of built-in scenarios', () => {
         const { verdicts, result } = outcome(build(), {
           fuse: reduced,
           symmetry: reduced,
-          maxStates: 30_000,
+          maxStates: 6_000,
         });
         return result.complete ? sorted(verdicts) : ['incomplete'];
       } catch (error) {
@@ -67,5 +87,5 @@ describe('mutants of built-in scenarios', () => {
       expect({ ...site(number), found: reduced }).toEqual({ ...site(number), found: plain });
     }
     expect(mutants).toBeGreaterThan(30);
-  });
+  }, 600_000);
 });

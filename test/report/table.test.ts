@@ -25,6 +25,7 @@ function result(name: string, expect_: Expectation | undefined, verdict: Partial
     automatonNodes: 100,
     bytes: 1,
     reductions: [],
+    collisionOdds: 1e-12,
     passes: ['TLB fill on demand', 'TLB fill eager'],
     witnesses: { mapped: true, collision: false },
     found: [],
@@ -68,7 +69,8 @@ retry=unlocked  violation  SPTE-COHERENT   1,012     27  DATA-RACE
 2 of 2 as declared, 0.1 s. Seen in base: mapped. Never seen in base:
 collision.
 safe: all interleavings of one device fault and one munmap, TLB fill on demand
-and TLB fill eager; not explored: weak memory.
+and TLB fill eager; not explored: weak memory; odds of a fingerprint collision
+below 1e-11.
 Next: npx shootdown show N-01 --variant retry=unlocked
 `);
 });

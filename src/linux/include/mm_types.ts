@@ -97,6 +97,7 @@ export class Page {
             guard: {
               cell: this.meta,
               alive: 1 << Meta.ALIVE,
+              what: `the struct page of f${number}`,
               property: (value) => (value === Meta.FREED ? 'META-FREED' : 'META-POISONED'),
             },
           };

@@ -7,6 +7,7 @@ import { mmap_write_lock, mmap_write_lock_nested, mmap_write_unlock } from '../i
 import { VM, type Mm } from '../include/mm_types.js';
 import { knob } from '../kernel.js';
 import { copy_page_range } from '../mm/memory-fork.js';
+import { anon_vma_fork } from '../mm/rmap.js';
 import { vm_area_dup, vma_iter_store, vma_next } from '../mm/vma-tree.js';
 import { SINGLE_DEPTH_NESTING } from './locking/spinlock.js';
 
@@ -28,6 +29,7 @@ export function* dup_mmap(mm: Mm, oldmm: Mm): Path<number> {
         retval = -ENOMEM;
         break;
       }
+      yield* anon_vma_fork(mpnt);
       yield* vma_iter_store(tmp);
       retval = yield* copy_page_range(tmp, mpnt);
       if (retval !== 0) break;

@@ -32,7 +32,7 @@ export class PercpuRef {
   ) {
     const { system } = kernel;
     this.exited = system.cell(`${name}.exited`);
-    const guard = { cell: this.exited, alive: 1, property: () => 'PGMAP-LIVE' };
+    const guard = { cell: this.exited, alive: 1, what: name, property: () => 'PGMAP-LIVE' };
     this.percpu_count_ptr = system.cell(`${name}.percpu_count_ptr`, 0, {
       guard,
       type: {

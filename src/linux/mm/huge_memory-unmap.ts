@@ -34,11 +34,11 @@ import {
   set_tlb_ubc_flush_pending,
   should_defer_flush,
   try_to_unmap_flush,
-  tlb_ubc,
+  newTlbUbc,
   type TlbflushUnmapBatch,
   TTU,
 } from './rmap-batch.js';
-import { clear_deferred } from './rmap-unmap.js';
+import { clearDeferred } from './rmap-unmap.js';
 import { folio_put } from './swap.js';
 
 /**
@@ -76,7 +76,7 @@ function* migrate_pte(
   if (!pte_present(pteval) || pte_pfn(pteval) !== subpage.pfn) return true;
   const anon_exclusive = yield* PageAnonExclusive(subpage);
   if (should_defer_flush(vma.vm_mm, TTU.BATCH_FLUSH)) {
-    pteval = yield* clear_deferred(ptep);
+    pteval = yield* clearDeferred(ptep);
     yield* set_tlb_ubc_flush_pending(ubc, vma.vm_mm, pteval);
   } else pteval = yield* ptep_clear_flush(vma.vm_mm, address, ptep);
   if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
@@ -101,7 +101,7 @@ function* migrate_pte(
  * @kernel 6.12 mm/huge_memory.c unmap_folio: adapted (anonymous; try_to_migrate() folded in)
  */
 export function* unmap_folio(folio: Folio, anon_vma: number): Path {
-  const ubc = tlb_ubc();
+  const ubc = newTlbUbc();
   const targets = yield* rmap_targets(folio, anon_vma);
   for (const { vma, address } of targets) {
     yield* __split_huge_pmd(vma.vm_mm, address, true, folio); // TTU_SPLIT_HUGE_PMD

@@ -3,7 +3,6 @@ import type { Path } from '../../core/path.js';
 import { equals, add, clearBits, exchange, read, setBits, trylock, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
-import { assertFolioLocked } from '../include/lockdep.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import { EAGAIN, EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Mm, type Page } from '../include/mm_types.js';
@@ -28,6 +27,7 @@ import {
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { remap_page, unmap_folio } from './huge_memory-unmap.js';
 import { type MmuGather, tlb_adjust_range, tlb_remove_page } from './mmu_gather.js';
@@ -95,7 +95,6 @@ const small_entry = (page: Page, pmd: Pmd): number => {
  * @kernel 6.12 mm/huge_memory.c __split_huge_pmd: adapted (no mmu notifiers)
  */
 export function* __split_huge_pmd(mm: Mm, address: number, freeze: boolean, folio?: Folio): Path {
-  if (folio !== undefined) assertFolioLocked(folio);
   const pmd = pmd_offset(mm, address);
   yield* spin_lock(mm.page_table_lock);
   const pmdval = yield* pmdp_get_lockless(pmd);
@@ -174,7 +173,7 @@ function* __split_huge_page(page: Page, folio: Folio): Path {
  */
 export function* split_huge_page_to_list_to_order(page: Page): Path<number> {
   const folio = yield* page_folio(page);
-  assertFolioLocked(folio);
+  lockdep_assert_held(folio.lock);
   const anon_vma = yield* read(folio.mapping);
   if (anon_vma === 0) return -EBUSY;
   yield* down_write(current.kernel.anon_vmas[anon_vma]!);

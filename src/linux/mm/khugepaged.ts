@@ -3,7 +3,6 @@ import type { Path } from '../../core/path.js';
 import { claim, read, setBits, testAndClearBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
-import { assertFolioLocked } from '../include/lockdep.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import { PG, type Folio, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { page_folio, folio_get } from '../include/page_ref.js';
@@ -32,6 +31,7 @@ import {
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';
@@ -63,7 +63,7 @@ function* __collapse_huge_page_isolate(ptep: PtePointer): Path<Folio | undefined
     return undefined;
   }
   yield* folio_get(folio); // folio_isolate_lru()
-  assertFolioLocked(folio);
+  lockdep_assert_held(folio.lock);
   const lru = yield* testBits(folio.flags, PG.lru);
   yield* claim(!lru, 'BUG-ON', 'VM_BUG_ON_FOLIO(folio_test_lru(folio)) in __collapse_huge_page_isolate()');
   return folio;

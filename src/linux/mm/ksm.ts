@@ -65,7 +65,7 @@ export function* ksm_get_folio(
   for (;;) {
     const kpfn = yield* read(stable_node.kpfn);
     const folio = current.kernel.mem_map[kpfn - 1]!;
-    const got = yield* get_if_mapped(folio, expected_mapping);
+    const got = yield* getIfMapped(folio, expected_mapping);
     if (got) {
       if (checks !== 'no-second' && !(yield* equals(folio.mapping, expected_mapping)))
         yield* folio_put(folio);
@@ -91,7 +91,7 @@ export function* ksm_get_folio(
 }
 
 /** ksm_get_folio() up to the reference. */
-function* get_if_mapped(folio: Folio, expected_mapping: number): Path<boolean> {
+function* getIfMapped(folio: Folio, expected_mapping: number): Path<boolean> {
   if (!(yield* equals(folio.mapping, expected_mapping))) return false;
   while (!(yield* folio_try_get(folio))) {
     if (knob('ksm.spin') === 'off' || !(yield* testBits(folio.flags, PG.swapcache))) return false;
@@ -119,7 +119,7 @@ export function* folio_migrate_ksm(newfolio: Folio, folio: Folio): Path {
  * @context folio locked: that keeps the node's list
  * @kernel 6.12 mm/ksm.c rmap_walk_ksm: adapted (mappings in one anon_vma)
  */
-export function* rmap_walk_ksm_begin(mapping: number): Path<RmapWalk> {
+export function* rmapWalkKsmBegin(mapping: number): Path<RmapWalk> {
   const targets = current.kernel.ksm_nodes[mapping - PAGE_MAPPING_KSM]!.rmap;
   const vma = targets[0]?.vma;
   if (vma === undefined) return { anon_vma: 0, targets: [] };

@@ -36,6 +36,7 @@ import {
   set_pmd,
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
@@ -133,6 +134,7 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
     yield* folio_unlock(folio);
     return false;
   }
+  lockdep_assert_held(folio.lock); // folio_move_anon_rmap()
   yield* setBits(folio.flags, PG.anon_exclusive);
   yield* folio_unlock(folio);
   return true;

@@ -24,7 +24,7 @@ import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
 import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
-import { folio_free_swap, free_swap_and_cache, swap_duplicate, swap_free, swap_slot } from './swapfile.js';
+import { folio_free_swap, free_swap_and_cache, slotOfEntry, swap_duplicate, swap_free } from './swapfile.js';
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
 function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
@@ -38,7 +38,7 @@ function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
  * @context PTL held
  * @kernel 6.12 mm/memory.c zap_pte_range: adapted (swap and migration entries)
  */
-export function* zap_nonpresent_pte(ptep: PtePointer, pte: Pte): Path<number> {
+export function* zapNonpresent(ptep: PtePointer, pte: Pte): Path<number> {
   if (swapType(pte) === SwapType.SWAP) yield* free_swap_and_cache(pte);
   yield* pte_clear(ptep);
   return is_migration_entry(pte) ? -1 : 0;
@@ -59,8 +59,8 @@ export function* copy_nonpresent_pte(
   let pte = orig_pte;
   const type = swapType(orig_pte);
   if (type === SwapType.SWAP) {
-    yield* swap_duplicate(swap_slot(orig_pte));
-    pte &= ~PTE.EXCLUSIVE;
+    yield* swap_duplicate(slotOfEntry(orig_pte));
+    if (knob('fork.swp_exclusive') === 'clear') pte &= ~PTE.EXCLUSIVE;
   } else if (!is_migration_entry(orig_pte)) return 0;
   else if (type !== SwapType.MIGRATION_READ && !(vm_flags & VM.SHARED))
     pte = makeSwapEntry(SwapType.MIGRATION_READ, pfnOf(orig_pte));
@@ -81,7 +81,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
     yield* migration_entry_wait(mm, pmd, address);
     return VM_FAULT.NONE;
   }
-  const slot = swap_slot(orig_pte);
+  const slot = slotOfEntry(orig_pte);
   const folio = yield* read_swap_cache_async(slot);
   if (folio === undefined) {
     const still = yield* pte_offset_map_lock(pmd, address);

@@ -25,7 +25,7 @@ import {
 } from '../include/pgtable.js';
 import { current } from '../kernel.js';
 import { __split_huge_pmd, zap_huge_pmd } from './huge_memory.js';
-import { zap_nonpresent_pte } from './memory-swap.js';
+import { zapNonpresent } from './memory-swap.js';
 import {
   type MmuGather,
   tlb_adjust_range,
@@ -59,7 +59,7 @@ export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: n
       yield* folio_remove_rmap_pte(page);
       tlb_remove_page(tlb, page);
       rss--;
-    } else rss += yield* zap_nonpresent_pte(ptep, ptent);
+    } else rss += yield* zapNonpresent(ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   yield* pte_unmap_unlock(mapped.ptl);

@@ -11,22 +11,22 @@ import {
   write,
 } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { EAGAIN, ENOMEM } from '../include/errno.js';
 import { PG, type Folio, type Mm } from '../include/mm_types.js';
 import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_freeze, folio_ref_unfreeze, page_folio } from '../include/page_ref.js';
 import { pte_offset_map_lock, pte_page, pte_unmap, pte_unmap_unlock, ptep_get } from '../include/pgtable.js';
 import { current } from '../kernel.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { folio_migrate_ksm } from './ksm.js';
 import { copy_user_page } from './memory-fault.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mapped } from './rmap.js';
-import { tlb_ubc, try_to_unmap_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
+import { newTlbUbc, try_to_unmap_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
 import { is_migration_entry, remove_migration_ptes, try_to_migrate } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
-import { folio_swap_slot } from './swapfile.js';
+import { slotOfFolio } from './swapfile.js';
 import { folio_isolate_lru, folio_putback_lru } from './vmscan.js';
 
 /** @kernel 6.12 include/linux/migrate_mode.h enum migrate_mode: adapted (those that differ here) */
@@ -67,7 +67,7 @@ function* folio_expected_ref_count(folio: Folio): Path<number> {
  */
 function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count: number): Path<number> {
   if (!(yield* testBits(folio.flags, PG.swapcache))) {
-    yield* copy_identity(newfolio, folio);
+    yield* copyIdentity(newfolio, folio);
     return 0;
   }
   const { xa_lock } = current.kernel.swap!;
@@ -76,9 +76,9 @@ function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count:
     yield* spin_unlock(xa_lock);
     return -EAGAIN;
   }
-  yield* copy_identity(newfolio, folio);
+  yield* copyIdentity(newfolio, folio);
   yield* folio_get(newfolio);
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   yield* setBits(newfolio.flags, PG.swapcache);
   yield* write(newfolio.swap!, slot.number + 1);
   if (yield* testBits(folio.flags, PG.dirty)) {
@@ -93,7 +93,7 @@ function* __folio_migrate_mapping(newfolio: Folio, folio: Folio, expected_count:
 }
 
 /** newfolio->index, ->mapping and swapbacked, which say what the folio is. */
-function* copy_identity(newfolio: Folio, folio: Folio): Path {
+function* copyIdentity(newfolio: Folio, folio: Folio): Path {
   yield* write(newfolio.index, yield* read(folio.index));
   yield* write(newfolio.mapping, yield* read(folio.mapping));
   if (yield* testBits(folio.flags, PG.swapbacked)) yield* setBits(newfolio.flags, PG.swapbacked);
@@ -114,8 +114,6 @@ function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
  * @kernel 6.12 mm/migrate.c __migrate_folio: faithful
  */
 function* migrate_folio(dst: Folio, src: Folio): Path<number> {
-  assertFolioLocked(src); // move_to_new_folio()
-  assertFolioLocked(dst);
   const expected_count = (yield* folio_expected_ref_count(src)) + 1;
   if (!(yield* equals(src._refcount, expected_count))) return -EAGAIN;
   yield* copy_user_page(dst, src);
@@ -144,12 +142,12 @@ function* migrate_folio_unmap(src: Folio, mode: MigrateMode, ubc: TlbflushUnmapB
   yield* claim(yield* folio_trylock(dst), 'LOCK', 'the new folio of a migration is locked by somebody else');
   if (yield* folio_mapped(src)) yield* try_to_migrate(src, mode === 'async' ? TTU.BATCH_FLUSH : 0, ubc);
   if (!(yield* folio_mapped(src))) return dst;
-  yield* migrate_folio_undo(src, dst);
+  yield* migrateFolioUndo(src, dst);
   return -EAGAIN;
 }
 
 /** @kernel 6.12 mm/migrate.c migrate_folio_undo_src, migrate_folio_undo_dst: faithful */
-function* migrate_folio_undo(src: Folio, dst: Folio): Path {
+function* migrateFolioUndo(src: Folio, dst: Folio): Path {
   yield* remove_migration_ptes(src, src);
   yield* folio_unlock(src);
   yield* folio_unlock(dst);
@@ -162,9 +160,11 @@ function* migrate_folio_undo(src: Folio, dst: Folio): Path {
  * @kernel 6.12 mm/migrate.c migrate_folio_move: adapted (one attempt)
  */
 function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
+  lockdep_assert_held(src.lock);
+  lockdep_assert_held(dst.lock);
   const rc = yield* migrate_folio(dst, src);
   if (rc !== 0) {
-    yield* migrate_folio_undo(src, dst);
+    yield* migrateFolioUndo(src, dst);
     return rc;
   }
   yield* setBits(dst.flags, PG.lru);
@@ -183,7 +183,7 @@ function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
  * @kernel 6.12 mm/migrate.c migrate_pages_batch: adapted (isolates by itself; one pass; any frame)
  */
 export function* migrate_pages(from: readonly Folio[], mode: MigrateMode): Path<number> {
-  const ubc = tlb_ubc();
+  const ubc = newTlbUbc();
   const unmapped: { src: Folio; dst: Folio }[] = [];
   let nr_failed = 0;
   for (const src of from) {

@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { frameRef } from '../../core/system.js';
+import { type Cell, frameRef } from '../../core/system.js';
 import { Use } from '../../machine/machine.js';
 import { current, type Kernel } from '../kernel.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
 import { folio_nr_pages } from '../include/page-flags.js';
 import { HPAGE_PMD_NR } from '../include/pgtable.js';
+
+/** What freeing a frame wipes, so that states differ in nothing that nobody may look at. */
+const cleared = (page: Page): Cell[] => [
+  page._refcount,
+  page.flags,
+  page._mapcount,
+  page.compound_head,
+  page.mapping,
+  page.index,
+  ...(page.swap === undefined ? [] : [page.swap]),
+  ...Object.values(page.large ?? {}),
+  ...page.frame.pte,
+  ...page.frame.pteHigh,
+];
 
 /**
  * The allocator hands out any free frame: which one is a choice of the explorer, and frame symmetry folds the choices
@@ -48,7 +62,10 @@ export function definePageAllocOps(kernel: Kernel) {
       sleeps: (_a, b) => b === 1,
       pseudoLocks: (_a, b) => (b === 1 ? ['fs_reclaim'] : []),
       touches: (_a, _b, _c, _agent, access) => {
-        for (const page of kernel.mem_map) access.writes.push(page.frame.use.at, page._refcount.at);
+        for (const page of kernel.mem_map) {
+          access.reads.push(page.lock.at); // LOCK-REF
+          access.writes.push(page.frame.use.at, page._refcount.at);
+        }
       },
       describe: (_a, _b, _c, observed) =>
         observed === 0 ? 'no free frame' : `alloc_page() = f${observed - 1}`,
@@ -66,30 +83,15 @@ export function definePageAllocOps(kernel: Kernel) {
           if (page._mapcount.value !== 0)
             system.fail('MAP-SUM', `f${page.pfn} is freed while _mapcount is ${page._mapcount.value}`);
           system.set(use.at, Use.FREE);
-          for (const field of [
-            page._refcount,
-            page.flags,
-            page._mapcount,
-            page.compound_head,
-            page.mapping,
-            page.index,
-            ...(page.swap === undefined ? [] : [page.swap]),
-            ...Object.values(page.large ?? {}),
-          ])
-            system.set(field.at, 0);
-          for (const entry of [...page.frame.pte, ...page.frame.pteHigh]) system.set(entry.at, 0);
+          for (const field of cleared(page)) system.set(field.at, 0);
         }
         return 0;
       },
       args: [frameRef, 'plain', 'plain'],
       touches: (a, b, _c, _agent, access) => {
-        for (const page of inRow(a - 1, b || 1))
-          access.writes.push(
-            page.frame.use.at,
-            page._refcount.at,
-            page.flags.at,
-            ...page.frame.pte.map((cell) => cell.at),
-          );
+        // What free_pages_prepare() writes; the rest of what is wiped is no store of the kernel's, and races with nothing.
+        for (const { frame, _refcount, flags, mapping } of inRow(a - 1, b || 1))
+          access.writes.push(...[frame.use, _refcount, flags, mapping, ...frame.pte].map((cell) => cell.at));
       },
       describe: (a) => `free f${a - 1}`,
     }),

@@ -38,7 +38,12 @@ export interface PageVmaMappedWalk {
 }
 
 /** @kernel 6.12 include/linux/rmap.h DEFINE_FOLIO_VMA_WALK: faithful */
-export const folio_vma_walk = (folio: Folio, vma: Vma, address: number, flags = 0): PageVmaMappedWalk => ({
+export const DEFINE_FOLIO_VMA_WALK = (
+  folio: Folio,
+  vma: Vma,
+  address: number,
+  flags = 0,
+): PageVmaMappedWalk => ({
   folio,
   vma,
   address,
@@ -47,11 +52,11 @@ export const folio_vma_walk = (folio: Folio, vma: Vma, address: number, flags = 
   ptl: undefined,
 });
 
-const is_migration_type = (type: number): boolean =>
+const isMigrationType = (type: number): boolean =>
   type === SwapType.MIGRATION_READ ||
   type === SwapType.MIGRATION_READ_EXCLUSIVE ||
   type === SwapType.MIGRATION_WRITE;
-const is_device_type = (type: number): boolean =>
+const isDeviceType = (type: number): boolean =>
   type === SwapType.DEVICE_READ ||
   type === SwapType.DEVICE_WRITE ||
   type === SwapType.DEVICE_EXCLUSIVE_READ ||
@@ -73,7 +78,7 @@ function* map_pte(pvmw: PageVmaMappedWalk): Path<boolean> {
     pvmw.flags & PVMW.MIGRATION
       ? is_swap_pte(ptent)
       : is_swap_pte(ptent)
-        ? is_device_type(swapType(ptent))
+        ? isDeviceType(swapType(ptent))
         : pte_present(ptent);
   if (!maps) {
     yield* pte_unmap();
@@ -91,13 +96,13 @@ const check_pte = (pvmw: PageVmaMappedWalk, ptent: Pte): boolean => {
   if (pvmw.flags & PVMW.MIGRATION) {
     const type = swapType(ptent);
     return (
-      (is_migration_type(type) ||
+      (isMigrationType(type) ||
         type === SwapType.DEVICE_EXCLUSIVE_READ ||
         type === SwapType.DEVICE_EXCLUSIVE_WRITE) &&
       pfnOf(ptent) === pfn
     );
   }
-  if (is_swap_pte(ptent)) return is_device_type(swapType(ptent)) && pfnOf(ptent) === pfn;
+  if (is_swap_pte(ptent)) return isDeviceType(swapType(ptent)) && pfnOf(ptent) === pfn;
   return pte_present(ptent) && pte_pfn(ptent) === pfn;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { lockdep_assert_held } from '../include/lockdep.js';
 import type { Path } from '../../core/path.js';
 import { exchange, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { lockdep_assert_held } from '../include/lockdep.js';
 import { flush_tlb_mm_range } from '../arch/tlb.js';
 import type { Mm, Page } from '../include/mm_types.js';
 import { HPAGE_PMD_NR, type Pmd, pmd_index, pmd_mkinvalid, pmdp_get_lockless } from '../include/pgtable.js';

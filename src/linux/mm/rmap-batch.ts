@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { add, compareExchange, read } from '../../core/primitives.js';
+import { add, compareExchange, fence, read } from '../../core/primitives.js';
 import { flush_tlb_mm_range } from '../arch/tlb.js';
 import type { Mm } from '../include/mm_types.js';
 import { pte_dirty, pte_present, type Pte } from '../include/pgtable.js';
@@ -20,13 +20,25 @@ export interface TlbflushUnmapBatch {
   writable: boolean;
 }
 
-export const tlb_ubc = (): TlbflushUnmapBatch => ({ mms: [], flush_required: false, writable: false });
+export const newTlbUbc = (): TlbflushUnmapBatch => ({ mms: [], flush_required: false, writable: false });
 
 /** Whether other CPUs run the mm, so that putting the flush off saves interrupts. @kernel 6.12 mm/rmap.c should_defer_flush: faithful */
 export const should_defer_flush = (mm: Mm, flags: number): boolean =>
   (flags & TTU.BATCH_FLUSH) !== 0 &&
   knob('rmap.defer_flush') === 'on' &&
   mm.space.cpus.some((cpu) => cpu !== current.cpu);
+
+/** Whether what reclaim does before smp_mb() is made of locked operations. */
+export const lockedUnmap = (): boolean => {
+  const barrier = knob('rmap.barrier');
+  return barrier === 'full' || barrier === 'no-mb';
+};
+
+/** The full barrier between the PTE clear and the look at the reference count. */
+export function* unmapBarrier(): Path {
+  const barrier = knob('rmap.barrier');
+  if (barrier === 'full' || barrier === 'mb-only') yield* fence();
+}
 
 export function defineRmapBatchOps(kernel: Kernel) {
   const { system } = kernel;
@@ -55,8 +67,8 @@ export function* set_tlb_ubc_flush_pending(ubc: TlbflushUnmapBatch, mm: Mm, ptev
   if (!pte_present(pteval)) return;
   if (!ubc.mms.includes(mm.number)) ubc.mms = [...ubc.mms, mm.number];
   ubc.flush_required = true;
-  if (knob('rmap.barrier') === 'none') yield* request(current.kernel.op.relaxedInc, mm.tlb_flush_batched.at);
-  else yield* add(mm.tlb_flush_batched, 1);
+  if (lockedUnmap()) yield* add(mm.tlb_flush_batched, 1);
+  else yield* request(current.kernel.op.relaxedInc, mm.tlb_flush_batched.at);
   if (pte_dirty(pteval)) ubc.writable = true;
 }
 

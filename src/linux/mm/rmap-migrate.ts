@@ -17,17 +17,22 @@ import {
   set_pte,
 } from '../include/pgtable.js';
 import { folio_mark_dirty } from './page-writeback.js';
-import { folio_vma_walk, page_vma_mapped_walk, page_vma_mapped_walk_done, PVMW } from './page_vma_mapped.js';
+import {
+  DEFINE_FOLIO_VMA_WALK,
+  page_vma_mapped_walk,
+  page_vma_mapped_walk_done,
+  PVMW,
+} from './page_vma_mapped.js';
 import {
   folio_add_anon_rmap_pte,
   folio_mapped,
   folio_remove_rmap_pte,
   folio_try_share_anon_rmap_pte,
-  rmap_walk_begin,
-  rmap_walk_end,
+  rmapWalkBegin,
+  rmapWalkEnd,
 } from './rmap.js';
 import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch } from './rmap-batch.js';
-import { clear_deferred } from './rmap-unmap.js';
+import { clearDeferred } from './rmap-unmap.js';
 import { folio_put } from './swap.js';
 
 /** Whether an entry says that its page is on the move. @kernel 6.12 include/linux/swapops.h is_migration_entry: faithful */
@@ -53,14 +58,14 @@ function* try_to_migrate_one(
   ubc: TlbflushUnmapBatch,
 ): Path<boolean> {
   const mm = vma.vm_mm;
-  const pvmw = folio_vma_walk(folio, vma, address);
+  const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     const anon_exclusive =
       (yield* folio_test_anon(folio)) && (yield* testBits(folio.flags, PG.anon_exclusive));
     let pteval: Pte;
     if (should_defer_flush(mm, flags)) {
-      pteval = yield* clear_deferred(ptep);
+      pteval = yield* clearDeferred(ptep);
       yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
     } else pteval = yield* ptep_clear_flush(mm, address, ptep);
     if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
@@ -87,12 +92,12 @@ function* try_to_migrate_one(
  * @kernel 6.12 mm/rmap.c try_to_migrate: faithful
  */
 export function* try_to_migrate(folio: Folio, flags: number, ubc: TlbflushUnmapBatch): Path {
-  const walk = yield* rmap_walk_begin(folio);
+  const walk = yield* rmapWalkBegin(folio);
   for (const { vma, address } of walk.targets) {
     if (!(yield* try_to_migrate_one(folio, vma, address, flags, ubc))) break;
     if (!(yield* folio_mapped(folio))) break;
   }
-  yield* rmap_walk_end(walk);
+  yield* rmapWalkEnd(walk);
 }
 
 /**
@@ -101,7 +106,7 @@ export function* try_to_migrate(folio: Folio, flags: number, ubc: TlbflushUnmapB
  * @kernel 6.12 mm/migrate.c remove_migration_pte: adapted (small anonymous folios)
  */
 function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number): Path {
-  const pvmw = folio_vma_walk(src, vma, address, PVMW.SYNC | PVMW.MIGRATION);
+  const pvmw = DEFINE_FOLIO_VMA_WALK(src, vma, address, PVMW.SYNC | PVMW.MIGRATION);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     const type = swapType(yield* ptep_get(ptep));
@@ -121,7 +126,7 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
  * @kernel 6.12 mm/migrate.c remove_migration_ptes: faithful
  */
 export function* remove_migration_ptes(src: Folio, dst: Folio): Path {
-  const walk = yield* rmap_walk_begin(dst);
+  const walk = yield* rmapWalkBegin(dst);
   for (const { vma, address } of walk.targets) yield* remove_migration_pte(src, dst, vma, address);
-  yield* rmap_walk_end(walk);
+  yield* rmapWalkEnd(walk);
 }

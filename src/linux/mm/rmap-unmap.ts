@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { add, claim, fence, read, setBits, testBits, write } from '../../core/primitives.js';
+import { add, claim, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
@@ -17,21 +17,28 @@ import {
 } from '../include/pgtable.js';
 import { knob } from '../kernel.js';
 import { folio_mark_dirty } from './page-writeback.js';
-import { folio_vma_walk, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
+import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
 import {
   folio_mapped,
   folio_remove_rmap_pte,
   folio_try_share_anon_rmap_pte,
-  rmap_walk_begin,
-  rmap_walk_end,
+  rmapWalkBegin,
+  rmapWalkEnd,
 } from './rmap.js';
-import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch, TTU } from './rmap-batch.js';
+import {
+  lockedUnmap,
+  set_tlb_ubc_flush_pending,
+  should_defer_flush,
+  type TlbflushUnmapBatch,
+  TTU,
+  unmapBarrier,
+} from './rmap-batch.js';
 import { folio_put } from './swap.js';
-import { folio_swap_slot, swap_duplicate, swap_free } from './swapfile.js';
+import { slotOfFolio, swap_duplicate, swap_free } from './swapfile.js';
 
 /** Clears a present entry whose flush is put off. */
-export function* clear_deferred(ptep: PtePointer): Path<Pte> {
-  if (knob('rmap.barrier') !== 'none') return yield* ptep_get_and_clear(ptep);
+export function* clearDeferred(ptep: PtePointer): Path<Pte> {
+  if (lockedUnmap()) return yield* ptep_get_and_clear(ptep);
   const pteval = yield* ptep_get(ptep);
   yield* write(ptep.cell, 0);
   return pteval;
@@ -44,12 +51,12 @@ export function* clear_deferred(ptep: PtePointer): Path<Pte> {
  * after the count, since a user that has gone by then has set it before.
  * @context PTL held, PTE cleared
  */
-function* lazyfree_discardable(folio: Folio): Path<boolean> {
+function* lazyfreeDiscardable(folio: Folio): Path<boolean> {
   const test = knob('rmap.lazyfree_test');
   if (test === 'dirty-only') return !(yield* testBits(folio.flags, PG.dirty));
   let dirty = false;
   if (test === 'dirty-then-ref') dirty = yield* testBits(folio.flags, PG.dirty);
-  if (knob('rmap.barrier') === 'full') yield* fence();
+  yield* unmapBarrier();
   const ref_count = yield* folio_ref_count(folio);
   const map_count = yield* read(folio._mapcount);
   if (ref_count !== 1 + map_count) return false;
@@ -70,7 +77,7 @@ function* try_to_unmap_one(
   ubc: TlbflushUnmapBatch,
 ): Path<boolean> {
   const mm = vma.vm_mm;
-  const pvmw = folio_vma_walk(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
+  const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     // Plain in the kernel. Only mlock() changes the bit, so what else is written with it does not matter.
@@ -82,13 +89,13 @@ function* try_to_unmap_one(
     const anon = yield* folio_test_anon(folio);
     if (pte_present(pteval)) {
       if (should_defer_flush(mm, flags)) {
-        pteval = yield* clear_deferred(ptep);
+        pteval = yield* clearDeferred(ptep);
         yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
       } else pteval = yield* ptep_clear_flush(mm, address, ptep);
       if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     } else yield* pte_clear(ptep);
     if (!anon) yield* add(mm.file_rss, -1);
-    else if (!(yield* unmap_anon(folio, vma, ptep, pteval))) {
+    else if (!(yield* unmapAnon(folio, vma, ptep, pteval))) {
       yield* page_vma_mapped_walk_done(pvmw);
       return false;
     }
@@ -99,13 +106,13 @@ function* try_to_unmap_one(
 }
 
 /** try_to_unmap_one(), the part for anonymous folios: the PTE is cleared, and gets a swap entry or is put back. */
-function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path<boolean> {
+function* unmapAnon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path<boolean> {
   const mm = vma.vm_mm;
   const swapbacked = yield* testBits(folio.flags, PG.swapbacked);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   yield* claim(swapbacked === swapcache, 'WARN-ON', 'try_to_unmap_one: swapbacked and swapcache differ');
   if (!swapbacked) {
-    if (!(yield* lazyfree_discardable(folio))) {
+    if (!(yield* lazyfreeDiscardable(folio))) {
       yield* set_pte(ptep, pteval);
       yield* setBits(folio.flags, PG.swapbacked);
       return false;
@@ -113,7 +120,7 @@ function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Pat
     yield* add(mm.anon_rss, -1);
     return true;
   }
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   yield* swap_duplicate(slot);
   const anon_exclusive = yield* testBits(folio.flags, PG.anon_exclusive);
   if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
@@ -132,10 +139,10 @@ function* unmap_anon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Pat
  * @kernel 6.12 mm/rmap.c try_to_unmap: faithful
  */
 export function* try_to_unmap(folio: Folio, flags: number, ubc: TlbflushUnmapBatch): Path {
-  const walk = yield* rmap_walk_begin(folio);
+  const walk = yield* rmapWalkBegin(folio);
   for (const { vma, address } of walk.targets) {
     if (!(yield* try_to_unmap_one(folio, vma, address, flags, ubc))) break;
     if (!(yield* folio_mapped(folio))) break;
   }
-  yield* rmap_walk_end(walk);
+  yield* rmapWalkEnd(walk);
 }

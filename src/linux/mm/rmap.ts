@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { add, clearBits, equals, fence, read } from '../../core/primitives.js';
+import { add, clearBits, equals, read } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
 import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
-import { down_read, up_read } from '../kernel/locking/rwsem.js';
-import { PAGE_MAPPING_KSM, rmap_walk_ksm_begin } from './ksm.js';
+import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
+import { unmapBarrier } from './rmap-batch.js';
+import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
 
 /** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
 export function* folio_remove_rmap_pte(page: Page): Path {
@@ -88,6 +89,19 @@ export interface RmapTarget {
   readonly address: number;
 }
 
+/**
+ * fork(): the child's VMA is among those that rmap walks visit, before it has entries. A walk that began before must
+ * end first, or it would miss a migration entry that fork copies behind its back.
+ * @context both mmap_locks held for write; may sleep
+ * @kernel 6.12 mm/rmap.c anon_vma_fork: adapted (walks find the VMA from vm_area_dup() on; no anon_vma of the child's own)
+ */
+export function* anon_vma_fork(pvma: Vma): Path {
+  const anon_vma = yield* read(pvma.anon_vma);
+  if (anon_vma === 0 || knob('fork.anon_vma_lock') === 'off') return;
+  yield* down_write(current.kernel.anon_vmas[anon_vma]!);
+  yield* up_write(current.kernel.anon_vmas[anon_vma]!);
+}
+
 /** What an rmap walk holds: the anon_vma lock. */
 export interface RmapWalk {
   readonly anon_vma: number;
@@ -96,13 +110,13 @@ export interface RmapWalk {
 
 /**
  * Begins a walk over the VMAs that may map an anonymous folio: takes the anon_vma lock, so that VMAs are neither
- * freed nor moved. The caller goes through the targets and then calls {@link rmap_walk_end}.
+ * freed nor moved. The caller goes through the targets and then calls {@link rmapWalkEnd}.
  * @context folio locked; may sleep
  * @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (one anon_vma for each mm; the loop is the caller's)
  */
-export function* rmap_walk_begin(folio: Folio): Path<RmapWalk> {
+export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   const mapping = yield* read(folio.mapping);
-  if (mapping >= PAGE_MAPPING_KSM) return yield* rmap_walk_ksm_begin(mapping);
+  if (mapping >= PAGE_MAPPING_KSM) return yield* rmapWalkKsmBegin(mapping);
   const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
   yield* down_read(current.kernel.anon_vmas[anon_vma]!);
@@ -124,7 +138,7 @@ export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]
 }
 
 /** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
-export function* rmap_walk_end(walk: RmapWalk): Path {
+export function* rmapWalkEnd(walk: RmapWalk): Path {
   if (walk.anon_vma !== 0) yield* up_read(current.kernel.anon_vmas[walk.anon_vma]!);
 }
 
@@ -136,7 +150,7 @@ export function* rmap_walk_end(walk: RmapWalk): Path {
  * @kernel 6.12 include/linux/rmap.h folio_try_share_anon_rmap_pte: faithful
  */
 export function* folio_try_share_anon_rmap_pte(folio: Folio, page: Page): Path<number> {
-  if (knob('rmap.barrier') === 'full') yield* fence();
+  yield* unmapBarrier();
   if (yield* folio_maybe_dma_pinned(folio)) return -EBUSY;
   yield* clearBits(page.flags, PG.anon_exclusive);
   return 0;

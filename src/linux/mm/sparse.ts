@@ -58,7 +58,7 @@ export class MemSection {
     this.usageFreed = system.cell(`${name}.usage_freed`);
     this.subsection_map = system.cell(`${name}.subsection_map`, (1 << pages.length) - 1, {
       type: { name: 'subsections', show: (mask) => `{${bits(mask).join(' ')}}` },
-      guard: { cell: this.usageFreed, alive: 1, property: () => 'GP-RULE' },
+      guard: { cell: this.usageFreed, alive: 1, what: 'the usage map', property: () => 'GP-RULE' },
     });
     this.isolated = system.cell(`${name}.isolated`);
     this.rcu = kernel.rcu.head(this, `${name}.usage`);

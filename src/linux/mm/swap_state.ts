@@ -11,11 +11,11 @@ import {
   store,
   write,
 } from '../../core/primitives.js';
-import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get, folio_try_get } from '../include/page_ref.js';
 import { folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
+import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mark_dirty } from './page-writeback.js';
@@ -44,7 +44,6 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
  * @kernel 6.12 mm/swap_state.c add_to_swap: faithful
  */
 export function* add_to_swap(folio: Folio): Path<boolean> {
-  assertFolioLocked(folio);
   const slot = yield* folio_alloc_swap();
   if (slot === undefined) return false;
   yield* add_to_swap_cache(folio, slot);
@@ -54,8 +53,8 @@ export function* add_to_swap(folio: Folio): Path<boolean> {
 
 /** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
 export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
-  assertFolioLocked(folio);
-  lockdep_assert_held(current.kernel.swap!.xa_lock); // xas_store()
+  lockdep_assert_held(folio.lock);
+  lockdep_assert_held(current.kernel.swap!.xa_lock);
   yield* write(slot.cache, 0);
   yield* store(folio.swap!, 0);
   yield* clearBits(folio.flags, PG.swapcache);
@@ -76,7 +75,7 @@ export function* delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
  * have gone by the time it is taken.
  * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the swap address space)
  */
-export function* filemap_get_swap_folio(slot: SwapSlot): Path<Folio | undefined> {
+export function* filemap_get_folio(slot: SwapSlot): Path<Folio | undefined> {
   for (;;) {
     const found = yield* read(slot.cache);
     if (found === 0) return undefined;
@@ -96,7 +95,7 @@ export function* filemap_get_swap_folio(slot: SwapSlot): Path<Folio | undefined>
  */
 export function* read_swap_cache_async(slot: SwapSlot): Path<Folio | undefined> {
   for (;;) {
-    const cached = yield* filemap_get_swap_folio(slot);
+    const cached = yield* filemap_get_folio(slot);
     if (cached !== undefined) return cached;
     const folio = yield* alloc_page();
     if (folio === undefined) return undefined;

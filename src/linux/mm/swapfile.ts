@@ -9,7 +9,7 @@ import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { current, type Kernel } from '../kernel.js';
 import { folio_put } from './swap.js';
-import { delete_from_swap_cache, filemap_get_swap_folio } from './swap_state.js';
+import { delete_from_swap_cache, filemap_get_folio } from './swap_state.js';
 
 /** In swap_map: the slot has a folio in the swap cache. The lower bits count swap entries. */
 export const SWAP_HAS_CACHE = 0x40;
@@ -81,10 +81,10 @@ export function defineSwapOps({ system, swap }: Kernel) {
   };
 }
 
-export const swap_slot = (entry: Pte): SwapSlot => current.kernel.swap!.slots[pfnOf(entry)]!;
+export const slotOfEntry = (entry: Pte): SwapSlot => current.kernel.swap!.slots[pfnOf(entry)]!;
 
 /** The slot of a folio in the swap cache. @context folio locked @kernel 6.12 include/linux/mm_types.h folio->swap: faithful */
-export function* folio_swap_slot(folio: Folio): Path<SwapSlot> {
+export function* slotOfFolio(folio: Folio): Path<SwapSlot> {
   const slot = yield* read(folio.swap!);
   yield* claim(slot !== 0, 'FRAME-REUSE', 'a folio of the swap cache was freed by somebody else');
   return current.kernel.swap!.slots[slot - 1]!;
@@ -120,7 +120,7 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
   assertFolioLocked(folio);
   if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
   if (yield* testBits(folio.flags, PG.writeback)) return false;
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   if (yield* testBits(slot.map, SWAP_HAS_CACHE - 1)) return false;
   yield* delete_from_swap_cache(folio, slot);
   yield* setBits(folio.flags, PG.dirty);
@@ -133,10 +133,10 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
  * @kernel 6.12 mm/swapfile.c free_swap_and_cache_nr: adapted (one entry)
  */
 export function* free_swap_and_cache(entry: Pte): Path {
-  const slot = swap_slot(entry);
+  const slot = slotOfEntry(entry);
   yield* swap_free(slot);
   if (!(yield* equals(slot.map, SWAP_HAS_CACHE))) return;
-  const folio = yield* filemap_get_swap_folio(slot);
+  const folio = yield* filemap_get_folio(slot);
   if (folio === undefined) return;
   if (yield* folio_trylock(folio)) {
     if ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)))

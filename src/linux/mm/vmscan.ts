@@ -25,7 +25,7 @@ import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { free_unref_page } from './page_alloc.js';
 import { folio_mapped } from './rmap.js';
 import {
-  tlb_ubc,
+  newTlbUbc,
   try_to_unmap_flush,
   try_to_unmap_flush_dirty,
   type TlbflushUnmapBatch,
@@ -34,7 +34,7 @@ import {
 import { try_to_unmap } from './rmap-unmap.js';
 import { folio_put } from './swap.js';
 import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
-import { folio_free_swap, folio_swap_slot, put_swap_folio } from './swapfile.js';
+import { folio_free_swap, slotOfFolio, put_swap_folio } from './swapfile.js';
 
 /**
  * Takes a folio off the LRU: the caller gets a reference, and nobody else isolates it meanwhile.
@@ -61,51 +61,51 @@ export function* folio_putback_lru(folio: Folio): Path {
  * back to the LRU.
  * @context the folio is isolated; may sleep
  */
-function* shrink_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
+function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
   if (!(yield* folio_trylock(folio))) return false;
-  return yield* shrink_locked_folio(folio, ubc);
+  return yield* shrinkLockedFolio(folio, ubc);
 }
 
 /** The steps of shrink_folio_list() under the folio lock; drops the lock. */
-function* shrink_locked_folio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
+function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
   const anon = yield* folio_test_anon(folio);
   if (
     anon &&
     (yield* testBits(folio.flags, PG.swapbacked)) &&
     !(yield* testBits(folio.flags, PG.swapcache))
   ) {
-    if (yield* folio_maybe_dma_pinned(folio)) return yield* keep_locked(folio);
-    if (!(yield* add_to_swap(folio))) return yield* keep_locked(folio);
+    if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
+    if (!(yield* add_to_swap(folio))) return yield* keepLocked(folio);
   }
   if (yield* folio_mapped(folio)) {
     yield* try_to_unmap(folio, TTU.BATCH_FLUSH, ubc);
-    if (yield* folio_mapped(folio)) return yield* keep_locked(folio);
+    if (yield* folio_mapped(folio)) return yield* keepLocked(folio);
   }
   // Unmapped: no new pin can come, unless GUP-fast is past its last look at the PTE.
-  if (yield* folio_maybe_dma_pinned(folio)) return yield* keep_locked(folio);
+  if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   if (swapcache && (yield* testBits(folio.flags, PG.dirty))) {
     if (knob('vmscan.flush_dirty') === 'on') yield* try_to_unmap_flush_dirty(ubc);
     switch (yield* pageout(folio)) {
       case 'keep':
-        return yield* keep_locked(folio);
+        return yield* keepLocked(folio);
       case 'success':
         if (yield* testBits(folio.flags, PG.writeback | PG.dirty)) return false;
         if (!(yield* folio_trylock(folio))) return false;
-        if (yield* testBits(folio.flags, PG.writeback | PG.dirty)) return yield* keep_locked(folio);
+        if (yield* testBits(folio.flags, PG.writeback | PG.dirty)) return yield* keepLocked(folio);
         break;
       case 'clean':
     }
   }
   if (anon && !(yield* testBits(folio.flags, PG.swapbacked))) {
-    if (!(yield* folio_ref_freeze(folio, 1))) return yield* keep_locked(folio);
+    if (!(yield* folio_ref_freeze(folio, 1))) return yield* keepLocked(folio);
   } else if (!(yield* testBits(folio.flags, PG.swapcache)) || !(yield* __remove_mapping(folio)))
-    return yield* keep_locked(folio);
+    return yield* keepLocked(folio);
   yield* folio_unlock(folio);
   return true;
 }
 
-function* keep_locked(folio: Folio): Path<false> {
+function* keepLocked(folio: Folio): Path<false> {
   yield* folio_unlock(folio);
   return false;
 }
@@ -123,7 +123,7 @@ function* pageout(folio: Folio): Path<'keep' | 'clean' | 'success'> {
     yield* folio_unlock(folio);
     return 'success';
   }
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   yield* setBits(folio.flags, PG.writeback);
   yield* folio_unlock(folio);
   if (slot.data !== undefined) yield* write(slot.data, yield* read(folio.frame.data!));
@@ -150,7 +150,7 @@ function* __remove_mapping(folio: Folio): Path<boolean> {
     yield* spin_unlock(xa_lock);
     return false;
   }
-  const slot = yield* folio_swap_slot(folio);
+  const slot = yield* slotOfFolio(folio);
   yield* __delete_from_swap_cache(folio, slot);
   yield* spin_unlock(xa_lock);
   yield* put_swap_folio(slot);
@@ -165,11 +165,11 @@ function* __remove_mapping(folio: Folio): Path<boolean> {
  * @kernel 6.12 mm/vmscan.c shrink_folio_list: adapted (ignores references; no demotion, no large folios, no writeback throttling)
  */
 export function* shrink_folio_list(folios: readonly Folio[]): Path<Folio[]> {
-  const ubc = tlb_ubc();
+  const ubc = newTlbUbc();
   const free_folios: Folio[] = [];
   const ret_folios: Folio[] = [];
   for (const folio of folios) {
-    if (yield* shrink_folio(folio, ubc)) free_folios.push(folio);
+    if (yield* shrinkFolio(folio, ubc)) free_folios.push(folio);
     else ret_folios.push(folio);
   }
   if (knob('vmscan.flush_before_free') === 'on') yield* try_to_unmap_flush(ubc);

@@ -26,11 +26,12 @@ export default scenario({
   machine: { cpus: 2, frames: 4, swapSlots: 1, data: true },
   knobs: {
     'gup.zero_bail': ['on', 'off'],
-    'gup.pte_recheck': ['after-ref', 'none'],
+    'gup.pte_recheck': ['after-ref', 'none', 'before-ref'],
     'rmap.defer_flush': ['on', 'off'],
     'vmscan.flush_before_free': ['on', 'off'],
     pte: ['dirty', 'clean'],
     asked: ['PIN-RIGHT', 'PIN-WEAK', 'PIN-VALID', 'DATA'],
+    memory: ['sc', 'tso'],
   },
   bounds:
     'one GUP-fast of one page with one DMA store and one load after, one swap-out of the page, one allocation',
@@ -78,6 +79,8 @@ export default scenario({
     'machine=bcast': 'safe',
     'asked=PIN-VALID': 'safe',
     'asked=PIN-VALID,machine=bcast': 'safe',
+    'asked=PIN-VALID,memory=tso': 'safe',
+    'gup.pte_recheck=none,asked=PIN-VALID,memory=tso': violates('PIN-VALID'),
     'asked=DATA': 'safe',
     'asked=DATA,machine=bcast': 'safe',
     'vmscan.flush_before_free=off,pte=clean': violates('TLB-LIVE'),
@@ -96,6 +99,8 @@ export default scenario({
     'gup.pte_recheck=none,asked=PIN-VALID': violates('PIN-VALID'),
     'gup.pte_recheck=none,asked=PIN-VALID,machine=bcast': violates('PIN-VALID'),
     'gup.pte_recheck=none,rmap.defer_flush=off,asked=PIN-VALID': 'safe',
+    'gup.pte_recheck=before-ref,asked=PIN-VALID': violates('PIN-VALID'),
     'gup.pte_recheck=none,asked=DATA': 'safe',
   },
+  differs: { 'gup.zero_bail=off': 'UNSAFE' },
 });

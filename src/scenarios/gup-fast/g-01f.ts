@@ -5,8 +5,10 @@ import {
   FOLL,
   folio_mark_dirty,
   folio_put,
-  get_user_pages_fast_only,
+  gup_fast,
+  gup_put_folio,
   migrate_pages,
+  PageAnonExclusive,
   user_load,
 } from '../../linux/index.js';
 
@@ -24,27 +26,40 @@ export default scenario({
   knobs: {
     'gup.zero_bail': ['on', 'off'],
     'gup.pte_recheck': ['after-ref', 'none'],
+    'rmap.barrier': ['full', 'mb-only', 'no-mb', 'none'],
     mode: ['sync', 'async'],
-    asked: ['PIN-RIGHT', 'PIN-WEAK', 'DATA'],
+    asked: ['PIN-RIGHT', 'PIN-WEAK', 'PIN-VALID', 'DATA'],
+    memory: ['sc', 'tso'],
   },
   bounds:
     'one GUP-fast of one page with one DMA store and one load after, one migration of the page, one allocation',
-  setup(m) {
+  setup(m, { asked }) {
     const p = m.process('P');
-    const x = p.mmap({ pages: 1, touched: true, dirty: true });
+    // Marking the folio dirty would be a locked operation, and a barrier.
+    const x = p.mmap({ pages: 1, touched: true, dirty: asked !== 'PIN-VALID' });
     return { x, page: p.page(x.start), pin: m.watchPin(p.mm, x.start, { write: true }) };
   },
   agents: ({ x, page, pin }, { asked, mode }) => ({
     *reader() {
-      if (asked !== 'DATA') yield* pin.begin();
-      const pages = yield* get_user_pages_fast_only(x.start, 1, FOLL.GET | FOLL.WRITE);
+      const flags = asked === 'PIN-VALID' ? FOLL.PIN | FOLL.WRITE : FOLL.GET | FOLL.WRITE;
+      const judged = asked === 'PIN-RIGHT' || asked === 'PIN-WEAK';
+      if (judged) yield* pin.begin();
+      const pages = yield* gup_fast(x.start, x.end, flags);
       const got = pages[0];
-      if (asked !== 'DATA') yield* pin.judge(got, asked);
+      if (judged) yield* pin.judge(got, asked);
       if (got === undefined) return see('fell back');
       see('got the page');
+      if (asked === 'PIN-VALID') {
+        const exclusive = yield* PageAnonExclusive(got);
+        yield* claim(
+          exclusive,
+          'PIN-VALID',
+          'the pinned page is not exclusive: fork and faults may share it',
+        );
+      }
       yield* dmaWrite(got, 7);
       yield* folio_mark_dirty(got);
-      yield* folio_put(got);
+      yield* gup_put_folio(got, 1, flags);
       if (asked !== 'DATA') return;
       const value = yield* user_load(x.start);
       yield* claim(value === 7, 'DATA', 'what the device stored in the page is not in memory any more');
@@ -64,6 +79,13 @@ export default scenario({
     'mode=async,machine=bcast': 'safe',
     'asked=DATA': 'safe',
     'asked=DATA,machine=bcast': 'safe',
+    'asked=PIN-VALID': 'safe',
+    'mode=async,asked=PIN-VALID': 'safe',
+    'gup.pte_recheck=none,mode=async,asked=PIN-VALID': violates('PIN-VALID'),
+    'mode=async,asked=PIN-VALID,memory=tso': 'safe',
+    'rmap.barrier=mb-only,mode=async,asked=PIN-VALID,memory=tso': 'safe',
+    'rmap.barrier=no-mb,mode=async,asked=PIN-VALID,memory=tso': 'safe',
+    'rmap.barrier=none,mode=async,asked=PIN-VALID,memory=tso': violates('PIN-VALID'),
     'gup.zero_bail=off': 'safe',
     'gup.zero_bail=off,mode=async': 'safe',
     'gup.zero_bail=off,machine=bcast': violates('FREE-ONCE'),

@@ -1,79 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { claim, scenario, see, violates, type Path } from '../../litmus/index.js';
+import { scenario, see, violates } from '../../litmus/index.js';
 import {
-  collapse_huge_page,
+  dup_mmap,
   FOLL,
-  folio_put,
-  get_user_pages_unlocked,
-  madvise_dontneed,
-  migrate_pages,
-  munmap,
+  pin_user_pages_fast,
   shrink_inactive_list,
-  user_load,
+  unpin_user_page,
   user_store,
 } from '../../linux/index.js';
 
 /**
- * khugepaged takes a page table away, which page faults, the rmap walks of reclaim and migration, and others look for.
- * It holds mmap_lock and the anon_vma lock for write, and the page is locked and off the LRU while it is copied.
+ * What the exclusive mark is for: swap-out takes it off a page, the swap entry keeps it, fork takes it off the swap
+ * entry, and the next store of the parent copies the page. A pin that swap-out did not see is left behind.
  */
 export default scenario({
   id: 'G-01h',
   family: 'gup-fast',
-  title: 'khugepaged against faults and rmap walks',
-  question: 'What keeps faults and rmap walks from a page table that khugepaged takes away?',
-  machine: { cpus: 2, frames: 6, thp: true, swapSlots: 1, data: true },
-  knobs: {
-    'fault.mmap_lock': ['read', 'none'],
-    other: ['store', 'reclaim', 'migration', 'dontneed', 'munmap', 'gup'],
-  },
-  bounds:
-    'one collapse of one page with one load after it; one store, reclaim, migration, MADV_DONTNEED, munmap or get_user_pages() of the page',
+  title: 'Swap-out, fork and a pin that comes between',
+  question:
+    'Does a page that GUP-fast pins while it is being swapped out stay the page of its address over fork?',
+  machine: { cpus: 2, frames: 6, swapSlots: 1, rcuCallbacks: 0 },
+  knobs: { 'gup.pte_recheck': ['after-ref', 'none'], 'rmap.defer_flush': ['on', 'off'] },
+  bounds: 'one pin of one writable page, one swap-out of it, then one fork and one store of the parent',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
-    const page = p.page(x.start);
-    page.frame.data!.init(5);
-    return { p, x, page };
+    return { p, x, c: m.child('C', p), page: p.page(x.start), hold: m.watchHold(p.mm, x.start) };
   },
-  agents: ({ p, x, page }, { other }) => ({
-    *khugepaged(): Path {
-      see((yield* collapse_huge_page(p.mm, x.start)) ? 'collapsed' : 'gave up');
-      const value = yield* user_load(x.start);
-      const right =
-        value === 5 ||
-        (value === 7 && other === 'store') ||
-        (value === 0 && other === 'dontneed') ||
-        (value === 'SIGSEGV' && other === 'munmap');
-      yield* claim(right, 'DATA', 'the huge page has other contents');
+  agents: ({ p, x, c, page, hold }) => ({
+    *pinner() {
+      yield* hold.begin();
+      const { pages } = yield* pin_user_pages_fast(x.start, 1, FOLL.WRITE | FOLL.FAST_ONLY);
+      const pinned = pages[0];
+      yield* hold.hold(pinned);
+      if (pinned === undefined) return see('fell back');
+      see('pinned');
+      const err = yield* dup_mmap(c.mm, p.mm);
+      if (err === 0) see('forked');
+      yield* user_store(x.start);
+      yield* hold.release();
+      yield* unpin_user_page(pinned);
     },
-    *other(): Path {
-      if (other === 'store') {
-        yield* user_store(x.start, 7);
-        const value = yield* user_load(x.start);
-        yield* claim(value === 7, 'DATA', 'what was stored is not in the huge page');
-      } else if (other === 'reclaim') yield* shrink_inactive_list([page]);
-      else if (other === 'migration') yield* migrate_pages([page], 'sync');
-      else if (other === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
-      else if (other === 'munmap') yield* munmap(p.mm, x.vma);
-      else
-        for (const got of (yield* get_user_pages_unlocked(x.start, 1, FOLL.WRITE)).pages)
-          yield* folio_put(got);
+    *reclaim() {
+      yield* shrink_inactive_list([page]);
     },
   }),
-  sometimes: ['collapsed'],
+  sometimes: ['pinned', 'fell back', 'forked'],
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
-    'other=reclaim': 'safe',
-    'other=reclaim,machine=bcast': 'safe',
-    'other=migration': 'safe',
-    'other=migration,machine=bcast': 'safe',
-    'other=dontneed': 'safe',
-    'other=munmap': 'safe',
-    'other=gup': 'safe',
-    'other=gup,machine=bcast': 'safe',
-    'fault.mmap_lock=none': violates('DATA', { reports: ['LOCK-HELD'] }),
-    'fault.mmap_lock=none,machine=bcast': violates('DATA', { reports: ['LOCK-HELD'] }),
+    'gup.pte_recheck=none': violates('PIN-VALID'),
+    'gup.pte_recheck=none,machine=bcast': violates('PIN-VALID'),
+    'gup.pte_recheck=none,rmap.defer_flush=off': 'safe',
   },
 });

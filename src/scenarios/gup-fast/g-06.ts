@@ -11,7 +11,7 @@ import {
 const poisoned = violates('META-POISONED');
 
 /**
- * The question that closes seed 004: pages of device memory whose PTEs are no devmap ones, so that GUP-fast takes no
+ * The question that closes the thread: pages of device memory whose PTEs are no devmap ones, so that GUP-fast takes no
  * pgmap reference before it touches the struct page. Which grace period stands between its look at the PTE and
  * vmemmap_free()?
  */
@@ -19,8 +19,7 @@ export default scenario({
   id: 'G-06',
   family: 'gup-fast',
   title: 'ZONE_DEVICE removal against GUP-fast on plain pages',
-  question:
-    'Does pageunmap_range() need a synchronize_rcu() after mem_hotplug_begin(), as Popple proposes in seed 004?',
+  question: 'Does pageunmap_range() need a synchronize_rcu() after mem_hotplug_begin(), as Popple proposes?',
   // Nobody loads or stores: on demand no TLB would ever be filled.
   machine: { cpus: 3, frames: 2, fill: 'eager', hotplug: true, rcuCallbacks: 3 },
   knobs: {

@@ -109,6 +109,7 @@ export const g13b = scenario({
     'flags=TRYLOCK,page=swapcache': 'safe',
     'ksm.mapping_checks=no-third': violates('KSM-PAGE'),
     'ksm.mapping_checks=no-third,machine=bcast': violates('KSM-PAGE'),
+    'ksm.mapping_checks=no-third,flags=TRYLOCK': violates('KSM-PAGE'),
     'ksm.mapping_checks=no-third,page=swapcache': violates('KSM-PAGE'),
     'ksm.spin=off,page=swapcache': leaks('KSM-NODE'),
     'ksm.spin=off,page=swapcache,machine=bcast': leaks('KSM-NODE'),

@@ -1,73 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { claim, scenario, see, violates } from '../../litmus/index.js';
+import { Op } from '../../core/ops.js';
+import type { System } from '../../core/system.js';
+import { scenario, violates, type Path } from '../../litmus/index.js';
+import { type Observer, table } from '../../litmus/table.js';
+import { kernelOf } from '../../linux/kernel.js';
 import {
-  madvise_dontneed,
-  madvise_free,
-  mprotect,
-  munmap,
-  PROT_NONE,
+  folio_put,
+  FOLL,
+  get_user_pages_fast_only,
+  shrink_inactive_list,
   user_load,
   user_store,
 } from '../../linux/index.js';
+import { frameOf } from '../../machine/pte.js';
+
+const FAULT = 'IRQs on, rcu_read_lock; looks again under the PTL';
+
+/** In what context an entry is read, and what its reader does to the page before it looks at the entry again. */
+function observe(system: System, agent: number, cell: number): Observer {
+  const { rcu, machine, mem_map } = kernelOf(system);
+  const locked = (): boolean => mem_map.some(({ ptl }) => ptl.value === agent + 1);
+  const context = machine.irqsOff.some(({ value }) => value !== 0) ? ['IRQs off'] : ['IRQs on'];
+  if ((rcu.nesting[agent]?.value ?? 0) > 0) context.push('rcu_read_lock');
+  if (locked()) context.push('PTL');
+  const count = mem_map[frameOf(system.mem[cell]!)]?._refcount.at;
+  let then = 'does not look again';
+  let referenced = '';
+  return {
+    access(op, at, writes) {
+      if (then !== 'does not look again') return;
+      if (writes.some((each) => each === count)) referenced = 'takes a reference, ';
+      if (at === cell && (op === Op.READ || op === Op.LOAD || op === Op.EQ))
+        then = locked() ? 'looks again under the PTL' : 'looks again without a lock';
+    },
+    words: () => `${context.join(', ')}; ${referenced}${then}`,
+  };
+}
 
 /**
- * What the second look at the entry does not see: the VMA. A fault finds the VMA, and acts on it, under mmap_lock, and
- * so does MADV_DONTNEED; or a page would appear in a mapping that is gone, or with a right that was taken away.
+ * The callers of ptep_get_lockless() that are modelled, each run by itself. The others in 6.12 are read, not run: see
+ * docs/findings.md.
  */
-export default scenario({
-  id: 'G-14b',
-  family: 'gup-fast',
-  title: 'Faults and zaps against changes of the VMA',
-  question: 'What keeps the VMA that a fault has found as it was?',
-  machine: { cpus: 2, frames: 5, data: true },
-  knobs: {
-    'fault.mmap_lock': ['read', 'none'],
-    'mmu_gather.table_free': ['rcu', 'with-flush'],
-    call: ['store', 'dontneed', 'free'],
-    change: ['munmap', 'mprotect', 'dontneed'],
-    page: ['absent', 'present'],
-  },
-  bounds:
-    'one store, MADV_DONTNEED or MADV_FREE; one munmap, mprotect or MADV_DONTNEED with one access after it',
-  setup(m, { page }) {
-    const p = m.process('P');
-    const x = p.mmap({ pages: 1, touched: page === 'present', dirty: true });
-    if (page === 'present') p.page(x.start).frame.data!.init(5);
-    return { p, x };
-  },
-  agents: ({ p, x }, { call, change }) => ({
-    *first() {
-      if (call === 'store') yield* user_store(x.start, 7);
-      else if (call === 'free') yield* madvise_free(p.mm, x.start, x.end);
-      else yield* madvise_dontneed(x.vma, x.start, x.end);
-      see('done');
+export default table(
+  scenario({
+    id: 'G-14b',
+    family: 'gup-fast',
+    title: 'the callers of ptep_get_lockless()',
+    question: 'In what context does each caller of ptep_get_lockless() read, and does it look again?',
+    machine: { cpus: 1, frames: 7, ptrsPerPte: 4, swapSlots: 1, data: true, fill: 'eager' },
+    knobs: { 'fault.pte_same': ['on', 'off'], 'gup.pte_recheck': ['after-ref', 'before-ref', 'none'] },
+    bounds:
+      'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, each run alone',
+    setup(m) {
+      const p = m.process('P');
+      const map = (touched: boolean, shared = false) => p.mmap({ pages: 1, touched, shared });
+      const [mapped, shared, swapped, absent] = [map(true), map(true, true), map(true), map(false)];
+      return { mapped, shared, swapped, absent, out: p.page(swapped.start) };
     },
-    *second() {
-      if (change === 'munmap') yield* munmap(p.mm, x.vma);
-      else if (change === 'mprotect') yield* mprotect(p.mm, x.vma, PROT_NONE);
-      else yield* madvise_dontneed(x.vma, x.start, x.end);
-      const value = yield* user_load(x.start);
-      const right = change === 'dontneed' ? value === 0 || value === 7 : value === 'SIGSEGV';
-      yield* claim(right, 'TLB-PERM', 'the call has returned, and a load finds the page');
-      see('changed');
+    agents: ({ mapped, shared, swapped, absent, out }) => {
+      const on = (run: () => Path<unknown>) => ({ cpu: 0, run });
+      return {
+        gup: on(function* () {
+          for (const page of yield* get_user_pages_fast_only(mapped.start, 1, FOLL.GET))
+            yield* folio_put(page);
+        }),
+        'write-protected': on(() => user_store(shared.start)),
+        absent: on(() => user_store(absent.start)),
+        swapped: on(function* () {
+          yield* shrink_inactive_list([out]);
+          yield* user_load(swapped.start);
+        }),
+      };
+    },
+    sometimes: ['every row is as declared'],
+    expect: {
+      base: 'safe',
+      'machine=bcast': 'safe',
+      'fault.pte_same=off': violates('TABLE'),
+      'gup.pte_recheck=before-ref': violates('TABLE'),
+      'gup.pte_recheck=none': violates('TABLE'),
     },
   }),
-  sometimes: ['done', 'changed'],
-  expect: {
-    base: 'safe',
-    'machine=bcast': 'safe',
-    'page=present': 'safe',
-    'page=present,machine=bcast': 'safe',
-    'change=mprotect': 'safe',
-    'change=mprotect,page=present': 'safe',
-    'change=dontneed,page=present': 'safe',
-    'change=dontneed,page=present,machine=bcast': 'safe',
-    'mmu_gather.table_free=with-flush': 'safe',
-    'mmu_gather.table_free=with-flush,page=present': 'safe',
-    'call=dontneed,change=mprotect,page=present': 'safe',
-    'call=free,change=mprotect,page=present': 'safe',
-    'fault.mmap_lock=none': violates('TLB-PERM', { reports: ['DATA-RACE', 'LOCK-HELD'] }),
-    'fault.mmap_lock=none,machine=bcast': violates('TLB-PERM', { reports: ['DATA-RACE', 'LOCK-HELD'] }),
-    'fault.mmap_lock=none,change=mprotect': violates('TLB-PERM', { reports: ['DATA-RACE', 'LOCK-HELD'] }),
+  'ptep_get_lockless',
+  observe,
+  {
+    'gup: gup_fast_pte_range': 'IRQs off, rcu_read_lock; takes a reference, looks again without a lock',
+    'write-protected: handle_pte_fault': FAULT,
+    'absent: handle_pte_fault': FAULT,
+    'swapped: handle_pte_fault': FAULT,
   },
-});
+);

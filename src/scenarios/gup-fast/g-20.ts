@@ -24,8 +24,8 @@ export default scenario({
   machine: { cpus: 2, frames: 3, data: true },
   knobs: {
     'rmap.lazyfree_test': ['ref-then-dirty', 'dirty-then-ref', 'dirty-only'],
-    'rmap.barrier': ['full', 'no-mb', 'none'],
-    dirty: ['unlocked', 'locked'], // folio_mark_dirty(), as kvm does it, or set_page_dirty_lock()
+    'rmap.barrier': ['full', 'mb-only', 'no-mb', 'none'],
+    dirty: ['unlocked', 'locked'], // folio_mark_dirty() without the folio lock, or set_page_dirty_lock()
     memory: ['sc', 'tso'],
   },
   bounds: 'one FOLL_PIN of one page with one DMA store and one load after the unpin, one reclaim of the page',
@@ -72,6 +72,8 @@ export default scenario({
     'rmap.barrier=none': 'safe',
     'rmap.barrier=none,memory=tso': violates('DATA'),
     'rmap.barrier=none,memory=tso,machine=bcast': violates('DATA'),
+    'rmap.barrier=mb-only,memory=tso': 'safe',
+    'rmap.barrier=mb-only,memory=tso,machine=bcast': 'safe',
     'rmap.barrier=no-mb,memory=tso': 'safe',
   },
 });

@@ -65,4 +65,5 @@ export default scenario({
     'pageunmap_range.gp=after-remove': 'safe',
     'pageunmap_range.gp=after-remove,machine=bcast': poisoned,
   },
+  differs: { 'rcu.flavour=pre-4.20,machine=bcast': 'UNSAFE' },
 });

@@ -8,10 +8,8 @@ import g01e from './g-01e.js';
 import g01f from './g-01f.js';
 import g01g from './g-01g.js';
 import g01h from './g-01h.js';
-import g14b from './g-14b.js';
-import g17b from './g-17b.js';
-import g20f from './g-20f.js';
-import g15c from './g-15c.js';
+import g01i from './g-01i.js';
+import g01j from './g-01j.js';
 import g02 from './g-02.js';
 import g03 from './g-03.js';
 import g05 from './g-05.js';
@@ -26,12 +24,17 @@ import g10 from './g-10.js';
 import { g11, g11b } from './g-11.js';
 import { g13, g13b, g13c } from './g-13.js';
 import g14 from './g-14.js';
+import g14b from './g-14b.js';
+import g14c from './g-14c.js';
 import { g15, g15b } from './g-15.js';
+import g15c from './g-15c.js';
 import g17 from './g-17.js';
+import g17b from './g-17b.js';
 import g20 from './g-20.js';
 import g20b from './g-20b.js';
 import { g20c, g20d } from './g-20c.js';
 import { g20e } from './g-20e.js';
+import g20f from './g-20f.js';
 import g20g from './g-20g.js';
 import g21 from './g-21.js';
 import g22 from './g-22.js';
@@ -50,6 +53,8 @@ export const GUP_FAST: readonly Scenario[] = [
   g01f,
   g01g,
   g01h,
+  g01i,
+  g01j,
   g02,
   g03,
   g05,
@@ -68,6 +73,7 @@ export const GUP_FAST: readonly Scenario[] = [
   g13c,
   g14,
   g14b,
+  g14c,
   g15,
   g15b,
   g15c,

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { check } from '../../src/explore/check.js';
+import { SCENARIOS } from '../../src/scenarios/index.js';
+
+const text = readFileSync(join(resolve(import.meta.dirname, '../..'), 'docs', 'findings.md'), 'utf8');
+
+/** The commands in inline code, a line break in one being a blank. */
+const commands = [...text.matchAll(/`npx shootdown ([^`]+)`/g)].map(([, command]) =>
+  [...command!.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word!),
+);
+
+describe('docs/findings.md', () => {
+  test.each(commands.map((words) => [words.join(' '), words] as const))('%s', (_, words) => {
+    const [command, id, ...options] = words;
+    expect(['show', 'check']).toContain(command);
+    const scenario = SCENARIOS.find((each) => each.id === id);
+    expect(scenario, id).toBeDefined();
+    const at = options.indexOf('--variant');
+    const variant = scenario!.variants.find(({ name }) => name === options[at + 1]);
+    if (at >= 0) expect(variant, options[at + 1]).toBeDefined();
+    if (command === 'check') {
+      if (at >= 0) expect(variant!.expect!.verdict).toBe('safe');
+    } else if (options.includes('--report')) expect(variant!.expect!.reports).toContain(options.at(-1));
+    else expect(variant!.expect!.verdict).not.toBe('safe');
+  });
+
+  test.each(SCENARIOS.filter(({ variants }) => variants.some(({ spec }) => spec !== undefined)))(
+    'says why $id differs from the specification',
+    ({ id, variants }) => {
+      const shown = commands.filter((words) => words[1] === id).map((words) => words.at(3));
+      const differing = variants.filter(
+        ({ name, spec }) => spec !== undefined && !name.endsWith('machine=bcast'),
+      );
+      expect(differing.map(({ name }) => name).filter((name) => !shown.includes(name))).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['G-01d', 'gup.zero_bail=off', 'FREE-ONCE', 63],
+    ['G-02', 'after=unplugged,walker=pfn-walker,debug_vm.poison=off', 'META-FREED', 69],
+    ['G-08', 'machine=bcast', 'META-FREED', 73],
+    ['G-11', 'pae.write=low-high', 'NO-TORN', 53],
+  ])('%s %s also finds %s', (id, name, property, steps) => {
+    const scenario = SCENARIOS.find((each) => each.id === id)!;
+    const { found } = check(
+      scenario,
+      scenario.variants.find((variant) => variant.name === name)!,
+    );
+    expect(found.filter((one) => one.name === property).map(({ run }) => run.length)).toContain(steps);
+  });
+});

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+import type { Built } from '../../src/core/scenario.js';
+import { searchRandomly } from '../../src/explore/random.js';
+
+/**
+ * Runs a system by chance and lists what its operations read or wrote without saying so in `touches`, and what its
+ * invariants read without saying so in `cells`: `op: reads cell`. What a guard looks at does not count.
+ */
+export function undeclared(built: Built, schedules = 20): Set<string> {
+  const { system } = built;
+  const found = new Set<string>();
+  let watching: { name: string; reads: Set<number>; writes: Set<number> } | undefined;
+  const guards = new Set(system.guards.flatMap((guard) => (guard === undefined ? [] : [guard.cell.at])));
+  const cells = system.mem;
+  system.mem = new Proxy(cells, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value === 'function') return value.bind(target) as unknown;
+      const at = Number(key);
+      if (watching !== undefined && Number.isInteger(at) && !watching.reads.has(at) && !guards.has(at))
+        found.add(`${watching.name}: reads ${system.cells[at]!.name}`);
+      return value;
+    },
+    set(target, key, value: number) {
+      const at = Number(key);
+      if (watching !== undefined && !watching.writes.has(at))
+        found.add(`${watching.name}: writes ${system.cells[at]!.name}`);
+      target[at] = value;
+      return true;
+    },
+  });
+  system.ops.forEach((op, number) => {
+    const watched = <T>(a: number, b: number, c: number, agent: number, run: () => T): T => {
+      const access = { reads: [], writes: [], plain: false };
+      op.touches(a, b, c, agent, access);
+      watching = {
+        name: op.name,
+        reads: new Set([...access.reads, ...access.writes]),
+        writes: new Set(access.writes),
+      };
+      try {
+        return run();
+      } finally {
+        watching = undefined;
+      }
+    };
+    system.ops[number] = {
+      ...op,
+      exec: (a, b, c, agent, choice) => watched(a, b, c, agent, () => op.exec(a, b, c, agent, choice)),
+      ...(op.enabled === undefined
+        ? {}
+        : { enabled: (a, b, c, agent) => watched(a, b, c, agent, () => op.enabled!(a, b, c, agent)) }),
+    };
+  });
+  system.invariants.forEach((invariant, number) => {
+    const reads = new Set(invariant.cells.map(({ at }) => at));
+    system.invariants[number] = {
+      ...invariant,
+      check() {
+        watching = { name: invariant.property, reads, writes: new Set() };
+        try {
+          return invariant.when === 'always' ? invariant.check() : undefined;
+        } finally {
+          watching = undefined;
+        }
+      },
+    };
+  });
+  searchRandomly(built, { strategy: 'random', seed: 1, schedules, depth: 1, maxSteps: 500 });
+  return found;
+}
