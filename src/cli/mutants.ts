@@ -21,7 +21,7 @@ const LOCKS = words(`
 const RELEASES = words(`
   spin_unlock unlock folio_unlock mutex_unlock up_read up_write pte_unmap pte_unmap_unlock percpu_up_read
   percpu_up_write mmap_read_unlock mmap_write_unlock mmap_write_downgrade local_irq_restore rcu_read_unlock
-  srcu_read_unlock rmap_walk_end mem_hotplug_done put_online_mems`);
+  srcu_read_unlock rmapWalkEnd mem_hotplug_done put_online_mems`);
 const FLUSHES = words(`
   flush_tlb_\\w+ tlb_flush_mmu\\w* try_to_unmap_flush\\w* arch_tlbbatch_flush flush_tlb_batched_pending
   set_tlb_ubc_flush_pending tlb_remove_table_sync_one smp_call_function synchronize_rcu synchronize_srcu
@@ -40,16 +40,16 @@ const RECHECKS = words(`
   \\w+_unchanged vmf_pte_changed read_seqcount_retry folio_ref_freeze folio_try_get folio_ref_try_add
   page_ref_add_unless addUnless folio_ref_sub_and_test subAndTest pfn_valid pfn_section_valid percpu_ref_tryget\\w*
   folio_isolate_lru folio_try_(share|dup)_anon_rmap_\\w+ folio_maybe_dma_pinned folio_needs_cow_for_dma
-  is_refcount_suitable lazyfree_discardable rcu_sync_is_idle`);
+  is_refcount_suitable lazyfreeDiscardable rcu_sync_is_idle`);
 /** Of the plain tests those that look again: after a lock, a reference or a change of an entry. The others are first looks. */
 const PLAIN = words(`compareExchange equals testBits testAndClearBits folio_mapped`);
 const AGAIN = words(`
   \\w+_unchanged:equals#1 read_seqcount_retry:equals#1 rcu_sync_is_idle:equals#1 is_refcount_suitable:equals#1
   can_split_folio:equals#1 ptep_get_lockless:equals#1 ksm_get_folio:equals#\\d page_idle_get_folio:testBits#2
-  filemap_get_swap_folio:equals#1 do_swap_page:(testBits|equals)#1 free_swap_and_cache:(testBits#1|equals#2)
+  filemap_get_folio:equals#1 do_swap_page:(testBits|equals)#1 free_swap_and_cache:(testBits#1|equals#2)
   wp_can_reuse_anon_folio:equals#1 migrate_folio:equals#1 __remove_mapping:testBits#1
-  shrink_locked_folio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
-  lazyfree_discardable:testBits#\\d folio_ref_freeze:compareExchange#1 __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
+  shrinkLockedFolio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
+  lazyfreeDiscardable:testBits#\\d folio_ref_freeze:compareExchange#1 __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
   \\w+:testAndClearBits#\\d`);
 /** Looks where all is well if the answer is no. */
 const REFUSALS = words(

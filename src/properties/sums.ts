@@ -93,16 +93,14 @@ export function balances(kernel: Kernel): string[] {
         return `f${page.pfn} has no reference left, and is not free`;
       if (page._refcount.value !== expected)
         return `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)} with _refcount ${page._refcount.type.show(page._refcount.value)}, and ${expected} references are known`;
-      if (page.frame.use.value === Use.DATA && page._refcount.value === 0 && page.compound_head.value === 0)
-        return `f${page.pfn} is in use, and nobody refers to it`;
-      if (page.large !== undefined && page.large.pincount.value !== 0)
-        return `f${page.pfn}.pincount is ${page.large.pincount.value}, and no pin is left`;
     }
     return undefined;
   });
   end('LOCK', () => {
     const held = system.cells.find((cell) => system.lockClasses[cell.at] !== undefined && cell.value !== 0);
     if (held !== undefined) return `${held.name} is still ${held.type.show(held.value)}`;
+    const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
+    if (reader !== undefined) return `${reader.name} is not 0`;
     const odd = mms.find(({ write_protect_seq }) => (write_protect_seq.value & 1) !== 0);
     return odd === undefined ? undefined : `${odd.name}.write_protect_seq is still odd`;
   });
@@ -134,12 +132,6 @@ export function balances(kernel: Kernel): string[] {
         return `${mm.name} counts ${counted} resident pages and has ${resident[mm.number]}`;
     }
     return undefined;
-  });
-  end('LOCK', () => {
-    const held = system.cells.find(({ at, value }) => system.lockClasses[at] !== undefined && value !== 0);
-    if (held !== undefined) return `${held.name} is still held when all have returned`;
-    const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
-    return reader === undefined ? undefined : `${reader.name} is not 0 when all have returned`;
   });
   end('LOCK', () => {
     const rss = kernel.hotplug?.mem_hotplug_lock.rss;

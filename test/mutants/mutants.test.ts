@@ -22,9 +22,9 @@ function ask(name: string, scenario: string, variant: string) {
 describe('mutants of the kernel paths', () => {
   it.each([
     ['a lock', 'arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock', 'G-14c', 'base'],
-    ['a flush', 'mm/mmu_gather.ts tlb_flush_mmu tlb_flush_mmu_tlbonly#1 skip', 'G-14c', 'page=present'],
-    ['a recheck', 'mm/gup.ts try_get_folio folio_unchanged#1 true', 'G-01b', 'base'],
-    ['a get', 'mm/memory-fork.ts copy_present_pte folio_get#1 skip', 'G-14', 'base'],
+    ['a flush', 'mm/mmu_gather.ts tlb_flush_mmu_tlbonly flush_tlb_mm_range#1 skip', 'G-14c', 'page=present'],
+    ['a recheck', 'mm/gup.ts try_get_folio folio_unchanged#1 true', 'G-01b', 'walker=pfn'],
+    ['a get', 'mm/memory-fork.ts copy_present_pte folio_get#1 skip', 'G-15b', 'base'],
     ['a put', 'mm/mmu_gather.ts tlb_batch_pages_flush folio_put#1 skip', 'G-01', 'base'],
     ['a barrier', 'mm/memory-fork.ts copy_page_range raw_write_seqcount_begin#1 skip', 'G-15', 'base'],
     ['a release', 'mm/memory-swap.ts do_swap_page folio_unlock#2 skip', 'G-20e', 'page=cached'],
@@ -35,7 +35,7 @@ describe('mutants of the kernel paths', () => {
   });
 
   it('leaves the verdict alone where something else does the same', () => {
-    expect(ask('mm/khugepaged.ts collapse_locked spin_lock#1 lock', 'G-01j', 'base')).toMatchObject({
+    expect(ask('mm/khugepaged.ts collapse_locked spin_lock#1 lock', 'G-01h', 'base')).toMatchObject({
       differs: false,
     });
   });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { read, setBits, testAndClearBits, write } from '../../core/primitives.js';
+import { claim, read, setBits, testAndClearBits, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
@@ -64,6 +64,8 @@ function* __collapse_huge_page_isolate(ptep: PtePointer): Path<Folio | undefined
   }
   yield* folio_get(folio); // folio_isolate_lru()
   lockdep_assert_held(folio.lock);
+  const lru = yield* testBits(folio.flags, PG.lru);
+  yield* claim(!lru, 'BUG-ON', 'VM_BUG_ON_FOLIO(folio_test_lru(folio)) in __collapse_huge_page_isolate()');
   return folio;
 }
 
