@@ -30,6 +30,32 @@ describe('mutants of the kernel paths', () => {
     ['a release', 'mm/memory-swap.ts do_swap_page folio_unlock#2 skip', 'G-20e', 'page=cached'],
     ['an asserted lock', 'mm/swap_state.ts add_to_swap_cache spin_lock#1 lock', 'G-20c', 'base'],
     ['an RCU section', 'include/pgtable.ts __pte_offset_map rcu_read_lock#1 lock', 'G-10', 'walker=rcu-only'],
+    // Broken twins of scenarios that have no knob for it: test/scenarios refers to these.
+    [
+      'the lock that G-14c is for',
+      'mm/mprotect.ts mprotect mmap_write_lock#1 lock',
+      'G-14c',
+      'change=mprotect',
+    ],
+    [
+      'the lock that G-15c is for',
+      'mm/page_vma_mapped.ts map_pte pte_offset_map_lock#1 lock',
+      'G-15c',
+      'page=cached',
+    ],
+    [
+      'the lock that G-17b is for',
+      'mm/gup-slow.ts follow_page_pte pte_offset_map_lock#1 lock',
+      'G-17b',
+      'other=gup,mapped=pte',
+    ],
+    [
+      'what G-20f is for',
+      'mm/swap_state.ts filemap_get_folio folio_put#1 skip',
+      'G-20f',
+      'other=dontneed,page=cached',
+    ],
+    ['what G-20g is for', 'mm/swapfile.ts free_swap_and_cache folio_unlock#1 skip', 'G-20g', 'other=load'],
   ])('without %s a verdict changes', (_, name, scenario, variant) => {
     expect(ask(name, scenario, variant)).toMatchObject({ differs: true });
   });

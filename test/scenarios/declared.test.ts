@@ -10,7 +10,7 @@ const differing = (scenario: Scenario, x: Variant, y: Variant): string[] =>
 /** Larger variants are checked by `npm start` alone: a full search of them would take most of the test run. */
 const SMALL = 3_000;
 
-/** Their broken twins are one removed statement apart: the mutants that `npm run mutate` makes of the lock they are for. */
+/** Their broken twins are one removed statement apart, no knob: test/mutants runs one for each. */
 const TWINS_ARE_MUTANTS = new Set(['G-14c', 'G-15c', 'G-17b', 'G-20e', 'G-20f', 'G-20g']);
 
 describe.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))('%s', (_, scenario) => {

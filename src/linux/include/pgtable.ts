@@ -202,6 +202,7 @@ export function* pte_offset_map(pmdp: Cell, addr: number): Path<PtePointer | und
   return mapped?.ptep;
 }
 
+/** Also says what the PMD was. @kernel 6.12 mm/pgtable-generic.c __pte_offset_map: faithful */
 function* __pte_offset_map(pmdp: Cell, addr: number): Path<{ ptep: PtePointer; pmdval: Pmd } | undefined> {
   if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_lock();
   const pmdval = yield* pmdp_get_lockless(pmdp);
