@@ -2,7 +2,7 @@
 import { request, type Path } from '../core/path.js';
 import { documentedKnobs, type Knobs } from '../linux/knobs.js';
 import { Kernel } from '../linux/kernel.js';
-import { user_load, user_store } from '../linux/arch/fault.js';
+import { userLoad, userStore } from '../linux/arch/fault.js';
 import { ENOMEM } from '../linux/include/errno.js';
 import { GUP_PIN_COUNTING_BIAS, VM, type Mm, type Page } from '../linux/include/mm_types.js';
 import { dup_mmap } from '../linux/kernel/fork.js';
@@ -214,7 +214,7 @@ export class Workload {
 
   private store(process: Process, agent: number, addr: number, run: Runner): string {
     const value = ++this.written;
-    const signal = run(agent, () => user_store(addr, value));
+    const signal = run(agent, () => userStore(addr, value));
     const mapped = process.contents[addr] !== undefined;
     if (signal === undefined) {
       this.expect(mapped, `${process.mm.name} stores to page ${addr}, where nothing is mapped`);
@@ -226,7 +226,7 @@ export class Workload {
   }
 
   private load(process: Process, agent: number, addr: number, run: Runner): string {
-    const value = run(agent, () => user_load(addr));
+    const value = run(agent, () => userLoad(addr));
     const expected = process.contents[addr];
     if (typeof value === 'string') {
       this.expect(

@@ -23,7 +23,7 @@ describe('mutants of the kernel paths', () => {
   it.each([
     ['a lock', 'arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock', 'G-14c', 'base'],
     ['a flush', 'mm/mmu_gather.ts tlb_flush_mmu_tlbonly flush_tlb_mm_range#1 skip', 'G-14c', 'page=present'],
-    ['a recheck', 'mm/gup.ts try_get_folio folio_unchanged#1 true', 'G-01b', 'walker=pfn'],
+    ['a recheck', 'mm/gup.ts try_get_folio folioUnchanged#1 true', 'G-01b', 'walker=pfn'],
     ['a get', 'mm/memory-fork.ts copy_present_pte folio_get#1 skip', 'G-15b', 'base'],
     ['a put', 'mm/mmu_gather.ts tlb_batch_pages_flush folio_put#1 skip', 'G-01', 'base'],
     ['a barrier', 'mm/memory-fork.ts copy_page_range raw_write_seqcount_begin#1 skip', 'G-15', 'base'],

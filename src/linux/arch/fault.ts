@@ -50,12 +50,12 @@ function* userAccess(addr: number, c: number): Path<number | Signal> {
 }
 
 /** The current process loads from a page: returns its contents (0 where the machine has none), or the signal it dies of. */
-export function* user_load(addr: number): Path<number | Signal> {
+export function* userLoad(addr: number): Path<number | Signal> {
   return yield* userAccess(addr, 0);
 }
 
 /** The current process stores to a page. Returns the signal it dies of, or undefined. */
-export function* user_store(addr: number, value = 0): Path<Signal | undefined> {
+export function* userStore(addr: number, value = 0): Path<Signal | undefined> {
   const result = yield* userAccess(addr, value + 1);
   return typeof result === 'string' ? result : undefined;
 }

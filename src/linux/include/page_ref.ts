@@ -25,7 +25,7 @@ export function* page_folio(page: Page): Path<Folio> {
 }
 
 /** Whether the page still belongs to that folio: `page_folio(page) == folio`, observed as a boolean. */
-export function* folio_unchanged(page: Page, folio: Folio): Path<boolean> {
+export function* folioUnchanged(page: Page, folio: Folio): Path<boolean> {
   return yield* equals(page.compound_head, folio === page ? 0 : folio.pfn + 1);
 }
 

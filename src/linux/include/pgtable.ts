@@ -92,13 +92,13 @@ export function* ptep_get(ptep: PtePointer): Path<Pte> {
 }
 
 /** Whether the entry still has that value: `pte_val(pte) == pte_val(ptep_get(ptep))`, observed as a boolean. */
-export function* pte_unchanged(ptep: PtePointer, pte: Pte): Path<boolean> {
+export function* pteUnchanged(ptep: PtePointer, pte: Pte): Path<boolean> {
   if (ptep.high === undefined) return yield* equals(ptep.cell, pte);
   return (yield* ptep_get(ptep)) === pte;
 }
 
 /** Whether the PMD still has that value: `pmd_same(pmd, pmdp_get_lockless(pmdp))`, observed as a boolean. */
-export function* pmd_unchanged(pmdp: Cell, pmd: Pmd): Path<boolean> {
+export function* pmdUnchanged(pmdp: Cell, pmd: Pmd): Path<boolean> {
   return yield* equals(pmdp, pmd);
 }
 
@@ -233,7 +233,7 @@ export function* pte_offset_map_lock(
     if (mapped === undefined) return undefined;
     const { ptl } = current.kernel.mem_map[pfnOf(mapped.pmdval)]!;
     yield* spin_lock(ptl);
-    if (yield* pmd_unchanged(pmdp, mapped.pmdval)) return { ptep: mapped.ptep, ptl };
+    if (yield* pmdUnchanged(pmdp, mapped.pmdval)) return { ptep: mapped.ptep, ptl };
     yield* pte_unmap_unlock(ptl);
   }
 }

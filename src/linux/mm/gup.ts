@@ -13,7 +13,7 @@ import {
   type Vma,
 } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
-import { folio_ref_try_add, folio_unchanged, page_folio } from '../include/page_ref.js';
+import { folio_ref_try_add, folioUnchanged, page_folio } from '../include/page_ref.js';
 import {
   HPAGE_PMD_NR,
   PAGE_SIZE,
@@ -24,7 +24,7 @@ import {
   pmd_offset,
   pmd_page,
   pmd_present,
-  pmd_unchanged,
+  pmdUnchanged,
   pmd_protnone,
   pmd_write,
   pmdp_get_lockless,
@@ -35,7 +35,7 @@ import {
   pte_pfn,
   pte_protnone,
   pte_special,
-  pte_unchanged,
+  pteUnchanged,
   pte_unmap,
   pte_write,
   ptep_get_lockless,
@@ -75,7 +75,7 @@ export function* try_get_folio(page: Page, refs: number): Path<Folio | undefined
   for (;;) {
     const folio = yield* page_folio(page);
     if (!(yield* folio_ref_try_add(folio, refs))) return undefined;
-    if (knob('gup.folio_recheck') === 'off' || (yield* folio_unchanged(page, folio))) return folio;
+    if (knob('gup.folio_recheck') === 'off' || (yield* folioUnchanged(page, folio))) return folio;
     yield* folio_put_refs(folio, refs);
   }
 }
@@ -191,12 +191,12 @@ export function* gup_fast_pte_range(
       yield* claim(false, 'META-ALIVE', 'VM_BUG_ON(!pfn_valid(pte_pfn(pte))) in gup_fast_pte_range()');
     }
     const page = pte_page(pte);
-    if (pteRecheck === 'before-ref' && !(yield* pte_unchanged(ptep, pte))) break;
+    if (pteRecheck === 'before-ref' && !(yield* pteUnchanged(ptep, pte))) break;
     const folio = yield* try_grab_folio_fast(page, 1, flags);
     if (folio === undefined) break;
     const changed =
-      (knob('gup.pmd_recheck') === 'on' && !(yield* pmd_unchanged(pmdp, pmd))) ||
-      (pteRecheck === 'after-ref' && !(yield* pte_unchanged(ptep, pte)));
+      (knob('gup.pmd_recheck') === 'on' && !(yield* pmdUnchanged(pmdp, pmd))) ||
+      (pteRecheck === 'after-ref' && !(yield* pteUnchanged(ptep, pte)));
     const keep =
       !changed &&
       (yield* gup_fast_folio_allowed(folio, flags)) &&
@@ -232,7 +232,7 @@ function* gup_fast_pmd_leaf(
   const folio = yield* try_grab_folio_fast(page, refs, flags);
   if (folio === undefined) return false;
   const keep =
-    (knob('gup.pmd_leaf_recheck') === 'off' || (yield* pmd_unchanged(pmdp, orig))) &&
+    (knob('gup.pmd_leaf_recheck') === 'off' || (yield* pmdUnchanged(pmdp, orig))) &&
     (yield* gup_fast_folio_allowed(folio, flags)) &&
     !(!pmd_write(orig) && (yield* gup_must_unshare(undefined, flags, folio)));
   if (!keep) {

@@ -9,7 +9,7 @@ import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } fro
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
-  pmd_unchanged,
+  pmdUnchanged,
   mk_pmd_table,
   mk_pte,
   pmd_none,
@@ -25,7 +25,7 @@ import {
   pte_present,
   pte_protnone,
   pte_special,
-  pte_unchanged,
+  pteUnchanged,
   pte_unmap,
   pte_unmap_unlock,
   pte_write,
@@ -69,7 +69,7 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   const table = yield* pte_alloc_one();
   if (table === undefined) return false;
   yield* spin_lock(mm.page_table_lock);
-  const populated = !(yield* pmd_unchanged(pmd, 0));
+  const populated = !(yield* pmdUnchanged(pmd, 0));
   if (!populated) yield* set_pmd(pmd, mk_pmd_table(table));
   yield* spin_unlock(mm.page_table_lock);
   if (populated) yield* free_unref_page(table);
@@ -89,7 +89,7 @@ export function* pte_alloc_map_lock(
 /** Whether the entry is no longer what the fault acts on. @context PTL held @kernel 6.12 mm/memory.c vmf_pte_changed: adapted (the value is given) */
 function* vmf_pte_changed(ptep: PtePointer, orig_pte: Pte): Path<boolean> {
   if (knob('fault.pte_same') === 'off') return false;
-  return !(yield* pte_unchanged(ptep, orig_pte));
+  return !(yield* pteUnchanged(ptep, orig_pte));
 }
 
 /**
@@ -176,7 +176,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   yield* copy_user_page(new_folio, old_page);
   let unused: Folio | undefined = new_folio;
   const mapped = yield* pte_offset_map_lock(pmd, address);
-  if (mapped !== undefined && (yield* pte_unchanged(mapped.ptep, vmf.orig_pte))) {
+  if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
     if (old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
     if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));

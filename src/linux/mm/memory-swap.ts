@@ -7,7 +7,7 @@ import { PG, VM, type Folio, type PtePointer } from '../include/mm_types.js';
 import { folio_test_anon } from '../include/page-flags.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import {
-  pte_unchanged,
+  pteUnchanged,
   mk_pte,
   type Pte,
   pte_clear,
@@ -86,7 +86,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   if (folio === undefined) {
     const still = yield* pte_offset_map_lock(pmd, address);
     if (still === undefined) return VM_FAULT.NONE;
-    const same = yield* pte_unchanged(still.ptep, orig_pte);
+    const same = yield* pteUnchanged(still.ptep, orig_pte);
     yield* pte_unmap_unlock(still.ptl);
     return same ? VM_FAULT.OOM : VM_FAULT.NONE;
   }
@@ -96,7 +96,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
     knob('do_swap_page.recheck') === 'off' ||
     ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)));
   const mapped = cached ? yield* pte_offset_map_lock(pmd, address) : undefined;
-  if (mapped === undefined || !(yield* pte_unchanged(mapped.ptep, orig_pte))) {
+  if (mapped === undefined || !(yield* pteUnchanged(mapped.ptep, orig_pte))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
     yield* folio_unlock(folio);
     yield* folio_put(folio);

@@ -2,7 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { equals, testBits } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
-import { folio_unchanged, folio_try_get, page_folio } from '../include/page_ref.js';
+import { folioUnchanged, folio_try_get, page_folio } from '../include/page_ref.js';
 import { pfn_to_online_page } from './memory_hotplug.js';
 import { folio_put } from './swap.js';
 
@@ -18,7 +18,7 @@ export function* page_idle_get_folio(pfn: number): Path<Folio | undefined> {
   const folio = yield* page_folio(page);
   if (!(yield* testBits(folio.flags, PG.lru))) return undefined;
   if (!(yield* folio_try_get(folio))) return undefined;
-  if (yield* folio_unchanged(page, folio)) {
+  if (yield* folioUnchanged(page, folio)) {
     if (yield* testBits(folio.flags, PG.lru)) return folio;
   }
   yield* folio_put(folio);

@@ -8,7 +8,7 @@ import {
   get_user_pages_fast_only,
   PG,
   shrink_inactive_list,
-  user_load,
+  userLoad,
 } from '../../linux/index.js';
 
 /**
@@ -51,7 +51,7 @@ export default scenario({
       yield* folio_mark_dirty(got);
       yield* folio_put(got);
       if (asked !== 'DATA') return;
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       yield* claim(value === 7, 'DATA', 'what the device stored in the page is not in memory any more');
     },
     *reclaim() {

@@ -10,7 +10,7 @@ import {
   gup_put_folio,
   PageAnonExclusive,
   shrink_inactive_list,
-  user_load,
+  userLoad,
 } from '../../linux/index.js';
 
 /**
@@ -62,7 +62,7 @@ export default scenario({
       yield* folio_mark_dirty(got);
       yield* gup_put_folio(got, 1, flags);
       if (asked !== 'DATA') return;
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       yield* claim(value === 7, 'DATA', 'what the device stored in the page is not in memory any more');
     },
     *reclaim() {

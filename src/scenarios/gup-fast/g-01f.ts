@@ -9,7 +9,7 @@ import {
   gup_put_folio,
   migrate_pages,
   PageAnonExclusive,
-  user_load,
+  userLoad,
 } from '../../linux/index.js';
 
 /**
@@ -61,7 +61,7 @@ export default scenario({
       yield* folio_mark_dirty(got);
       yield* gup_put_folio(got, 1, flags);
       if (asked !== 'DATA') return;
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       yield* claim(value === 7, 'DATA', 'what the device stored in the page is not in memory any more');
     },
     *migration() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { scenario, see, violates } from '../../litmus/index.js';
-import { alloc_page, FOLL, folio_put, get_user_pages_fast_only, user_store } from '../../linux/index.js';
+import { alloc_page, FOLL, folio_put, get_user_pages_fast_only, userStore } from '../../linux/index.js';
 
 /**
  * gup_fast() for reading against a copy on write: the page that was shared is replaced by a copy, and goes away when
@@ -36,7 +36,7 @@ export default scenario({
       yield* folio_put(pages[0]);
     },
     *writer() {
-      yield* user_store(x.start, 5);
+      yield* userStore(x.start, 5);
       yield* folio_put(page);
       const other = yield* alloc_page();
       if (other === undefined) return;

@@ -6,7 +6,7 @@ import {
   pin_user_pages_fast,
   shrink_inactive_list,
   unpin_user_page,
-  user_store,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -37,7 +37,7 @@ export default scenario({
       see('pinned');
       const err = yield* dup_mmap(c.mm, p.mm);
       if (err === 0) see('forked');
-      yield* user_store(x.start);
+      yield* userStore(x.start);
       yield* hold.release();
       yield* unpin_user_page(pinned);
     },

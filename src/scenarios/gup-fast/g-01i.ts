@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { awaitValue, claim, livelocks, scenario, see, violates, write } from '../../litmus/index.js';
-import { dup_mmap, migrate_pages, shrink_inactive_list, user_load, user_store } from '../../linux/index.js';
+import { dup_mmap, migrate_pages, shrink_inactive_list, userLoad, userStore } from '../../linux/index.js';
 
 /**
  * A page that fork shares is unmapped from both processes, and comes back to both: as a page that may be shared. If one
@@ -30,7 +30,7 @@ export default scenario({
     *parent() {
       yield* dup_mmap(c.mm, p.mm);
       yield* write(forked, 1);
-      yield* user_store(x.start, 7);
+      yield* userStore(x.start, 7);
     },
     child: {
       cpu: 1,
@@ -39,7 +39,7 @@ export default scenario({
         if (by === 'swap-out') yield* shrink_inactive_list([page]);
         else yield* migrate_pages([page], 'sync');
         yield* awaitValue(forked, 1);
-        const value = yield* user_load(x.start);
+        const value = yield* userLoad(x.start);
         yield* claim(value === 5, 'COW-ISO', 'the child reads what the parent stored after fork');
         see('loaded');
       },

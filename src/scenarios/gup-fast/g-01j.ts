@@ -9,8 +9,8 @@ import {
   migrate_pages,
   munmap,
   shrink_inactive_list,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -39,7 +39,7 @@ export default scenario({
   agents: ({ p, x, page }, { other }) => ({
     *khugepaged(): Path {
       see((yield* collapse_huge_page(p.mm, x.start)) ? 'collapsed' : 'gave up');
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       const right =
         value === 5 ||
         (value === 7 && other === 'store') ||
@@ -49,8 +49,8 @@ export default scenario({
     },
     *other(): Path {
       if (other === 'store') {
-        yield* user_store(x.start, 7);
-        const value = yield* user_load(x.start);
+        yield* userStore(x.start, 7);
+        const value = yield* userLoad(x.start);
         yield* claim(value === 7, 'DATA', 'what was stored is not in the huge page');
       } else if (other === 'reclaim') yield* shrink_inactive_list([page]);
       else if (other === 'migration') yield* migrate_pages([page], 'sync');

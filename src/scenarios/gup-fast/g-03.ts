@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { scenario, see, violates, type Path } from '../../litmus/index.js';
-import {
-  folio_put,
-  FOLL,
-  get_user_pages_fast_only,
-  madvise_dontneed,
-  user_store,
-} from '../../linux/index.js';
+import { folio_put, FOLL, get_user_pages_fast_only, madvise_dontneed, userStore } from '../../linux/index.js';
 
 /**
  * ABA: between the two looks at the PTE the page is zapped and freed, allocated again and mapped at the same address
@@ -37,7 +31,7 @@ export default scenario({
     },
     *owner(): Path {
       yield* madvise_dontneed(x.vma, x.start, x.end);
-      yield* user_store(x.start);
+      yield* userStore(x.start);
     },
   }),
   sometimes: ['got the page', 'fell back', 'the same frame came back'],

@@ -13,7 +13,7 @@ import {
   pte_offset_map,
   pte_unmap,
   ptep_get_lockless,
-  user_load,
+  userLoad,
 } from '../../linux/index.js';
 
 const dead = violates('TABLE-ALIVE');
@@ -55,7 +55,7 @@ export default scenario({
         return;
       }
       if (k.walker === 'hardware')
-        return see((yield* user_load(x.start)) === 'SIGSEGV' ? 'found nothing' : 'found the page');
+        return see((yield* userLoad(x.start)) === 'SIGSEGV' ? 'found nothing' : 'found the page');
       const pmdp = pmd_offset(p.mm, x.start);
       if (k.walker === 'rcu-only') {
         const ptep = yield* pte_offset_map(pmdp, x.start);

@@ -9,7 +9,7 @@ import {
   madvise_dontneed,
   pte_none,
   ptep_get_lockless,
-  user_store,
+  userStore,
 } from '../../linux/index.js';
 
 const torn = violates('NO-TORN');
@@ -57,7 +57,7 @@ export const g11 = scenario({
     },
     *writer(): Path {
       if (writer === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
-      yield* user_store(x.start);
+      yield* userStore(x.start);
       see('written');
     },
   }),
@@ -123,7 +123,7 @@ export const g11b = scenario({
     },
     *writer(): Path {
       yield* madvise_dontneed(x.vma, x.start, x.end);
-      yield* user_store(x.start);
+      yield* userStore(x.start);
     },
     *bystander(): Path {
       if ((yield* read(bystander._refcount)) > 1) see('a reference on the page of a torn entry');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { scenario, see, violates } from '../../litmus/index.js';
-import { madvise_dontneed, user_store } from '../../linux/index.js';
+import { madvise_dontneed, userStore } from '../../linux/index.js';
 
 /**
  * Stands for all the walkers that read page-table entries without a lock and with interrupts on: handle_pte_fault()
@@ -28,11 +28,11 @@ export default scenario({
   },
   agents: ({ x }, k) => ({
     *faulter() {
-      yield* user_store(x.start);
+      yield* userStore(x.start);
       see('stored');
     },
     *other() {
-      if (k.other === 'store') yield* user_store(x.start);
+      if (k.other === 'store') yield* userStore(x.start);
       else yield* madvise_dontneed(x.vma, x.start, x.end);
       see('changed the entry');
     },

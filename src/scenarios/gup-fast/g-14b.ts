@@ -9,8 +9,8 @@ import {
   FOLL,
   get_user_pages_fast_only,
   shrink_inactive_list,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 import { frameOf } from '../../machine/pte.js';
 
@@ -64,11 +64,11 @@ export default table(
           for (const page of yield* get_user_pages_fast_only(mapped.start, 1, FOLL.GET))
             yield* folio_put(page);
         }),
-        'write-protected': on(() => user_store(shared.start)),
-        absent: on(() => user_store(absent.start)),
+        'write-protected': on(() => userStore(shared.start)),
+        absent: on(() => userStore(absent.start)),
         swapped: on(function* () {
           yield* shrink_inactive_list([out]);
-          yield* user_load(swapped.start);
+          yield* userLoad(swapped.start);
         }),
       };
     },

@@ -6,8 +6,8 @@ import {
   mprotect,
   munmap,
   PROT_NONE,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -37,7 +37,7 @@ export default scenario({
   },
   agents: ({ p, x }, { call, change }) => ({
     *first() {
-      if (call === 'store') yield* user_store(x.start, 7);
+      if (call === 'store') yield* userStore(x.start, 7);
       else if (call === 'free') yield* madvise_free(p.mm, x.start, x.end);
       else yield* madvise_dontneed(x.vma, x.start, x.end);
       see('done');
@@ -46,7 +46,7 @@ export default scenario({
       if (change === 'munmap') yield* munmap(p.mm, x.vma);
       else if (change === 'mprotect') yield* mprotect(p.mm, x.vma, PROT_NONE);
       else yield* madvise_dontneed(x.vma, x.start, x.end);
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       const right = change === 'dontneed' ? value === 0 || value === 7 : value === 'SIGSEGV';
       yield* claim(right, 'TLB-PERM', 'the call has returned, and a load finds the page');
       see('changed');

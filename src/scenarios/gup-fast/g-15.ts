@@ -8,8 +8,8 @@ import {
   munmap,
   pin_user_pages_fast,
   unpin_user_page,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -61,10 +61,10 @@ export const g15 = scenario({
       const err = yield* dup_mmap(c.mm, p.mm);
       if (err === 0) see('forked');
       if (d !== undefined) {
-        yield* user_store(x.start); // the page is the parent's own again
+        yield* userStore(x.start); // the page is the parent's own again
         yield* dup_mmap(d.mm, p.mm);
       }
-      yield* user_store(x.start);
+      yield* userStore(x.start);
     },
   }),
   sometimes: ['pinned', 'forked'],
@@ -105,7 +105,7 @@ export const g15b = scenario({
   agents: ({ p, x, c, forked }, { other }) => ({
     *other() {
       if (other === 'munmap') return yield* munmap(p.mm, x.vma);
-      yield* user_store(x.start, 5);
+      yield* userStore(x.start, 5);
       return see('stored');
     },
     *forker() {
@@ -117,8 +117,8 @@ export const g15b = scenario({
       process: c,
       *run() {
         yield* awaitValue(forked, 1);
-        const first = yield* user_load(x.start);
-        const second = yield* user_load(x.start);
+        const first = yield* userLoad(x.start);
+        const second = yield* userLoad(x.start);
         yield* claim(first === second, 'COW-ISO', 'the child sees a store of the parent');
         see('the child looked');
       },

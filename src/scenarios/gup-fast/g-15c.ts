@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, scenario, see, violates } from '../../litmus/index.js';
-import { dup_mmap, migrate_pages, shrink_inactive_list, user_load } from '../../linux/index.js';
+import { dup_mmap, migrate_pages, shrink_inactive_list, userLoad } from '../../linux/index.js';
 
 /**
  * fork() holds mmap_lock of both, but reclaim and migration find the entries by the anon_vma, in the child as soon as
@@ -32,7 +32,7 @@ export default scenario({
   agents: ({ p, x, page, c }, { other }) => ({
     *forker() {
       if ((yield* dup_mmap(c.mm, p.mm)) === 0) see('forked');
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       yield* claim(value === 5, 'DATA', 'the page has other contents after fork');
     },
     *other() {

@@ -8,8 +8,8 @@ import {
   madvise_dontneed,
   munmap,
   page_folio,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -39,7 +39,7 @@ export default scenario({
   agents: ({ p, x, head }, { other }) => ({
     *splitter(): Path {
       see((yield* deferred_split_scan(head)) ? 'split' : 'gave up');
-      const value = yield* user_load(1);
+      const value = yield* userLoad(1);
       const zapped = other === 'dontneed' || other === 'dontneed half';
       const right =
         value === 5 ||
@@ -50,8 +50,8 @@ export default scenario({
     },
     *other(): Path {
       if (other === 'store') {
-        yield* user_store(1, 7);
-        const value = yield* user_load(1);
+        yield* userStore(1, 7);
+        const value = yield* userLoad(1);
         yield* claim(value === 7, 'DATA', 'what was stored is not there');
       } else if (other === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
       else if (other === 'dontneed half') yield* madvise_dontneed(x.vma, 1, 2);

@@ -8,7 +8,7 @@ import {
   PG,
   set_page_dirty_lock,
   shrink_inactive_list,
-  user_load,
+  userLoad,
 } from '../../linux/index.js';
 
 /**
@@ -46,7 +46,7 @@ export default scenario({
       if (k.dirty === 'locked') yield* set_page_dirty_lock(pinned);
       else yield* folio_mark_dirty(pinned);
       yield* gup_put_folio(pinned, 1, FOLL.PIN);
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       yield* claim(
         value === 7,
         'DATA',

@@ -6,8 +6,8 @@ import {
   madvise_free,
   PG,
   shrink_inactive_list,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -33,8 +33,8 @@ export default scenario({
     *user() {
       yield* madvise_free(p.mm, x.start, x.end);
       if (!(yield* folio_test_swapbacked(page)) && (yield* folio_test_anon(page))) see('lazyfree');
-      yield* user_store(x.start, 7);
-      const value = yield* user_load(x.start);
+      yield* userStore(x.start, 7);
+      const value = yield* userLoad(x.start);
       yield* claim(value === 7, 'DATA', 'what was stored after MADV_FREE is not in memory any more');
     },
     *reclaim() {

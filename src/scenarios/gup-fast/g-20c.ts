@@ -7,8 +7,8 @@ import {
   PG,
   PROT_READ,
   shrink_inactive_list,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /** Stores through a TLB entry that outlives its PTE must not come after the page was written to swap. */
@@ -31,8 +31,8 @@ export const g20c = scenario({
   },
   agents: ({ x, page }) => ({
     *user() {
-      yield* user_store(x.start, 7);
-      const value = yield* user_load(x.start);
+      yield* userStore(x.start, 7);
+      const value = yield* userLoad(x.start);
       yield* claim(value === 7, 'DATA', 'what was stored is neither in memory nor in swap');
       see('loaded');
     },
@@ -80,11 +80,11 @@ export const g20d = scenario({
     *user() {
       if (change === 'dontneed') {
         yield* madvise_dontneed(x.vma, x.start, x.end);
-        const value = yield* user_load(x.start);
+        const value = yield* userLoad(x.start);
         yield* claim(value === 0, 'DATA', 'MADV_DONTNEED has returned, and a load finds the old page');
       } else if (change === 'mprotect') {
         yield* mprotect(p.mm, x.vma, PROT_READ);
-        const signal = yield* user_store(x.start, 7);
+        const signal = yield* userStore(x.start, 7);
         yield* claim(
           signal === 'SIGSEGV',
           'TLB-PERM',
@@ -92,7 +92,7 @@ export const g20d = scenario({
         );
       } else {
         yield* munmap(p.mm, x.vma);
-        const value = yield* user_load(x.start);
+        const value = yield* userLoad(x.start);
         yield* claim(value === 'SIGSEGV', 'TLB-PERM', 'munmap() has returned, and a load finds the page');
       }
       see('done');

@@ -5,8 +5,8 @@ import {
   migrate_pages,
   munmap,
   shrink_inactive_list,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -42,7 +42,7 @@ export const g20e = scenario({
   agents: ({ p, x, c, cached, all }, { other }) => ({
     *user() {
       if (other === 'nobody') {
-        const end = yield* user_load(x.start);
+        const end = yield* userLoad(x.start);
         yield* claim(
           end === 'OOM',
           'OOM',
@@ -51,11 +51,11 @@ export const g20e = scenario({
         return see('loaded');
       }
       if (other === 'replace') {
-        yield* user_load(x.start);
+        yield* userLoad(x.start);
         return see('loaded');
       }
-      yield* user_store(x.start, 7);
-      const value = yield* user_load(x.start);
+      yield* userStore(x.start, 7);
+      const value = yield* userLoad(x.start);
       const right =
         value === 7 ||
         (other === 'fault' && value === 8) ||
@@ -72,16 +72,16 @@ export const g20e = scenario({
         if (other === 'reclaim') return yield* shrink_inactive_list(cached === undefined ? [] : [cached]);
         if (other === 'replace') {
           yield* madvise_dontneed(x.vma, x.start, x.end);
-          yield* user_store(x.start, 8);
+          yield* userStore(x.start, 8);
           yield* shrink_inactive_list(all);
-          const value = yield* user_load(x.start);
+          const value = yield* userLoad(x.start);
           return yield* claim(value === 8, 'DATA', 'a page comes back that was discarded');
         }
         if (other === 'migration') return yield* migrate_pages(cached === undefined ? [] : [cached], 'sync');
         if (other === 'munmap') return yield* munmap(p.mm, x.vma);
-        if (other === 'fault') yield* user_store(x.start, 8);
+        if (other === 'fault') yield* userStore(x.start, 8);
         if (other === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
-        const value = yield* user_load(x.start);
+        const value = yield* userLoad(x.start);
         const right = other === 'child' ? value === 5 : value === 7 || value === (other === 'fault' ? 8 : 0);
         yield* claim(right, 'DATA', 'a load finds what nobody stored there, or what was discarded');
       },

@@ -5,8 +5,8 @@ import {
   madvise_free,
   migrate_pages,
   shrink_inactive_list,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /**
@@ -44,7 +44,7 @@ export default scenario({
     *reclaim() {
       yield* shrink_inactive_list([page]);
       if (yield* testBits(slot.map, 3)) see('swapped out');
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       const right =
         value === 5 ||
         (value === 0 && (other === 'free' || other === 'dontneed')) ||
@@ -59,9 +59,9 @@ export default scenario({
         else if (other === 'migration') yield* migrate_pages([page], 'sync');
         else if (other === 'free') yield* madvise_free(p.mm, x.start, x.end);
         else if (other === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
-        else if (other === 'store') yield* user_store(x.start, 7);
+        else if (other === 'store') yield* userStore(x.start, 7);
         else {
-          const value = yield* user_load(x.start);
+          const value = yield* userLoad(x.start);
           yield* claim(value === 5, 'DATA', 'the child finds other contents');
         }
       },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, equals, scenario, see } from '../../litmus/index.js';
-import { madvise_dontneed, shrink_inactive_list, user_load, user_store } from '../../linux/index.js';
+import { madvise_dontneed, shrink_inactive_list, userLoad, userStore } from '../../linux/index.js';
 
 /**
  * The last swap entry of a slot goes: its slot is free then, and so is the page that the swap cache still had; unless
@@ -25,7 +25,7 @@ export default scenario({
     *zapper() {
       yield* madvise_dontneed(x.vma, x.start, x.end);
       if (yield* equals(slot.map, 0)) see('the slot is free');
-      const value = yield* user_load(x.start);
+      const value = yield* userLoad(x.start);
       yield* claim(
         value === 0 || (value === 7 && other === 'store'),
         'DATA',
@@ -34,8 +34,8 @@ export default scenario({
     },
     *other() {
       if (other === 'reclaim') yield* shrink_inactive_list([page]);
-      else if (other === 'store') yield* user_store(x.start, 7);
-      else yield* user_load(x.start);
+      else if (other === 'store') yield* userStore(x.start, 7);
+      else yield* userLoad(x.start);
     },
   }),
   sometimes: ['the slot is free'],

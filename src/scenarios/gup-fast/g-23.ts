@@ -20,8 +20,8 @@ import {
   type Page,
   pin_user_pages_fast,
   unpin_user_page,
-  user_load,
-  user_store,
+  userLoad,
+  userStore,
 } from '../../linux/index.js';
 
 /** The driver under test: looks the buffer up, for a device to write to. */
@@ -118,14 +118,14 @@ export const g23b = scenario({
       if (page === undefined) return;
       yield* awaitValue(written, 1); // the I/O takes its time
       yield* dmaWrite(page, 7);
-      const seen = yield* user_load(x.start);
+      const seen = yield* userLoad(x.start);
       yield* claim(seen === 7, 'DATA', 'the parent does not see what the device wrote');
       see('data arrived');
       yield* releasePage(flags, page);
     },
     *forker() {
       if ((yield* dup_mmap(c.mm, p.mm)) === 0) see('forked');
-      yield* user_store(x.start, 5);
+      yield* userStore(x.start, 5);
       yield* write(written, 1);
     },
   }),
