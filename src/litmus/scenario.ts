@@ -260,7 +260,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   kernel.system.storeBuffers.forEach((buffer, cpu) =>
     kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
   );
-  const properties = watchAlways(kernel);
+  const properties = watchAlways(kernel, m.unasked);
   return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
 }
 
