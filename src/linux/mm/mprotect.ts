@@ -4,6 +4,13 @@ import { load, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+  type MmuNotifierRange,
+} from '../include/mmu_notifier.js';
 import { type Mm, VM, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, PageAnonExclusive } from '../include/page-flags.js';
 import { page_folio } from '../include/page_ref.js';
@@ -92,7 +99,11 @@ function* change_pte_range(
   yield* pte_unmap_unlock(mapped.ptl);
 }
 
-/** @context mmap_lock held for write @kernel 6.12 mm/mprotect.c change_protection: adapted (upper levels folded; no huge PMDs) */
+/**
+ * Changes the entries of [start, end), as one invalidation that begins where the first page table is.
+ * @context mmap_lock held for write
+ * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (upper levels folded; no huge PMDs)
+ */
 export function* change_protection(
   tlb: MmuGather,
   vma: Vma,
@@ -101,14 +112,20 @@ export function* change_protection(
   newprot: number,
   tryWritable: boolean,
 ): Path {
+  let range: MmuNotifierRange | undefined;
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
+    if (range === undefined) {
+      range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
+      yield* mmu_notifier_invalidate_range_start(range);
+    }
     yield* change_pte_range(tlb, pmdp, addr, next, newprot, tryWritable);
   }
+  if (range !== undefined) yield* mmu_notifier_invalidate_range_end(range);
 }
 
 /**
