@@ -26,6 +26,7 @@ import {
   ptep_get_and_clear,
   set_pte,
 } from '../include/pgtable.js';
+import { is_writable_device_exclusive_entry, make_readable_device_exclusive_entry } from '../include/swapops.js';
 import { current } from '../kernel.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
@@ -38,7 +39,7 @@ export const PROT_WRITE = 2;
 const PROTECTION = PTE.PRESENT | PTE.USER | PTE.RW | PTE.PROTNONE;
 
 /** What a present entry of a private mapping gets from vm_flags: not the right to store, which a fault gives. */
-const vm_page_prot = (vm_flags: number): number =>
+export const vm_page_prot = (vm_flags: number): number =>
   vm_flags & (VM.READ | VM.WRITE) ? PTE.PRESENT | PTE.USER : PTE.PROTNONE;
 
 /** The entry with another protection. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_modify: adapted */
@@ -49,7 +50,7 @@ const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION) | new
  * @context PTL held
  * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings; no soft-dirty, no uffd-wp)
  */
-function* can_change_pte_writable(pte: Pte): Path<boolean> {
+export function* can_change_pte_writable(_vma: Vma, _addr: number, pte: Pte): Path<boolean> {
   if (pte_special(pte)) return false;
   const page = pte_page(pte);
   return (yield* folio_test_anon(yield* page_folio(page))) && (yield* PageAnonExclusive(page));
@@ -63,6 +64,7 @@ function* can_change_pte_writable(pte: Pte): Path<boolean> {
  */
 function* change_pte_range(
   tlb: MmuGather,
+  vma: Vma,
   pmdp: Cell,
   start: number,
   end: number,
@@ -80,11 +82,14 @@ function* change_pte_range(
       const type = swapType(found);
       if (type === SwapType.MIGRATION_WRITE)
         yield* set_pte(ptep, makeSwapEntry(SwapType.MIGRATION_READ_EXCLUSIVE, pfnOf(found)));
+      // So must what a device-exclusive entry is restored to.
+      else if (is_writable_device_exclusive_entry(found))
+        yield* set_pte(ptep, make_readable_device_exclusive_entry(pfnOf(found), found));
       continue;
     }
     const oldpte = yield* ptep_get_and_clear(ptep);
     let ptent = pte_modify(oldpte, newprot);
-    if (tryWritable && !pte_write(ptent) && (yield* can_change_pte_writable(ptent)))
+    if (tryWritable && !pte_write(ptent) && (yield* can_change_pte_writable(vma, addr, ptent)))
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
     if (oldpte & PTE.PRESENT && (oldpte & PROTECTION & ~ptent) !== 0) tlb_adjust_range(tlb, addr, PAGE_SIZE);
@@ -107,7 +112,7 @@ export function* change_protection(
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
-    yield* change_pte_range(tlb, pmdp, addr, next, newprot, tryWritable);
+    yield* change_pte_range(tlb, vma, pmdp, addr, next, newprot, tryWritable);
   }
 }
 
