@@ -29,6 +29,13 @@ export const pte_wrprotect = (pte: Pte): Pte => pte & ~PTE.RW;
 export const pte_mkwrite = (pte: Pte): Pte => pte | PTE.RW;
 export const pte_mkclean = (pte: Pte): Pte => pte & ~PTE.DIRTY;
 export const pte_mkdirty = (pte: Pte): Pte => pte | PTE.DIRTY;
+/** The uffd-wp bit, in present and in swap-type entries. */
+export const pte_uffd_wp = (pte: Pte): boolean => (pte & PTE.UFFD_WP) !== 0;
+export const pte_mkuffd_wp = (pte: Pte): Pte => pte_wrprotect(pte) | PTE.UFFD_WP;
+export const pte_clear_uffd_wp = (pte: Pte): Pte => pte & ~PTE.UFFD_WP;
+export const pte_swp_mkuffd_wp = (pte: Pte): Pte => pte | PTE.UFFD_WP;
+export const pte_swp_uffd_wp = pte_uffd_wp;
+export const pte_swp_clear_uffd_wp = pte_clear_uffd_wp;
 export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
 /**

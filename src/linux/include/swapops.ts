@@ -47,3 +47,29 @@ export const make_readable_device_private_entry = (pfn: number, from: Pte): Pte 
 
 /** The page that a migration, device-private or device-exclusive entry names. @kernel 6.12 include/linux/swapops.h pfn_swap_entry_to_page: faithful */
 export const pfn_swap_entry_to_page = (pte: Pte): Page => pfn_to_page(pfnOf(pte));
+
+/** Whether an entry says that its page is on the move. @kernel 6.12 include/linux/swapops.h is_migration_entry: faithful */
+export const is_migration_entry = (pte: Pte): boolean => {
+  const type = swapType(pte);
+  return (
+    type === SwapType.MIGRATION_READ ||
+    type === SwapType.MIGRATION_READ_EXCLUSIVE ||
+    type === SwapType.MIGRATION_WRITE
+  );
+};
+
+/** @kernel 6.12 include/linux/swapops.h is_writable_migration_entry: faithful */
+export const is_writable_migration_entry = (pte: Pte): boolean => swapType(pte) === SwapType.MIGRATION_WRITE;
+
+/** @kernel 6.12 include/linux/swapops.h make_readable_exclusive_migration_entry: adapted (an entry, with the soft-dirty and uffd-wp bits of `from`) */
+export const make_readable_exclusive_migration_entry = (pfn: number, from: Pte): Pte =>
+  makeSwapEntry(SwapType.MIGRATION_READ_EXCLUSIVE, pfn, from & CARRIED);
+
+/** The page is poisoned: who touches it is killed. @kernel 6.12 include/linux/swapops.h make_hwpoison_entry: faithful */
+export const make_hwpoison_entry = (page: Page): Pte => makeSwapEntry(SwapType.HWPOISON, page.pfn);
+
+/** @kernel 6.12 include/linux/swapops.h is_hwpoison_entry: faithful */
+export const is_hwpoison_entry = (pte: Pte): boolean => swapType(pte) === SwapType.HWPOISON;
+
+/** Whether a swap-type entry is anything else than a place in swap. @kernel 6.12 include/linux/swapops.h non_swap_entry: faithful */
+export const non_swap_entry = (pte: Pte): boolean => swapType(pte) !== SwapType.SWAP;

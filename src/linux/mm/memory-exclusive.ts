@@ -57,7 +57,7 @@ export function* restore_exclusive_pte(vma: Vma, page: Page, address: number, pt
   const vm_flags = yield* load(vma.vm_flags);
   let pte = mk_pte(page, vm_page_prot(vm_flags));
   pte |= orig_pte & (PTE.SOFT_DIRTY | PTE.UFFD_WP);
-  if (knob('exclusive.entry') === 'single') pte = yield* writableAnew(vma, vm_flags, folio, address, pte);
+  if (knob('exclusive.entry') === 'single') pte = yield* writableAnew(vma, vm_flags, folio, pte);
   else if (!(orig_pte & PTE.UFFD_WP) && is_writable_device_exclusive_entry(orig_pte)) {
     pte = pte_mkdirty(pte);
     if (vm_flags & VM.WRITE) pte = pte_mkwrite(pte); // maybe_mkwrite()
@@ -69,8 +69,8 @@ export function* restore_exclusive_pte(vma: Vma, page: Page, address: number, pt
 }
 
 /** The entry does not say whether it was writable: finds out. @context PTL held @kernel 6.15 mm/memory.c restore_exclusive_pte: adapted (the part for the write permission) */
-function* writableAnew(vma: Vma, vm_flags: number, folio: Folio, address: number, pte: Pte): Path<Pte> {
-  if (!(vm_flags & VM.WRITE) || !(yield* can_change_pte_writable(vma, address, pte))) return pte;
+function* writableAnew(vma: Vma, vm_flags: number, folio: Folio, pte: Pte): Path<Pte> {
+  if (!(vm_flags & VM.WRITE) || !(yield* can_change_pte_writable(vma, pte))) return pte;
   const dirty = yield* testBits(folio.flags, PG.dirty);
   return pte_mkwrite(dirty ? pte_mkdirty(pte) : pte);
 }
@@ -95,7 +95,7 @@ function restoreRange(mm: Mm, start: number): MmuNotifierRange | undefined {
   const end = start + PAGE_SIZE;
   if (event === 'none') return undefined;
   if (event === 'clear') return mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, start, end);
-  const made = current.kernel.devices.find(({ mirrors }) => mirrors === mm.number);
+  const made = current.kernel.machine.devices.find(({ space }) => space === mm.number);
   const owner = event === 'owner' && made !== undefined ? made.number + 1 : 0;
   return mmu_notifier_range_init_owner(MMU_NOTIFY.EXCLUSIVE, 0, mm, start, end, owner);
 }

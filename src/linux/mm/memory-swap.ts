@@ -23,6 +23,7 @@ import {
   deviceExclusiveEntry,
   is_device_exclusive_entry,
   is_device_private_entry,
+  is_migration_entry,
   is_writable_device_exclusive_entry,
   is_writable_device_private_entry,
   make_readable_device_exclusive_entry,
@@ -36,7 +37,6 @@ import { copy_user_page, FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fau
 import { remove_device_exclusive_entry, try_restore_exclusive_pte } from './memory-exclusive.js';
 import { migration_entry_wait } from './migrate.js';
 import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
-import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
 import { folio_free_swap, free_swap_and_cache, slotOfEntry, swap_duplicate, swap_free } from './swapfile.js';
