@@ -68,8 +68,8 @@ export interface ScenarioSpec<K extends KnobSpec, S> {
   readonly machines?: readonly TlbFlush[];
   /** The kernel releases it runs on; default 6.12. */
   readonly kernels?: readonly string[];
-  /** Kernel knobs that differ from the documented protocol in every variant. */
-  readonly kernelKnobs?: Partial<Knobs>;
+  /** Kernel knobs that differ from the documented protocol in every variant, or in those that a knob of the scenario says. */
+  readonly kernelKnobs?: Partial<Knobs> | ((k: Values<K>) => Partial<Knobs>);
   /** What is explored, in words: agents and operations. */
   readonly bounds: string;
   setup(m: Testbed, k: Values<K>): S;
@@ -202,7 +202,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   const machine = typeof spec.machine === 'function' ? spec.machine(setting) : spec.machine;
   const kernelKnobs: Partial<Knobs> = {
     ...RELEASES[setting.kernel],
-    ...spec.kernelKnobs,
+    ...(typeof spec.kernelKnobs === 'function' ? spec.kernelKnobs(setting) : spec.kernelKnobs),
     ...pickKernelKnobs(setting),
   };
   const kernel = new Kernel({

@@ -50,7 +50,7 @@ import { folio_put } from './swap.js';
  * @context PTL held, folio locked
  * @kernel 6.12 mm/memory.c restore_exclusive_pte: adapted (no accessed bit; knob exclusive.entry is 6.15's form)
  */
-export function* restore_exclusive_pte(vma: Vma, page: Page, address: number, ptep: PtePointer): Path {
+export function* restore_exclusive_pte(vma: Vma, page: Page, _address: number, ptep: PtePointer): Path {
   const folio = yield* page_folio(page);
   assertFolioLocked(folio);
   const orig_pte = yield* ptep_get(ptep);
