@@ -45,6 +45,11 @@ export interface MachineSpec {
   readonly thp?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
+  /**
+   * Even: invalidate_seq of an mm wraps there, so that an endless loop comes back to where it was. Sound while fewer
+   * than half as many invalidations hit within one read section. Default: it does not wrap.
+   */
+  readonly seqModulus?: number;
 }
 
 /** Values of one knob, the documented protocol first. */
@@ -227,6 +232,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     ksmNodes: machine.ksmNodes ?? 0,
     thp: machine.thp ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
+    seqModulus: machine.seqModulus ?? 0,
   });
   const m = new Testbed(kernel);
   const state = spec.setup(m, setting);

@@ -5,7 +5,15 @@ import type { Cell } from '../../core/system.js';
 import { EFAULT, EMLINK, ENOMEM } from '../include/errno.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
-import { GUP_PIN_COUNTING_BIAS, PG, VM, type Folio, type Mm, type Page, type Vma } from '../include/mm_types.js';
+import {
+  GUP_PIN_COUNTING_BIAS,
+  PG,
+  VM,
+  type Folio,
+  type Mm,
+  type Page,
+  type Vma,
+} from '../include/mm_types.js';
 import { folio_test_large, nth_page } from '../include/page-flags.js';
 import { folio_ref_count, page_folio } from '../include/page_ref.js';
 import {

@@ -7,6 +7,8 @@ import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import {
   MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
   mmu_notifier_range_init_owner,
   type MmuNotifierRange,
@@ -33,7 +35,6 @@ import {
 } from '../include/swapops.js';
 import { current, knob } from '../kernel.js';
 import { VM_FAULT, type VmFault } from './memory-fault.js';
-import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from './mmu_notifier.js';
 import { can_change_pte_writable, vm_page_prot } from './mprotect.js';
 import {
   DEFINE_FOLIO_VMA_WALK,

@@ -5,12 +5,19 @@ import { equals, add, load, read, setBits, testBits, write } from '../../core/pr
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
   pmdUnchanged,
   mk_pmd_table,
+  PAGE_SIZE,
   mk_pte,
   pmd_none,
   pmd_offset,
@@ -193,7 +200,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
  * Copies the page and puts the copy in its place: clear and flush first, then the new entry, and only then the old
  * page's map count, so that nobody reuses the old page while a TLB still reaches it.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/memory.c wp_page_copy: adapted (no mmu notifiers yet)
+ * @kernel 6.12 mm/memory.c wp_page_copy: faithful (no accounting)
  */
 function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Folio | undefined): Path<number> {
   const { mm, vma, address, pmd } = vmf;
@@ -203,6 +210,8 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     return VM_FAULT.OOM;
   }
   yield* copy_user_page(new_folio, old_page);
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   let unused: Folio | undefined = new_folio;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
@@ -217,6 +226,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     unused = old_folio;
   }
   if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
+  yield* mmu_notifier_invalidate_range_end(range);
   if (unused !== undefined) yield* folio_put(unused);
   if (old_folio !== undefined) yield* folio_put(old_folio);
   return VM_FAULT.NONE;

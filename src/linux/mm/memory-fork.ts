@@ -5,6 +5,12 @@ import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { EAGAIN, EBUSY, ENOENT, ENOMEM } from '../include/errno.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { is_cow_mapping } from '../include/mm.js';
 import { VM, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_get, page_folio } from '../include/page_ref.js';
@@ -253,7 +259,7 @@ function* copy_pmd_range(
  * Copies the page tables of one VMA into the child. For a private mapping that write-protects the parent's pages, so
  * write_protect_seq is odd meanwhile: GUP-fast, which takes no lock, does not pin a page that is being shared.
  * @context mmap_lock of both mms held for write; may sleep
- * @kernel 6.12 mm/memory.c copy_page_range: adapted (no mmu notifiers yet; anon_vma does not tell untouched VMAs apart)
+ * @kernel 6.12 mm/memory.c copy_page_range: adapted (anon_vma does not tell untouched VMAs apart)
  */
 export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
   const addr = yield* load(src_vma.vm_start);
@@ -261,8 +267,12 @@ export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
   const vm_flags = yield* load(src_vma.vm_flags);
   const { write_protect_seq } = src_vma.vm_mm;
   const is_cow = is_cow_mapping(vm_flags);
+  const range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_PAGE, 0, src_vma.vm_mm, addr, end);
+  const notifies = is_cow && knob('fork.notifier') === 'on';
+  if (notifies) yield* mmu_notifier_invalidate_range_start(range);
   if (is_cow) yield* raw_write_seqcount_begin(write_protect_seq);
   const ret = yield* copy_pmd_range(dst_vma, src_vma, vm_flags, addr, end);
   if (is_cow) yield* raw_write_seqcount_end(write_protect_seq);
+  if (notifies) yield* mmu_notifier_invalidate_range_end(range);
   return ret;
 }

@@ -97,7 +97,11 @@ export function* copy_nonpresent_pte(
   } else if (is_migration_entry(orig_pte)) {
     rss.anon++;
     if (type !== SwapType.MIGRATION_READ && is_cow_mapping(vm_flags))
-      pte = makeSwapEntry(SwapType.MIGRATION_READ, pfnOf(orig_pte), orig_pte & (PTE.SOFT_DIRTY | PTE.UFFD_WP));
+      pte = makeSwapEntry(
+        SwapType.MIGRATION_READ,
+        pfnOf(orig_pte),
+        orig_pte & (PTE.SOFT_DIRTY | PTE.UFFD_WP),
+      );
   } else if (is_device_private_entry(orig_pte)) {
     const page = pfn_swap_entry_to_page(orig_pte);
     const folio = yield* page_folio(page);

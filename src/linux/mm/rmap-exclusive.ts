@@ -9,6 +9,8 @@ import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import type { Folio, Mm, Page, PtePointer, Vma } from '../include/mm_types.js';
 import {
   MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init_owner,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
@@ -35,7 +37,6 @@ import { knob } from '../kernel.js';
 import { FOLL } from './gup.js';
 import { get_user_page_vma_remote, get_user_pages_remote } from './gup-slow.js';
 import { find_vma } from './mmap.js';
-import { mmu_notifier_invalidate_range_end, mmu_notifier_invalidate_range_start } from './mmu_notifier.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
 import { folio_mapped, folio_remove_rmap_pte, rmapWalkBegin, rmapWalkEnd } from './rmap.js';
@@ -60,8 +61,7 @@ interface MakeExclusiveArgs {
 }
 
 /** The flags that GUP is asked with. */
-const gupFlags = (): number =>
-  FOLL.GET | FOLL.SPLIT_PMD | (knob('make.gup') === 'write' ? FOLL.WRITE : 0);
+const gupFlags = (): number => FOLL.GET | FOLL.SPLIT_PMD | (knob('make.gup') === 'write' ? FOLL.WRITE : 0);
 
 /** The device-exclusive entry that takes the place of `pteval`. */
 function exclusiveEntryFor(page: Page, pteval: Pte): Pte {
@@ -247,14 +247,7 @@ export function* make_device_exclusive(mm: Mm, addr: number, owner: number): Pat
       yield* folio_put(folio);
       return -EBUSY;
     }
-    const range = mmu_notifier_range_init_owner(
-      MMU_NOTIFY.EXCLUSIVE,
-      0,
-      mm,
-      addr,
-      addr + PAGE_SIZE,
-      owner,
-    );
+    const range = mmu_notifier_range_init_owner(MMU_NOTIFY.EXCLUSIVE, 0, mm, addr, addr + PAGE_SIZE, owner);
     yield* startMakeRange(range);
     const converted = yield* convertOneEntry(vma, addr, page);
     yield* endMakeRange(range);
