@@ -243,8 +243,6 @@ export class Process {
 /** What a scenario's set-up builds on. */
 export class Testbed {
   private pins = 0;
-  /** Properties that the scenario does not ask about: see {@link without}. */
-  readonly unasked = new Set<string>();
 
   constructor(readonly kernel: Kernel) {}
 
@@ -449,13 +447,6 @@ export class Testbed {
   /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
   watchSum(process: Process, addr: number): void {
     watchSum(this.kernel, process.mm, addr);
-  }
-
-  /**
-   * The scenario does not ask about a property that is always on: its question is what comes after a state that breaks it.
-   */
-  without(...properties: readonly string[]): void {
-    for (const property of properties) this.unasked.add(property);
   }
 
   /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */

@@ -20,21 +20,14 @@ export { countMappings } from './sums.js';
  */
 const HOTPLUG = ['META-FREED', 'META-POISONED', 'META-ALIVE', 'PGMAP-LIVE', 'GP-RULE'];
 
-/** Switches on the invariants that hold in every scenario, but for those that it does not ask about; returns their names. */
-export function watchAlways(kernel: Kernel, unasked: ReadonlySet<string> = new Set()): string[] {
-  const { invariants } = kernel.system;
-  const names = watchAll(kernel).filter((name) => !unasked.has(name));
-  const asked = invariants.filter(({ property }) => !unasked.has(property));
-  invariants.splice(0, invariants.length, ...asked);
-  return names;
-}
-
-function watchAll(kernel: Kernel): string[] {
+/** Switches on the invariants that hold in every scenario; returns their names. */
+export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
   tlbPermission(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
-  anonExclusive(kernel);
+  // Before 5.19 no flag says so.
+  if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
   const devices = watchDevices(kernel);
   return [
     'TLB-LIVE',
@@ -43,7 +36,7 @@ function watchAll(kernel: Kernel): string[] {
     'TABLE-ALIVE',
     'FREE-ONCE',
     ...(kernel.options.hotplug ? HOTPLUG : []),
-    'ANON-EXCL',
+    ...(kernel.knobs['cow.reuse'] === 'anon-exclusive' ? ['ANON-EXCL'] : []),
     'LOCK',
     'LOCK-REF',
     ...devices,
