@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { equals } from '../../core/primitives.js';
 import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
@@ -229,6 +231,11 @@ export class Mm {
       ? space.pmd.map((_, i) => system.cell(`${this.name}.pmd_huge_pte[${i}]`, 0, { type: frameRef }))
       : [];
   }
+}
+
+/** Whether somebody has changed entries and has still to flush. @context PTL held @kernel 6.12 include/linux/mm_types.h mm_tlb_flush_pending: faithful */
+export function* mm_tlb_flush_pending(mm: Mm): Path<boolean> {
+  return !(yield* equals(mm.tlb_flush_pending, 0));
 }
 
 /** struct rw_semaphore: -1 = a writer holds it, n > 0 = n readers; writers that wait keep new readers out. */

@@ -71,7 +71,7 @@ export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION
  * @context PTL held
  * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings; no soft-dirty)
  */
-export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
+export function* can_change_pte_writable(vma: Vma, _addr: number, pte: Pte): Path<boolean> {
   if (pte_protnone(pte)) return false;
   if (userfaultfd_pte_wp(vma, pte)) return false;
   if (pte_special(pte)) return false;
@@ -142,7 +142,7 @@ function* change_pte_range(
     if (
       cp_flags & MM_CP.TRY_CHANGE_WRITABLE &&
       !pte_write(ptent) &&
-      (yield* can_change_pte_writable(vma, ptent))
+      (yield* can_change_pte_writable(vma, addr, ptent))
     )
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
