@@ -3,7 +3,7 @@ import type { Path } from '../core/path.js';
 import { running } from '../core/running.js';
 import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
-import { Machine, Use, type MachineOptions } from '../machine/machine.js';
+import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import { definePteOps } from './include/pgtable.js';
@@ -107,7 +107,7 @@ export class Kernel {
     const { swapSlots = 0, ksmNodes = 0 } = options;
     for (const frame of this.machine.frames)
       this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
-    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data !== false) : undefined;
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
@@ -153,6 +153,16 @@ export class Kernel {
     );
     this.mms.push(mm);
     return mm;
+  }
+
+  /** A device that mirrors `mm`. */
+  addDevice(name: string, mm: Mm): Device {
+    return this.machine.addDevice(name, mm.number);
+  }
+
+  /** The devices that have page tables of their own. */
+  get devices(): readonly Device[] {
+    return this.machine.devices;
   }
 
   addVma(mm: Mm): Vma {

@@ -31,7 +31,8 @@ export interface MachineSpec {
   readonly ptrsPerPte?: number;
   readonly pae?: MachineOptions['pae'];
   readonly pageWalkCache?: boolean;
-  readonly data?: boolean;
+  /** Pages have contents: one word, or so many. */
+  readonly data?: MachineOptions['data'];
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;

@@ -21,6 +21,7 @@ import {
   pteType,
   SwapType,
 } from '../machine/pte.js';
+import type { Device } from '../machine/machine.js';
 import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
@@ -228,6 +229,11 @@ export class Testbed {
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return defineMutex(this.kernel.system, name);
+  }
+
+  /** A device with a page table of its own, empty, that mirrors a process. */
+  device(name: string, { mirrors }: { mirrors: Process }): Device {
+    return this.kernel.addDevice(name, mirrors.mm);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */

@@ -217,18 +217,18 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
 
 /**
  * Copies the contents of a page, where the machine has contents.
- * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
+ * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one word or a few, one step each)
  */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
   if (from === undefined) return yield* clear_user_highpage(to);
-  if (to.frame.data === undefined || from.frame.data === undefined) return;
   // Marked: contents of a user page belong to user code and devices, not to C.
-  yield* write(to.frame.data, yield* read(from.frame.data));
+  for (let word = 0; word < to.frame.words.length; word++)
+    yield* write(to.frame.words[word]!, yield* read(from.frame.words[word]!));
 }
 
 /** Zeroes a new page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: faithful */
 export function* clear_user_highpage(page: Page): Path {
-  if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
+  for (const word of page.frame.words) yield* write(word, 0);
 }
 
 /**
