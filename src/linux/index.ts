@@ -21,6 +21,8 @@ export * from './kernel/rcu/sync.js';
 export * from './kernel/rcu/tree.js';
 export * from './kernel/sched/completion.js';
 export * from './include/rmap.js';
+export * from './include/swapops.js';
+export * from './include/userfaultfd_k.js';
 export * from './include/seqlock.js';
 export * from './kernel/fork.js';
 export * from './include/lockdep.js';

@@ -189,6 +189,133 @@ export const KNOBS = {
     on: '6.12: ksm_get_folio() waits while the count is frozen and the folio is in the swap cache',
     off: 'G-13: takes a count of zero for a page that has gone',
   },
+  'pvmw.exclusive': {
+    'normal-and-migration':
+      '5.14 to 6.14: page_vma_mapped_walk() takes device-exclusive entries, and with PVMW_MIGRATION as well',
+    normal: '6.15: not when it looks for migration entries',
+  },
+  'make.gup': {
+    write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
+    read: 'D-06: for a read; the page may be shared',
+  },
+  'make.walk': {
+    rmap: 'v5 to 6.14: rmap_walk() converts every entry of the folio, in every mm',
+    'folio-walk': '6.15: folio_walk_start() looks the one entry up again and converts it under the same PTL',
+    'own-walk': 'v2: a page walk of its own converts the entry that it finds, without GUP',
+    'two-holds': 'D-20 twin: looked up under the PTL, and converted under it later, without another look',
+  },
+  'make.mapped_check': {
+    'mm-and-address': '5.14: the entry was found in the mm and at the address that the caller asked for',
+    mm: 'D-19: in the mm',
+    none: 'D-19: not asked, so a page that nobody maps will do',
+  },
+  'make.write_check': {
+    on: '5.14: the entry that was taken away allowed stores',
+    off: 'D-06, D-07: not looked at',
+  },
+  'make.mapcount_check': {
+    on: '5.14: the folio is not mapped any more after the walk',
+    off: 'D-37 twin: an entry that the walk has missed stays',
+  },
+  'make.anon_only': {
+    on: '5.14: anonymous folios only',
+    off: 'up to v6: pages of files as well',
+  },
+  'make.tail': {
+    refused: '5.18: no tail pages',
+    accepted: 'up to 5.17: any page of a large folio',
+  },
+  'make.folio_lock': {
+    trylock: '5.14: folio_trylock(), so a locked page is refused',
+    killable: '6.15: folio_lock_killable()',
+  },
+  'make.mismatch': {
+    refuse: '5.14: the page is refused (NULL, -EBUSY)',
+    retry: '6.15: back to GUP',
+  },
+  'make.notifier': {
+    exclusive: '5.14: MMU_NOTIFY_EXCLUSIVE with the owner around the conversion',
+    none: 'first posting of the 6.15 rework (29 Jan 2025): GUP has told everybody who has to know',
+  },
+  'make.mmap_lock': {
+    held: '5.14: the caller holds mmap_lock from GUP to the end of the walk',
+    dropped: 'D-07 twin: not between GUP and the walk',
+  },
+  'make.npages': {
+    signed: '5.14: a negative count is an error number',
+    unsigned: 'v5: kept in an unsigned long, so it is many pages',
+  },
+  'make.soft_dirty': {
+    kept: '5.14: the entry takes the soft-dirty bit over',
+    lost: 'D-30 twin',
+  },
+  'make.uffd_wp': {
+    kept: '5.14: the entry takes the uffd-wp bit over',
+    lost: 'D-30 twin',
+  },
+  'exclusive.entry': {
+    'write-read': '5.14 to 6.14: SWP_DEVICE_EXCLUSIVE_WRITE and _READ; what is restored is what was there',
+    single: '6.15: one type; whether the restored entry allows stores is found out anew',
+  },
+  'exclusive.mapcount': {
+    dropped: '5.14 to 6.14: an entry does not count as a mapping',
+    kept: '6.15: it does',
+  },
+  'zap.exclusive_rmap': {
+    stays: '5.14 to 6.14: zap_pte_range() takes the rmap away for device-private entries only',
+    removed: '6.15: for device-exclusive entries as well',
+  },
+  'restore.find': {
+    'pte-lock': '5.14: pte_offset_map_lock(), and the entry must be the one that faulted',
+    'rmap-walk': 'v5 to v8: page_vma_mapped_walk() over the page',
+  },
+  'restore.folio_ref': {
+    'try-get': '6.3 (7c7b962938dd): a reference before the folio lock',
+    none: '5.14 to 6.2: nothing keeps the page while its lock is waited for',
+  },
+  'restore.pte_same': {
+    on: '5.14: restored only if the entry is still the one that faulted',
+    off: 'D-25 twin',
+  },
+  'restore.order': {
+    'lock-notify': '5.14: the folio lock, then the notifier',
+    'notify-lock': 'D-25: the other way round',
+  },
+  'restore.event': {
+    exclusive: '5.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
+    clear: 'v5 to v8: MMU_NOTIFY_CLEAR',
+    owner: 'D-12: MMU_NOTIFY_EXCLUSIVE with the owner that made the page exclusive',
+    none: 'D-12: nobody is told, since the entry only becomes present',
+  },
+  'restore.sharers': {
+    'this-entry': '5.14: the entry that faulted is restored, and its mm is told',
+    'notify-all': 'D-11: every mm that has the page is told first',
+    'revert-all': 'D-11: every entry of the page is restored, each with its mm told',
+  },
+  'restore.rmap': {
+    'rmap-set': '6.12: the mapping is counted, then the entry is set',
+    'set-rmap': 'v8: the entry is set, then the mapping is counted',
+  },
+  'fork.exclusive': {
+    restore: '5.14: the entry is restored and copied as a present one; fork fails if the folio is locked',
+    'restore-sleep': 'v8: as that, but sleeps for the folio lock and tries again',
+    copy: 'v5 to v7: the entry is copied, readable on both sides',
+    'early-copy': 'D-01 (1): the child gets a page of its own, the parent keeps its entry',
+    'early-copy-exclusive': 'D-01 (6): the child gets an exclusive entry for a page of its own',
+  },
+  'fork.exclusive_flag': {
+    cleared: 'D-02: copying an exclusive entry takes PG_anon_exclusive off the page',
+    kept: 'D-02: does not',
+  },
+  'fork.notifier': {
+    on: '6.12: copy_page_range() sends PROTECTION_PAGE for private mappings',
+    off: 'D-05: tells nobody',
+  },
+  'cow.reuse': {
+    'anon-exclusive': '5.19 (6c287605fd56): a page that is marked exclusive is reused, else by its count',
+    'page-count': '5.9 (09854ba94c6a): reused if nobody else has a reference',
+    'map-count': 'before 5.9: reused if it is mapped once',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':
@@ -211,4 +338,44 @@ export function documentedKnobs(): Knobs {
 /** Releases, as what differs from 6.12. */
 export const RELEASES: Readonly<Record<string, Partial<Knobs>>> = {
   '6.12': {},
+  ...deviceExclusiveReleases(),
 };
+
+/** The versions of device-exclusive memory; what else changed between these releases is not here. */
+function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
+  const v6_3: Partial<Knobs> = {};
+  const v5_14: Partial<Knobs> = {
+    'make.tail': 'accepted',
+    'restore.folio_ref': 'none',
+    'cow.reuse': 'page-count',
+  };
+  const v8: Partial<Knobs> = {
+    ...v5_14,
+    'restore.find': 'rmap-walk',
+    'restore.event': 'clear',
+    'restore.rmap': 'set-rmap',
+    'fork.exclusive': 'restore-sleep',
+  };
+  const posted2025: Partial<Knobs> = {
+    'make.walk': 'folio-walk',
+    'make.notifier': 'none',
+    'exclusive.entry': 'single',
+    'exclusive.mapcount': 'kept',
+    'zap.exclusive_rmap': 'removed',
+    'pvmw.exclusive': 'normal',
+  };
+  return {
+    v2: { ...v8, 'make.walk': 'own-walk', 'fork.exclusive': 'copy' },
+    v5: { ...v8, 'make.npages': 'unsigned', 'make.anon_only': 'off', 'fork.exclusive': 'copy' },
+    v8,
+    '5.14': v5_14,
+    '6.3': v6_3,
+    '2025-v1': posted2025,
+    '6.15': {
+      ...posted2025,
+      'make.notifier': 'exclusive',
+      'make.folio_lock': 'killable',
+      'make.mismatch': 'retry',
+    },
+  };
+}

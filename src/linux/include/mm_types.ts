@@ -3,6 +3,7 @@ import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
 import type { Guard } from '../../core/system.js';
+import type { UserfaultfdCtx } from './userfaultfd_k.js';
 
 /**
  * Page flags that the model has. PG_locked is a lock of its own ({@link Page.lock}), so that the engine sees it as one.
@@ -178,6 +179,8 @@ export class Vma {
   readonly attached: Cell;
   /** anon_vma_chain: how many anon_vmas it is linked to, and which, oldest first. undefined: one for each mm. */
   readonly anon_vma_chain: { readonly length: Cell; readonly anon_vma: Cell[] } | undefined;
+  /** The userfaultfd that watches it, set at set-up; a forked VMA has none. */
+  vm_userfaultfd_ctx: UserfaultfdCtx | undefined;
 
   constructor(
     private readonly system: System,

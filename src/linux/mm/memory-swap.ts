@@ -17,11 +17,11 @@ import {
   pte_unmap_unlock,
   set_pte,
 } from '../include/pgtable.js';
+import { is_migration_entry } from '../include/swapops.js';
 import { knob } from '../kernel.js';
 import { FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
 import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap } from './rmap.js';
-import { is_migration_entry } from './rmap-migrate.js';
 import { folio_put } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
 import { folio_free_swap, free_swap_and_cache, slotOfEntry, swap_duplicate, swap_free } from './swapfile.js';

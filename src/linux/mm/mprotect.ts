@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, write } from '../../core/primitives.js';
+import { load, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
+import { pfnOf, PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import { type Mm, VM, type Vma } from '../include/mm_types.js';
-import { folio_test_anon, PageAnonExclusive } from '../include/page-flags.js';
-import { page_folio } from '../include/page_ref.js';
+import { folio_test_anon, folio_test_ksm, PageAnonExclusive } from '../include/page-flags.js';
+import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
 import {
+  is_swap_pte,
   PAGE_SIZE,
   pmd_addr_end,
   pmd_leaf,
@@ -15,17 +16,31 @@ import {
   pmd_offset,
   pmdp_get_lockless,
   type Pte,
+  pte_clear_uffd_wp,
+  pte_mkuffd_wp,
   pte_mkwrite,
   pte_offset_map_lock,
   pte_page,
   pte_present,
+  pte_protnone,
   pte_special,
+  pte_swp_clear_uffd_wp,
+  pte_swp_mkuffd_wp,
   pte_unmap_unlock,
   pte_write,
   ptep_get,
   ptep_get_and_clear,
   set_pte,
 } from '../include/pgtable.js';
+import {
+  is_writable_device_exclusive_entry,
+  is_writable_device_private_entry,
+  is_writable_migration_entry,
+  make_readable_device_exclusive_entry,
+  make_readable_device_private_entry,
+  make_readable_exclusive_migration_entry,
+} from '../include/swapops.js';
+import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current } from '../kernel.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
@@ -37,37 +52,75 @@ export const PROT_WRITE = 2;
 
 const PROTECTION = PTE.PRESENT | PTE.USER | PTE.RW | PTE.PROTNONE;
 
+/** @kernel 6.12 include/linux/mm.h MM_CP_*: faithful */
+export const MM_CP = { TRY_CHANGE_WRITABLE: 1, PROT_NUMA: 2, UFFD_WP: 4, UFFD_WP_RESOLVE: 8 } as const;
+
+/** Whether protection changes look themselves which entries may become writable. @kernel 6.12 include/linux/mm.h vma_wants_manual_pte_write_upgrade: adapted (private mappings) */
+export const vma_wants_manual_pte_write_upgrade = (vm_flags: number): boolean =>
+  (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
+
 /** What a present entry of a private mapping gets from vm_flags: not the right to store, which a fault gives. */
-const vm_page_prot = (vm_flags: number): number =>
+export const vm_page_prot = (vm_flags: number): number =>
   vm_flags & (VM.READ | VM.WRITE) ? PTE.PRESENT | PTE.USER : PTE.PROTNONE;
 
 /** The entry with another protection. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_modify: adapted */
-const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION) | newprot;
+export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION) | newprot;
 
 /**
  * Whether the entry may become writable without a fault.
  * @context PTL held
- * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings; no soft-dirty, no uffd-wp)
+ * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings; no soft-dirty)
  */
-function* can_change_pte_writable(pte: Pte): Path<boolean> {
+export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
+  if (pte_protnone(pte)) return false;
+  if (userfaultfd_pte_wp(vma, pte)) return false;
   if (pte_special(pte)) return false;
   const page = pte_page(pte);
   return (yield* folio_test_anon(yield* page_folio(page))) && (yield* PageAnonExclusive(page));
 }
 
 /**
- * Gives the present entries of [start, end) another protection: each is cleared and set again, so that no dirty bit is
+ * Whether the NUMA scan leaves a present entry alone: what migration could not move, or should not.
+ * @context PTL held
+ * @kernel 6.12 mm/mprotect.c change_pte_range: adapted (anonymous pages; the page is always on another node)
+ */
+function* skippedByNumaScan(oldpte: Pte): Path<boolean> {
+  if (pte_protnone(oldpte) || pte_special(oldpte)) return true;
+  const folio = yield* page_folio(pte_page(oldpte));
+  if (yield* folio_test_ksm(folio)) return true;
+  return (yield* folio_maybe_dma_pinned(folio)) || (yield* read(folio._mapcount)) > 1;
+}
+
+/**
+ * What a swap-type entry becomes. What a migration or a device leaves behind must not be writable: the fault decides
+ * anew. In a writable device-private entry the soft-dirty bit is lost.
+ * @kernel 6.12 mm/mprotect.c change_pte_range: adapted (migration entries of anonymous pages; no markers)
+ */
+function changedSwapEntry(oldpte: Pte, cp_flags: number): Pte {
+  const pfn = pfnOf(oldpte);
+  let newpte = oldpte;
+  if (is_writable_migration_entry(oldpte)) newpte = make_readable_exclusive_migration_entry(pfn, oldpte);
+  else if (is_writable_device_private_entry(oldpte)) newpte = make_readable_device_private_entry(pfn, oldpte);
+  else if (is_writable_device_exclusive_entry(oldpte))
+    newpte = make_readable_device_exclusive_entry(pfn, oldpte);
+  if (cp_flags & MM_CP.UFFD_WP) return pte_swp_mkuffd_wp(newpte);
+  return cp_flags & MM_CP.UFFD_WP_RESOLVE ? pte_swp_clear_uffd_wp(newpte) : newpte;
+}
+
+/**
+ * Gives the entries of [start, end) another protection. A present one is cleared and set again, so that no dirty bit is
  * lost, and the range is flushed at the end.
- * @context mmap_lock held for write
- * @kernel 6.12 mm/mprotect.c change_pte_range: adapted (present and migration entries of anonymous pages; no NUMA hints)
+ * @context mmap_lock held: for write to change the VMA's protection, for read for uffd-wp and NUMA hints
+ * @kernel 6.12 mm/mprotect.c change_pte_range: adapted (no markers: anonymous memory)
  */
 function* change_pte_range(
   tlb: MmuGather,
+  vma: Vma,
   pmdp: Cell,
   start: number,
   end: number,
   newprot: number,
-  tryWritable: boolean,
+  cp_flags: number,
 ): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
@@ -76,15 +129,21 @@ function* change_pte_range(
     const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start);
     const found = yield* ptep_get(ptep);
     if (!pte_present(found)) {
-      // What the migration ends with must not be writable: the fault decides anew.
-      const type = swapType(found);
-      if (type === SwapType.MIGRATION_WRITE)
-        yield* set_pte(ptep, makeSwapEntry(SwapType.MIGRATION_READ_EXCLUSIVE, pfnOf(found)));
+      if (!is_swap_pte(found)) continue;
+      const newpte = changedSwapEntry(found, cp_flags);
+      if (newpte !== found) yield* set_pte(ptep, newpte);
       continue;
     }
+    if (cp_flags & MM_CP.PROT_NUMA && (yield* skippedByNumaScan(found))) continue;
     const oldpte = yield* ptep_get_and_clear(ptep);
     let ptent = pte_modify(oldpte, newprot);
-    if (tryWritable && !pte_write(ptent) && (yield* can_change_pte_writable(ptent)))
+    if (cp_flags & MM_CP.UFFD_WP) ptent = pte_mkuffd_wp(ptent);
+    else if (cp_flags & MM_CP.UFFD_WP_RESOLVE) ptent = pte_clear_uffd_wp(ptent);
+    if (
+      cp_flags & MM_CP.TRY_CHANGE_WRITABLE &&
+      !pte_write(ptent) &&
+      (yield* can_change_pte_writable(vma, ptent))
+    )
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
     if (oldpte & PTE.PRESENT && (oldpte & PROTECTION & ~ptent) !== 0) tlb_adjust_range(tlb, addr, PAGE_SIZE);
@@ -92,22 +151,27 @@ function* change_pte_range(
   yield* pte_unmap_unlock(mapped.ptl);
 }
 
-/** @context mmap_lock held for write @kernel 6.12 mm/mprotect.c change_protection: adapted (upper levels folded; no huge PMDs) */
+/**
+ * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints. The caller flushes.
+ * @context mmap_lock held
+ * @kernel 6.12 mm/mprotect.c change_protection: adapted (upper levels folded; no huge PMDs; vm_page_prot is made of vm_flags)
+ */
 export function* change_protection(
   tlb: MmuGather,
   vma: Vma,
   start: number,
   end: number,
-  newprot: number,
-  tryWritable: boolean,
+  vm_flags: number,
+  cp_flags: number,
 ): Path {
+  const newprot = cp_flags & MM_CP.PROT_NUMA ? PTE.PROTNONE : vm_page_prot(vm_flags);
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
-    yield* change_pte_range(tlb, pmdp, addr, next, newprot, tryWritable);
+    yield* change_pte_range(tlb, vma, pmdp, addr, next, newprot, cp_flags);
   }
 }
 
@@ -127,8 +191,8 @@ export function* mprotect(mm: Mm, vma: Vma, prot: number): Path<number> {
   yield* write(vma.vm_flags, vm_flags); // vm_flags_reset_once(): rmap walks read it without mmap_lock
   const start = yield* load(vma.vm_start);
   const end = yield* load(vma.vm_end);
-  const tryWritable = (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
-  yield* change_protection(tlb, vma, start, end, vm_page_prot(vm_flags), tryWritable);
+  const cp_flags = vma_wants_manual_pte_write_upgrade(vm_flags) ? MM_CP.TRY_CHANGE_WRITABLE : 0;
+  yield* change_protection(tlb, vma, start, end, vm_flags, cp_flags);
   yield* tlb_finish_mmu(tlb);
   yield* mmap_write_unlock(mm);
   return 0;

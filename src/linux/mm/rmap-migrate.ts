@@ -35,16 +35,6 @@ import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch 
 import { clearDeferred } from './rmap-unmap.js';
 import { folio_put } from './swap.js';
 
-/** Whether an entry says that its page is on the move. @kernel 6.12 include/linux/swapops.h is_migration_entry: faithful */
-export const is_migration_entry = (pte: Pte): boolean => {
-  const type = swapType(pte);
-  return (
-    type === SwapType.MIGRATION_READ ||
-    type === SwapType.MIGRATION_READ_EXCLUSIVE ||
-    type === SwapType.MIGRATION_WRITE
-  );
-};
-
 /**
  * Puts a migration entry in the place of the folio's entry in one VMA. Returns false if it had to leave it there.
  * @context folio locked and referenced, anon_vma lock held
