@@ -44,6 +44,7 @@ export * from './mm/khugepaged.js';
 export * from './mm/madvise.js';
 export * from './mm/memory.js';
 export * from './mm/memory-fault.js';
+export * from './mm/memory-failure.js';
 export * from './mm/memory_hotplug.js';
 export * from './mm/memory-numa.js';
 export * from './mm/mempolicy.js';
