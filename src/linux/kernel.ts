@@ -6,6 +6,11 @@ import { System } from '../core/system.js';
 import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import {
+  type MmuIntervalNotifier,
+  type MmuNotifier,
+  MmuNotifierSubscriptions,
+} from './include/mmu_notifier.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
@@ -14,6 +19,7 @@ import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './kn
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
+import { defineMmuNotifierOps } from './mm/mmu_notifier.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
@@ -49,6 +55,8 @@ export interface KernelOptions {
   readonly mlock?: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
+  /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
+  readonly seqModulus?: number;
 }
 
 function defineOps(kernel: Kernel) {
@@ -68,6 +76,7 @@ function defineOps(kernel: Kernel) {
     ...defineSwapOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
+    ...defineMmuNotifierOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -107,6 +116,14 @@ export class Kernel {
   readonly hotplug: Hotplug | undefined;
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
+  /** Interval and classic notifiers, of all mms. */
+  readonly interval_subs: MmuIntervalNotifier[] = [];
+  readonly notifiers: MmuNotifier[] = [];
+  /** The SRCU domain under which classic notifiers are called; there from the first one on. */
+  mmu_notifier_srcu: SrcuStruct | undefined;
+  /** Lockdep maps, there from the first mm on that has notifiers. */
+  __mmu_notifier_invalidate_range_start_map: Cell | undefined;
+  non_block_map: Cell | undefined;
   readonly op: KernelOps;
   /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
   readonly hooked = new Set<number>();
@@ -164,6 +181,7 @@ export class Kernel {
   addSrcu(name: string): SrcuStruct {
     const domain = new SrcuStruct(this.system, name, this.srcu.length);
     this.srcu.push(domain);
+    for (const task of this.tasks) if (task !== undefined) domain.addTask(task.agent);
     return domain;
   }
 
@@ -193,6 +211,15 @@ export class Kernel {
     const vma = new Vma(this.system, mm, mm.vmas.length, this.anon_vma_pool !== undefined);
     mm.vmas.push(vma);
     return vma;
+  }
+
+  /** Set-up: notifiers may be registered on the mm. */
+  notifierSubscriptions(mm: Mm): MmuNotifierSubscriptions {
+    const { system } = this;
+    const map = (name: string, sleeps: boolean): Cell => system.cell(name, 0, { lockClass: name, sleeps });
+    this.__mmu_notifier_invalidate_range_start_map ??= map('mmu_notifier_invalidate_range_start', true);
+    this.non_block_map ??= map('non_block', false);
+    return (mm.notifier_subscriptions ??= new MmuNotifierSubscriptions(system, mm));
   }
 
   /** Set-up: the anon_vma of an mm, one for all its VMAs. */

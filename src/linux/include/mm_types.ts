@@ -6,6 +6,7 @@ import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
 import type { Guard } from '../../core/system.js';
 import type { UserfaultfdCtx } from './userfaultfd_k.js';
+import type { MmuNotifierSubscriptions } from './mmu_notifier.js';
 
 /**
  * Page flags that the model has. PG_locked is a lock of its own ({@link Page.lock}), so that the engine sees it as one.
@@ -301,6 +302,8 @@ export class Mm {
   /** By PMD: the page table deposited for a later split, 0 for none. Empty where the scenario has no huge pages. */
   readonly pmd_huge_pte: readonly Cell[];
   readonly vmas: Vma[] = [];
+  /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
+  notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 
   constructor(
     readonly system: System,

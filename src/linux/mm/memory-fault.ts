@@ -15,11 +15,18 @@ import {
   type PtePointer,
   type Vma,
 } from '../include/mm_types.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
   pmdUnchanged,
   mk_pmd_table,
+  PAGE_SIZE,
   mk_pte,
   pmd_none,
   pmd_offset,
@@ -153,6 +160,35 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   return true;
 }
 
+/** Whether a page that is written to may stay where it is: knob cow.reuse. @context PTL held */
+function* mayReuse(page: Page, folio: Folio): Path<boolean> {
+  const rule = knob('cow.reuse');
+  if (rule === 'page-count') return yield* reuseByPageCount(folio);
+  if (rule === 'map-count') return yield* reuseByMapCount(folio);
+  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio));
+}
+
+/** @context PTL held @kernel 5.14 mm/memory.c do_wp_page: adapted (the part that decides for anonymous pages) */
+function* reuseByPageCount(folio: Folio): Path<boolean> {
+  if (yield* folio_test_ksm(folio)) return false;
+  if (!(yield* equals(folio._refcount, 1))) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  const alone = (yield* equals(folio._mapcount, 1)) && (yield* equals(folio._refcount, 1));
+  if (alone) yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return alone;
+}
+
+/** @context PTL held @kernel 5.8 mm/swapfile.c reuse_swap_page: adapted (without the swap count; a locked page is copied) */
+function* reuseByMapCount(folio: Folio): Path<boolean> {
+  if (yield* folio_test_ksm(folio)) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  const alone = yield* equals(folio._mapcount, 1);
+  if (alone) yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return alone;
+}
+
 /**
  * A store to a write-protected private page: reuse it if it is ours alone, else copy it.
  * @context PTL held at entry, dropped at return; mmap_lock held for read
@@ -171,7 +207,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   const page = pte_special(vmf.orig_pte) ? undefined : pte_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
-    if ((yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio))) {
+    if (yield* mayReuse(page, folio)) {
       if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
       yield* pte_unmap_unlock(ptl);
       return VM_FAULT.NONE;
@@ -186,7 +222,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
  * Copies the page and puts the copy in its place: clear and flush first, then the new entry, and only then the old
  * page's map count, so that nobody reuses the old page while a TLB still reaches it.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/memory.c wp_page_copy: adapted (no mmu notifiers yet)
+ * @kernel 6.12 mm/memory.c wp_page_copy: faithful (no accounting)
  */
 function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Folio | undefined): Path<number> {
   const { mm, vma, address, pmd } = vmf;
@@ -196,6 +232,8 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     return VM_FAULT.OOM;
   }
   yield* copy_user_page(new_folio, old_page);
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   let unused: Folio | undefined = new_folio;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
@@ -210,6 +248,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     unused = old_folio;
   }
   if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
+  yield* mmu_notifier_invalidate_range_end(range);
   if (unused !== undefined) yield* folio_put(unused);
   if (old_folio !== undefined) yield* folio_put(old_folio);
   return VM_FAULT.NONE;

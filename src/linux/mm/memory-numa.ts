@@ -26,7 +26,7 @@ import {
  * @kernel 6.12 mm/memory.c do_numa_page: adapted (numa_rebuild_single_mapping() folded in; the page stays where it is)
  */
 export function* do_numa_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
-  const { vma, address, orig_pte } = vmf;
+  const { vma, orig_pte } = vmf;
   yield* spin_lock(ptl);
   if (!(yield* pteUnchanged(ptep, orig_pte))) {
     yield* pte_unmap_unlock(ptl);
@@ -36,7 +36,7 @@ export function* do_numa_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<n
   const newprot = vm_page_prot(vm_flags);
   const writable =
     vma_wants_manual_pte_write_upgrade(vm_flags) &&
-    (yield* can_change_pte_writable(vma, address, pte_modify(orig_pte, newprot)));
+    (yield* can_change_pte_writable(vma, pte_modify(orig_pte, newprot)));
   const old_pte = yield* ptep_get_and_clear(ptep);
   const pte = pte_modify(old_pte, newprot);
   yield* set_pte(ptep, writable ? pte_mkwrite(pte) : pte);

@@ -4,6 +4,13 @@ import { load, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf, PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+  type MmuNotifierRange,
+} from '../include/mmu_notifier.js';
 import { type Mm, VM, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_ksm, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
@@ -71,7 +78,7 @@ export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION
  * @context PTL held
  * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings; no soft-dirty)
  */
-export function* can_change_pte_writable(vma: Vma, _addr: number, pte: Pte): Path<boolean> {
+export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
   if (pte_protnone(pte)) return false;
   if (userfaultfd_pte_wp(vma, pte)) return false;
   if (pte_special(pte)) return false;
@@ -142,7 +149,7 @@ function* change_pte_range(
     if (
       cp_flags & MM_CP.TRY_CHANGE_WRITABLE &&
       !pte_write(ptent) &&
-      (yield* can_change_pte_writable(vma, addr, ptent))
+      (yield* can_change_pte_writable(vma, ptent))
     )
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
@@ -152,9 +159,10 @@ function* change_pte_range(
 }
 
 /**
- * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints. The caller flushes.
+ * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints, as one invalidation that begins
+ * where the first page table is. The caller flushes.
  * @context mmap_lock held
- * @kernel 6.12 mm/mprotect.c change_protection: adapted (upper levels folded; no huge PMDs; vm_page_prot is made of vm_flags)
+ * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (upper levels folded; no huge PMDs; vm_page_prot is made of vm_flags)
  */
 export function* change_protection(
   tlb: MmuGather,
@@ -165,14 +173,20 @@ export function* change_protection(
   cp_flags: number,
 ): Path {
   const newprot = cp_flags & MM_CP.PROT_NUMA ? PTE.PROTNONE : vm_page_prot(vm_flags);
+  let range: MmuNotifierRange | undefined;
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
+    if (range === undefined) {
+      range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
+      yield* mmu_notifier_invalidate_range_start(range);
+    }
     yield* change_pte_range(tlb, vma, pmdp, addr, next, newprot, cp_flags);
   }
+  if (range !== undefined) yield* mmu_notifier_invalidate_range_end(range);
 }
 
 /**

@@ -5,10 +5,17 @@ import { setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { assertFolioLocked } from '../include/lockdep.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, type Folio, type Vma } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import {
   mk_pte,
+  PAGE_SIZE,
   pte_dirty,
   pte_mkwrite,
   pte_write,
@@ -38,7 +45,7 @@ import { folio_put } from './swap.js';
 /**
  * Puts a migration entry in the place of the folio's entry in one VMA. Returns false if it had to leave it there.
  * @context folio locked and referenced, anon_vma lock held
- * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (small folios; no mmu notifiers, device memory, hugetlb; no accessed and dirty bits in the entry)
+ * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (small folios; no device memory, hugetlb; no accessed and dirty bits in the entry)
  */
 function* try_to_migrate_one(
   folio: Folio,
@@ -49,6 +56,9 @@ function* try_to_migrate_one(
 ): Path<boolean> {
   const mm = vma.vm_mm;
   const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address);
+  let ret = true;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     const anon_exclusive =
@@ -62,7 +72,8 @@ function* try_to_migrate_one(
     if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
       yield* set_pte(ptep, pteval);
       yield* page_vma_mapped_walk_done(pvmw);
-      return false;
+      ret = false;
+      break;
     }
     const type = pte_write(pteval)
       ? SwapType.MIGRATION_WRITE
@@ -73,7 +84,8 @@ function* try_to_migrate_one(
     yield* folio_remove_rmap_pte(folio);
     yield* folio_put(folio);
   }
-  return true;
+  yield* mmu_notifier_invalidate_range_end(range);
+  return ret;
 }
 
 /**

@@ -4,9 +4,16 @@ import type { Path } from '../../core/path.js';
 import { add, claim, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_ref_count } from '../include/page_ref.js';
 import {
+  PAGE_SIZE,
   pte_clear,
   pte_dirty,
   pte_present,
@@ -68,7 +75,7 @@ function* lazyfreeDiscardable(folio: Folio): Path<boolean> {
 /**
  * Takes the folio out of one VMA. Returns false if it had to leave it there.
  * @context folio locked and referenced, anon_vma lock held; may not be called under a PTL
- * @kernel 6.12 mm/rmap.c try_to_unmap_one: adapted (small folios; no mmu notifiers, hugetlb, userfaultfd)
+ * @kernel 6.12 mm/rmap.c try_to_unmap_one: adapted (small folios; no hugetlb, userfaultfd)
  */
 function* try_to_unmap_one(
   folio: Folio,
@@ -79,12 +86,16 @@ function* try_to_unmap_one(
 ): Path<boolean> {
   const mm = vma.vm_mm;
   const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
+  let ret = true;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     // Plain in the kernel. Only mlock() changes the bit, so what else is written with it does not matter.
     if (!(flags & TTU.IGNORE_MLOCK) && (yield* testBits(vma.vm_flags, VM.LOCKED))) {
       yield* page_vma_mapped_walk_done(pvmw);
-      return false;
+      ret = false;
+      break;
     }
     let pteval = yield* ptep_get(ptep);
     const anon = yield* folio_test_anon(folio);
@@ -101,12 +112,14 @@ function* try_to_unmap_one(
     } else if (!anon) yield* add(mm.file_rss, -1);
     else if (!(yield* unmapAnon(folio, vma, ptep, pteval))) {
       yield* page_vma_mapped_walk_done(pvmw);
-      return false;
+      ret = false;
+      break;
     }
     yield* folio_remove_rmap_pte(folio);
     yield* folio_put(folio);
   }
-  return true;
+  yield* mmu_notifier_invalidate_range_end(range);
+  return ret;
 }
 
 /** try_to_unmap_one(), the part for anonymous folios: the PTE is cleared, and gets a swap entry or is put back. */
