@@ -14,11 +14,18 @@ import {
   VM,
   type Vma,
 } from '../include/mm_types.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { folio_test_anon, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count } from '../include/page_ref.js';
 import {
   mk_pte,
+  PAGE_SIZE,
   pmd_leaf,
   pmd_none,
   pmd_offset,
@@ -84,7 +91,12 @@ const cleanWrprotect = (entry: Pte): Pte =>
 function* write_protect_page(vma: Vma, folio: Folio): Path<Pte> {
   const mm = vma.vm_mm;
   const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, yield* page_address_in_vma(folio, vma));
-  if (!(yield* page_vma_mapped_walk(pvmw))) return NO_ENTRY;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, pvmw.address, pvmw.address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
+  if (!(yield* page_vma_mapped_walk(pvmw))) {
+    yield* mmu_notifier_invalidate_range_end(range);
+    return NO_ENTRY;
+  }
   const ptep = pvmw.ptep!;
   const anon_exclusive = yield* PageAnonExclusive(folio);
   let entry: Pte = yield* ptep_get(ptep);
@@ -106,6 +118,7 @@ function* write_protect_page(vma: Vma, folio: Folio): Path<Pte> {
     }
   }
   yield* page_vma_mapped_walk_done(pvmw);
+  yield* mmu_notifier_invalidate_range_end(range);
   return entry;
 }
 
@@ -120,22 +133,26 @@ function* replace_page(vma: Vma, page: Page, kpage: Page, orig_pte: Pte): Path<n
   const pmd = pmd_offset(mm, addr);
   const pmde = yield* pmdp_get_lockless(pmd);
   if (pmd_none(pmde) || !pmd_present(pmde) || pmd_leaf(pmde)) return -EFAULT;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, addr, addr + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
+  let err = -EFAULT;
   const mapped = yield* pte_offset_map_lock(pmd, addr);
-  if (mapped === undefined) return -EFAULT;
-  if (!(yield* pteUnchanged(mapped.ptep, orig_pte))) {
+  if (mapped !== undefined) {
+    if (yield* pteUnchanged(mapped.ptep, orig_pte)) {
+      yield* folio_get(kpage);
+      yield* folio_add_anon_rmap_pte(kpage);
+      const newpte = mk_pte(kpage, vm_page_prot(yield* load(vma.vm_flags)));
+      yield* ptep_clear_flush(mm, addr, mapped.ptep);
+      yield* set_pte(mapped.ptep, newpte);
+      yield* folio_remove_rmap_pte(page);
+      if (current.kernel.swap !== undefined && !(yield* folio_mapped(page))) yield* folio_free_swap(page);
+      yield* folio_put(page);
+      err = 0;
+    }
     yield* pte_unmap_unlock(mapped.ptl);
-    return -EFAULT;
   }
-  yield* folio_get(kpage);
-  yield* folio_add_anon_rmap_pte(kpage);
-  const newpte = mk_pte(kpage, vm_page_prot(yield* load(vma.vm_flags)));
-  yield* ptep_clear_flush(mm, addr, mapped.ptep);
-  yield* set_pte(mapped.ptep, newpte);
-  yield* folio_remove_rmap_pte(page);
-  if (current.kernel.swap !== undefined && !(yield* folio_mapped(page))) yield* folio_free_swap(page);
-  yield* folio_put(page);
-  yield* pte_unmap_unlock(mapped.ptl);
-  return 0;
+  yield* mmu_notifier_invalidate_range_end(range);
+  return err;
 }
 
 /** Whether the contents are the same. @kernel 6.12 mm/ksm.c pages_identical: adapted (contents are one token) */

@@ -7,11 +7,18 @@ import { ptep_clear_flush } from '../arch/tlb.js';
 import { EAGAIN, EBUSY, EEXIST, EFAULT, ENOENT } from '../include/errno.js';
 import { assertFolioLocked } from '../include/lockdep.js';
 import { PG, type Folio, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { folio_test_large, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
 import {
   mk_pte,
+  PAGE_SIZE,
   type Pte,
   pte_dirty,
   pte_mkdirty,
@@ -229,6 +236,8 @@ export function* move_pages_pte(
   src_addr: number,
 ): Path<number> {
   const taken: Taken = { src_folio: undefined, src_folio_pte: 0, src_anon_vma: 0 };
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, src_addr, src_addr + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   let err: number;
   for (;;) {
     const dst = yield* pte_offset_map_nolock(dst_pmd, dst_addr);
@@ -273,5 +282,6 @@ export function* move_pages_pte(
     yield* folio_unlock(taken.src_folio);
     yield* folio_put(taken.src_folio);
   }
+  yield* mmu_notifier_invalidate_range_end(range);
   return err;
 }

@@ -6,6 +6,12 @@ import { flush_tlb_mm } from '../../arch/tlb.js';
 import { is_cow_mapping } from '../../include/mm.js';
 import { mmap_write_lock, mmap_write_unlock } from '../../include/mmap_lock.js';
 import { MMF_HAS_PINNED, type Mm, type PtePointer, VM, type Vma } from '../../include/mm_types.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../../include/mmu_notifier.js';
 import { folio_maybe_dma_pinned, page_folio } from '../../include/page_ref.js';
 import {
   is_swap_pte,
@@ -79,6 +85,8 @@ export function* clear_refs_write(mm: Mm): Path {
     vma = yield* vma_next(mm, yield* load(vma.vm_end));
   }
   yield* add(mm.tlb_flush_pending, 1); // inc_tlb_flush_pending()
+  const range = mmu_notifier_range_init(MMU_NOTIFY.SOFT_DIRTY, 0, mm, 0, mm.space.pages);
+  yield* mmu_notifier_invalidate_range_start(range);
   vma = yield* vma_next(mm, 0);
   while (vma !== undefined) {
     const vm_end = yield* load(vma.vm_end);
@@ -91,6 +99,7 @@ export function* clear_refs_write(mm: Mm): Path {
     }
     vma = yield* vma_next(mm, vm_end);
   }
+  yield* mmu_notifier_invalidate_range_end(range);
   yield* flush_tlb_mm(mm);
   yield* add(mm.tlb_flush_pending, -1); // dec_tlb_flush_pending()
   yield* mmap_write_unlock(mm);
