@@ -22,7 +22,8 @@ export default scenario({
   id: 'D-31',
   family: 'device-exclusive',
   title: 'counts through make, restore, fork, zap and exit',
-  question: 'Do references, map counts and resident pages add up, whatever becomes of a device-exclusive entry?',
+  question:
+    'Do references, map counts and resident pages add up, whatever becomes of a device-exclusive entry?',
   machine: { cpus: 2, frames: 5 },
   kernels: ['6.12', 'v5', 'v8', '5.14', '6.3', '2025-v1', '6.15'],
   knobs: {
