@@ -28,7 +28,14 @@ import {
   SwapType,
 } from '../machine/pte.js';
 import type { Device } from '../machine/machine.js';
-import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
+import {
+  deviceEntryLive,
+  exclusivePrivate,
+  PinHold,
+  PinWatch,
+  TornWatch,
+  watchSum,
+} from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -435,6 +442,16 @@ export class Testbed {
   /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
   watchHold(mm: Mm, addr: number): PinHold {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
+  /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
+  watchSum(process: Process, addr: number): void {
+    watchSum(this.kernel, process.mm, addr);
+  }
+
+  /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */
+  watchExclusivePrivate(): void {
+    exclusivePrivate(this.kernel);
   }
 
   /** Watches one lockless read of a page-table entry: NO-TORN. */

@@ -140,7 +140,7 @@ export function defineDeviceOps(machine: Machine) {
           ? `${device(a).name}: fault at page ${b} (atomic)`
           : `${device(a).name}: atomic: load page ${b} = ${observed - 1}`,
     }),
-    /** The second half: stores c where the first half loaded from, whatever the page table says by now. */
+    /** The second half of an add of 1: stores c where the first half loaded from, whatever the page table says by now. */
     devAtomicStore: system.op({
       name: 'device_atomic_store',
       drains: false,
@@ -151,7 +151,7 @@ export function defineDeviceOps(machine: Machine) {
         const { data } = reach(name, frame);
         if (data !== undefined) system.set(data.at, c);
         system.set(inFlight[b]!.at, 0);
-        machine.countAdd(space, b);
+        machine.countAdd(space, b, 1);
         return 0;
       },
       touches: (a, b, _c, _agent, access) => {
@@ -222,11 +222,11 @@ export function* deviceStore(
   return hit === 0 ? undefined : value;
 }
 
-/** The device adds to a page with an atomic operation, two steps: returns what it loaded; undefined if it faults. */
-export function* deviceAtomicAdd(device: Device, addr: number, delta = 1): Path<number | undefined> {
+/** The device adds 1 to a page with an atomic operation, two steps: returns what it loaded; undefined if it faults. */
+export function* deviceAtomicAdd(device: Device, addr: number): Path<number | undefined> {
   const hit = yield* request(device.machine.op.devAtomicLoad, device.number, addr);
   if (hit === 0) return undefined;
-  yield* request(device.machine.op.devAtomicStore, device.number, addr, hit - 1 + delta);
+  yield* request(device.machine.op.devAtomicStore, device.number, addr, hit);
   return hit - 1;
 }
 

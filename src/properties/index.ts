@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
+import { watchDevices } from './device.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 import { tlbPermission } from './tlb.js';
 
+export { exclusivePrivate, watchSum } from './device.js';
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
@@ -25,6 +27,7 @@ export function watchAlways(kernel: Kernel): string[] {
   pteLive(kernel);
   walkCacheLive(kernel);
   anonExclusive(kernel);
+  const devices = watchDevices(kernel);
   return [
     'TLB-LIVE',
     'TLB-PERM',
@@ -35,6 +38,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'ANON-EXCL',
     'LOCK',
     'LOCK-REF',
+    ...devices,
     ...balances(kernel),
   ];
 }
