@@ -65,3 +65,5 @@ export * from './mm/swapfile.js';
 export * from './mm/vma.js';
 export * from './mm/vma-tree.js';
 export * from './mm/vmscan.js';
+export * from './mm/memory-exclusive.js';
+export * from './mm/rmap-exclusive.js';

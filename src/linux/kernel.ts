@@ -173,7 +173,23 @@ export class Kernel {
 
   /** A device that mirrors `mm`. */
   addDevice(name: string, mm: Mm): Device {
+    this.guardFolioLocks();
     return this.machine.addDevice(name, mm.number);
+  }
+
+  /**
+   * NO-TOUCH-FREED: who takes or drops the lock of a folio has a reference, or another reason why it can't be free.
+   * Look-ups without a reference may look at it.
+   */
+  guardFolioLocks(): void {
+    for (const { lock, frame } of this.mem_map)
+      this.system.guards[lock.at] ??= {
+        cell: frame.use,
+        alive: ~(1 << Use.FREE),
+        readable: true,
+        what: `f${frame.number}`,
+        property: () => 'NO-TOUCH-FREED',
+      };
   }
 
   /** The devices that have page tables of their own. */

@@ -31,7 +31,7 @@ export function watchDevices(kernel: Kernel): string[] {
   exclusiveAccess(kernel);
   owner(kernel);
   coherent(kernel);
-  return ['EXCL', 'OWNER', 'SPTE-COHERENT'];
+  return ['EXCL', 'OWNER', 'SPTE-COHERENT', 'NO-TOUCH-FREED'];
 }
 
 const cellsOf = ({ pte, tlb, inFlight }: Device): Cell[] => [...pte, ...tlb, ...inFlight];
@@ -130,10 +130,11 @@ function owner(kernel: Kernel): void {
  * with no more permission. Kernel paths begin an invalidation before they change an entry, so the one that has begun
  * and not yet reached the device needs no exception: the entry is still as it was. An exclusive entry has all permission
  * for whichever device it is for (EXCL says that it is one), if it is writable and the VMA is; the VMA counts unless
- * somebody is changing it.
+ * somebody is changing it, and the entry where its type tells.
  */
 function coherent(kernel: Kernel): void {
   const { system, mms, devices } = kernel;
+  const single = kernel.knobs['exclusive.entry'] === 'single';
   const mirrored = mms.filter((mm) => devices.some(({ space }) => space === mm.number));
   const mayWrite = (mm: Mm, page: number): boolean =>
     mm.mmap_lock.count.value < 0 ||
@@ -167,7 +168,7 @@ function coherent(kernel: Kernel): void {
             const same = (present || isExclusive(entry)) && frameOf(entry) === frameOf(mirror);
             const writable = present
               ? (entry & PTE.RW) !== 0
-              : swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE && mayWrite(mm, page);
+              : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
             if (!same || ((mirror & PTE.RW) !== 0 && !writable))
               return `${cell.name} = ${showEntry(mirror)}, and the entry of ${mm.name} is ${showEntry(entry)}${same && !present ? ' (the VMA may not be written to)' : ''}`;
           }

@@ -26,7 +26,8 @@ export function watchAlways(kernel: Kernel): string[] {
   tlbPermission(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
-  anonExclusive(kernel);
+  // Before 5.19 no flag says so.
+  if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
   const devices = watchDevices(kernel);
   return [
     'TLB-LIVE',
@@ -35,7 +36,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'TABLE-ALIVE',
     'FREE-ONCE',
     ...(kernel.options.hotplug ? HOTPLUG : []),
-    'ANON-EXCL',
+    ...(kernel.knobs['cow.reuse'] === 'anon-exclusive' ? ['ANON-EXCL'] : []),
     'LOCK',
     'LOCK-REF',
     ...devices,

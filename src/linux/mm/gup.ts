@@ -63,6 +63,10 @@ export const FOLL = {
   FAST_ONLY: 32,
   UNLOCKABLE: 64,
   NOFAULT: 128,
+  TOUCH: 256,
+  SPLIT_PMD: 512,
+  FORCE: 1024,
+  REMOTE: 2048,
 } as const;
 
 /**

@@ -147,6 +147,35 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   return true;
 }
 
+/** Whether a page that is written to may stay where it is: knob cow.reuse. @context PTL held */
+function* mayReuse(page: Page, folio: Folio): Path<boolean> {
+  const rule = knob('cow.reuse');
+  if (rule === 'page-count') return yield* reuseByPageCount(folio);
+  if (rule === 'map-count') return yield* reuseByMapCount(folio);
+  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio));
+}
+
+/** @context PTL held @kernel 5.14 mm/memory.c do_wp_page: adapted (the part that decides for anonymous pages) */
+function* reuseByPageCount(folio: Folio): Path<boolean> {
+  if (yield* folio_test_ksm(folio)) return false;
+  if (!(yield* equals(folio._refcount, 1))) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  const alone = (yield* equals(folio._mapcount, 1)) && (yield* equals(folio._refcount, 1));
+  if (alone) yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return alone;
+}
+
+/** @context PTL held @kernel 5.8 mm/swapfile.c reuse_swap_page: adapted (without the swap count; a locked page is copied) */
+function* reuseByMapCount(folio: Folio): Path<boolean> {
+  if (yield* folio_test_ksm(folio)) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  const alone = yield* equals(folio._mapcount, 1);
+  if (alone) yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return alone;
+}
+
 /**
  * A store to a write-protected private page: reuse it if it is ours alone, else copy it.
  * @context PTL held at entry, dropped at return; mmap_lock held for read
@@ -156,7 +185,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   const page = pte_special(vmf.orig_pte) ? undefined : pte_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
-    if ((yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio))) {
+    if (yield* mayReuse(page, folio)) {
       if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
       yield* pte_unmap_unlock(ptl);
       return VM_FAULT.NONE;

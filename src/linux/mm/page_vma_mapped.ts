@@ -18,6 +18,7 @@ import {
   ptep_get,
   type Pte,
 } from '../include/pgtable.js';
+import { knob } from '../kernel.js';
 import { spin_lock } from '../kernel/locking/spinlock.js';
 
 /** @kernel 6.12 include/linux/rmap.h PVMW_SYNC, PVMW_MIGRATION: faithful */
@@ -95,12 +96,10 @@ const check_pte = (pvmw: PageVmaMappedWalk, ptent: Pte): boolean => {
   const { pfn } = pvmw.folio;
   if (pvmw.flags & PVMW.MIGRATION) {
     const type = swapType(ptent);
-    return (
-      (isMigrationType(type) ||
-        type === SwapType.DEVICE_EXCLUSIVE_READ ||
-        type === SwapType.DEVICE_EXCLUSIVE_WRITE) &&
-      pfnOf(ptent) === pfn
-    );
+    const exclusive =
+      knob('pvmw.exclusive') === 'normal-and-migration' &&
+      (type === SwapType.DEVICE_EXCLUSIVE_READ || type === SwapType.DEVICE_EXCLUSIVE_WRITE);
+    return (isMigrationType(type) || exclusive) && pfnOf(ptent) === pfn;
   }
   if (is_swap_pte(ptent)) return isDeviceType(swapType(ptent)) && pfnOf(ptent) === pfn;
   return pte_present(ptent) && pte_pfn(ptent) === pfn;
