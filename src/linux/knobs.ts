@@ -194,6 +194,18 @@ export const KNOBS = {
       '5.14 to 6.14: page_vma_mapped_walk() takes device-exclusive entries, and with PVMW_MIGRATION as well',
     normal: '6.15: not when it looks for migration entries',
   },
+  'ksm.nonpresent': {
+    taken: '5.14 to 6.14: write_protect_page() takes what page_vma_mapped_walk() finds for a present entry',
+    refused: '6.15: gives up when the entry is not present',
+  },
+  'try_to_migrate.nonpresent': {
+    taken: '5.14 to 6.14: try_to_migrate_one() takes a device-exclusive entry for a present one',
+    known: '6.15: clears it, and puts a migration entry in its place',
+  },
+  'mkclean.nonpresent': {
+    taken: '5.14 to 6.14: page_vma_mkclean_one() takes what page_vma_mapped_walk() finds for a present entry',
+    skipped: '6.15: leaves entries alone that are not present; the notifier has told the device',
+  },
   'make.gup': {
     write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
     read: 'D-06: for a read; the page may be shared',
@@ -358,6 +370,29 @@ export const KNOBS = {
     mutex: '5.14: the callback takes dmirror->mutex only',
     folio: 'D-29: it takes the lock of the folio that is mapped as well',
   },
+  'mn_itree_inv_end.even': {
+    'last-end': '6.12: invalidate_seq becomes even when the last of the parallel and nested ranges ends',
+    'first-end': 'N-04 twin: when the first one ends',
+  },
+  'mmu_interval_notifier_insert.partial': {
+    mark: '6.12: ranges are in flight that hit nobody: invalidate_seq becomes odd, as if they had hit the new one',
+    'no-mark': 'N-05 twin: it stays even, and the subscription gets it',
+    'as-idle': 'N-05 twin: as if no range were in flight',
+  },
+  'mmu_interval_notifier_insert.full': {
+    defer: '6.12: while invalidate_seq is odd the insertion is left to the last end',
+    retry: 'N-06: what the comment in 6.12 argues against: tries again until it is even',
+    'at-once': 'N-06 twin: inserted at once',
+  },
+  'mmu_interval_read_begin.wait': {
+    on: '6.12: waits while the range is being invalidated',
+    off: 'N-06 twin: does not wait',
+  },
+  'mmu_interval_notifier_remove.wait': {
+    locked: '5.18: waits until invalidate_seq has changed, looking at it under the lock',
+    lockless: 'before 5.18-rc4: looks at it without the lock',
+    none: 'N-07 twin: does not wait for the last end',
+  },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
     'rcu-failed-batch':
@@ -405,6 +440,9 @@ function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
     'exclusive.mapcount': 'kept',
     'zap.exclusive_rmap': 'removed',
     'pvmw.exclusive': 'normal',
+    'ksm.nonpresent': 'refused',
+    'try_to_migrate.nonpresent': 'known',
+    'mkclean.nonpresent': 'skipped',
   };
   return {
     v2: { ...v8, 'make.walk': 'own-walk', 'fork.exclusive': 'copy' },

@@ -4,6 +4,7 @@ import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry, swapType, SwapType } from '../machine/pte.js';
 import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { deviceSwapEntryLive } from './lifetime.js';
 
 const isExclusive = (entry: number): boolean => {
   const type = swapType(entry);
@@ -26,6 +27,7 @@ const CLAIMS = ['pte', 'tlb', 'inFlight'] as const;
 export function watchDevices(kernel: Kernel): string[] {
   if (kernel.devices.length === 0) return [];
   live(kernel);
+  deviceSwapEntryLive(kernel);
   exclusiveAccess(kernel);
   owner(kernel);
   coherent(kernel);
