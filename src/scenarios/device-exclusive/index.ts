@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Scenario } from '../../core/scenario.js';
+import d01 from './d-01.js';
+import d02 from './d-02.js';
+import d03 from './d-03.js';
+import d25 from './d-25.js';
+import d27 from './d-27.js';
 import d31 from './d-31.js';
 
 /** Seed 002: memory that a device has for itself. */
-export const DEVICE_EXCLUSIVE: readonly Scenario[] = [d31];
+export const DEVICE_EXCLUSIVE: readonly Scenario[] = [d01, d02, d03, d25, d27, d31];
