@@ -113,6 +113,17 @@ export function progress(name: string): void {
 export function assertHeld(lockCell: Cell): void {
   running.asserted.push(lockCell.at);
 }
+/**
+ * Lockdep is to believe that a lock is taken here, one that nobody has to wait for: sections that must not nest, or that
+ * must not be waited for under a lock. `map` is a cell with a lock class. Not a step.
+ */
+export function lockMapAcquire(map: Cell): void {
+  running.maps.push(map.at + 1);
+}
+/** The end of what {@link lockMapAcquire} began. Not a step. */
+export function lockMapRelease(map: Cell): void {
+  running.maps.push(-(map.at + 1));
+}
 /** A property of the path itself: if `holds` is false, the run ends here as a violation of `property`. */
 export function* claim(holds: boolean, property: string, detail: string): Path {
   if (!holds) yield* request(Op.FAIL, running.system.string(property), running.system.string(detail));

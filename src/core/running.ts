@@ -15,6 +15,8 @@ export const running = {
   progressed: [] as string[],
   /** Locks that the path has said it holds, since the last request. */
   asserted: [] as number[],
+  /** Lock maps since the last request: cell + 1 acquired, -(cell + 1) released. */
+  maps: [] as number[],
 };
 
 /** Runs `path` to its next request (or its end) as `agent`, recording its frames in `stack`. */
@@ -30,6 +32,7 @@ export function resume(
   running.seen = [];
   running.progressed = [];
   running.asserted = [];
+  running.maps = [];
   live.stack = stack;
   live.cuts = 0;
   try {

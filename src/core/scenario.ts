@@ -43,6 +43,13 @@ export interface NodeMonitor {
     cell: number,
     report: (name: string, detail: string) => void,
   ): void;
+  /** The path has entered and left lock maps, in this order, since its last request: returns the context after that. */
+  marked?(
+    context: unknown,
+    agent: number,
+    maps: readonly number[],
+    report: (name: string, detail: string) => void,
+  ): unknown;
   /** A node was reached for the first time: reports what its request does wrong in its context. */
   check(
     context: unknown,

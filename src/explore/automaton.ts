@@ -226,8 +226,8 @@ export class Automaton {
       }
     }
     const result = resume(system, agent, standing.stack, standing.path, value);
-    const { seen, progressed, asserted } = running;
-    const context =
+    const { seen, progressed, asserted, maps } = running;
+    let context =
       before === 0
         ? this.monitor?.start(agent)
         : this.monitor?.after(
@@ -239,6 +239,8 @@ export class Automaton {
             this.c[before]!,
             value,
           );
+    if (maps.length > 0 && this.monitor?.marked !== undefined)
+      context = this.monitor.marked(context, agent, maps, (name, detail) => this.events.report(name, detail));
     const { op, a, b, c } = result.done ? { op: Op.DONE as number, a: 0, b: 0, c: 0 } : result.value;
     let key = `${agent}:${op},${a},${b},${c}:`;
     if (!this.merge) key += `${before},${value}`;

@@ -158,6 +158,15 @@ export class Straight {
   /** Runs the path to its next request. */
   private goOn(standing: Standing, observed: number): IteratorResult<Request, unknown> {
     const result = resume(this.system, standing.agent, standing.stack, standing.path, observed);
+    if (running.maps.length > 0 && this.monitor?.marked !== undefined)
+      standing.context = this.monitor.marked(
+        standing.context,
+        standing.agent,
+        running.maps,
+        (name, detail) => {
+          if (!this.reports.has(name)) this.reports.set(name, detail);
+        },
+      );
     if (running.seen.length > 0) for (const name of running.seen) this.seen.add(name);
     if (result.done) {
       standing.op = Op.DONE;

@@ -3,9 +3,14 @@ import type { Path } from '../core/path.js';
 import { running } from '../core/running.js';
 import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
-import { Machine, Use, type MachineOptions } from '../machine/machine.js';
+import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import {
+  type MmuIntervalNotifier,
+  type MmuNotifier,
+  MmuNotifierSubscriptions,
+} from './include/mmu_notifier.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
@@ -14,6 +19,7 @@ import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './kn
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
+import { defineMmuNotifierOps } from './mm/mmu_notifier.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
@@ -51,6 +57,8 @@ export interface KernelOptions {
   readonly mlock?: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
+  /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
+  readonly seqModulus?: number;
 }
 
 function defineOps(kernel: Kernel) {
@@ -72,6 +80,7 @@ function defineOps(kernel: Kernel) {
     ...defineShmemOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
+    ...defineMmuNotifierOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -111,6 +120,14 @@ export class Kernel {
   readonly hotplug: Hotplug | undefined;
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
+  /** Interval and classic notifiers, of all mms. */
+  readonly interval_subs: MmuIntervalNotifier[] = [];
+  readonly notifiers: MmuNotifier[] = [];
+  /** The SRCU domain under which classic notifiers are called; there from the first one on. */
+  mmu_notifier_srcu: SrcuStruct | undefined;
+  /** Lockdep maps, there from the first mm on that has notifiers. */
+  __mmu_notifier_invalidate_range_start_map: Cell | undefined;
+  non_block_map: Cell | undefined;
   readonly op: KernelOps;
   /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
   readonly hooked = new Set<number>();
@@ -134,7 +151,7 @@ export class Kernel {
       system.fixedFrames.add(this.zero_page.pfn);
       this.hold(this.zero_page.pfn);
     }
-    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data) : undefined;
+    this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data !== false) : undefined;
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
@@ -168,6 +185,7 @@ export class Kernel {
   addSrcu(name: string): SrcuStruct {
     const domain = new SrcuStruct(this.system, name, this.srcu.length);
     this.srcu.push(domain);
+    for (const task of this.tasks) if (task !== undefined) domain.addTask(task.agent);
     return domain;
   }
 
@@ -183,10 +201,45 @@ export class Kernel {
     return mm;
   }
 
+  /** A device that mirrors `mm`. */
+  addDevice(name: string, mm: Mm): Device {
+    this.guardFolioLocks();
+    return this.machine.addDevice(name, mm.number);
+  }
+
+  /**
+   * NO-TOUCH-FREED: who takes or drops the lock of a folio has a reference, or another reason why it can't be free.
+   * Look-ups without a reference may look at it.
+   */
+  guardFolioLocks(): void {
+    for (const { lock, frame } of this.mem_map)
+      this.system.guards[lock.at] ??= {
+        cell: frame.use,
+        alive: ~(1 << Use.FREE),
+        readable: true,
+        what: `f${frame.number}`,
+        property: () => 'NO-TOUCH-FREED',
+      };
+  }
+
+  /** The devices that have page tables of their own. */
+  get devices(): readonly Device[] {
+    return this.machine.devices;
+  }
+
   addVma(mm: Mm): Vma {
     const vma = new Vma(this.system, mm, mm.vmas.length, this.anon_vma_pool !== undefined);
     mm.vmas.push(vma);
     return vma;
+  }
+
+  /** Set-up: notifiers may be registered on the mm. */
+  notifierSubscriptions(mm: Mm): MmuNotifierSubscriptions {
+    const { system } = this;
+    const map = (name: string, sleeps: boolean): Cell => system.cell(name, 0, { lockClass: name, sleeps });
+    this.__mmu_notifier_invalidate_range_start_map ??= map('mmu_notifier_invalidate_range_start', true);
+    this.non_block_map ??= map('non_block', false);
+    return (mm.notifier_subscriptions ??= new MmuNotifierSubscriptions(system, mm));
   }
 
   /** Set-up: the anon_vma of an mm, one for all its VMAs. */
@@ -201,11 +254,7 @@ export class Kernel {
     const pool = this.anon_vma_pool!;
     const anon_vma = new AnonVma(this.system, Math.max(1, pool.length));
     pool[anon_vma.number] = anon_vma;
-    this.anon_vmas[anon_vma.number] = new Rwsem(
-      this.system,
-      `anon_vma${anon_vma.number}.rwsem`,
-      'anon_vma',
-    );
+    this.anon_vmas[anon_vma.number] = new Rwsem(this.system, `anon_vma${anon_vma.number}.rwsem`, 'anon_vma');
     return anon_vma;
   }
 

@@ -33,4 +33,5 @@ export {
   type ScenarioSpec,
 } from './scenario.js';
 export { dmaRead, dmaWrite } from './dma.js';
+export { type Device, deviceAtomicAdd, deviceLoad, deviceStore } from '../machine/machine.js';
 export { Process, Testbed, type MapOptions, type Region } from './testbed.js';

@@ -11,6 +11,7 @@ import {
   type Variant,
   variantName,
 } from '../core/scenario.js';
+import type { System } from '../core/system.js';
 import { Kernel } from '../linux/kernel.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
@@ -31,7 +32,8 @@ export interface MachineSpec {
   readonly ptrsPerPte?: number;
   readonly pae?: MachineOptions['pae'];
   readonly pageWalkCache?: boolean;
-  readonly data?: boolean;
+  /** Pages have contents: one word, or so many. */
+  readonly data?: MachineOptions['data'];
   /** How TLBs fill. Default: two passes, on demand and eagerly. */
   readonly fill?: TlbFill;
   readonly hotplug?: boolean;
@@ -47,6 +49,11 @@ export interface MachineSpec {
   readonly zeroPage?: boolean;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
+  /**
+   * Even: invalidate_seq of an mm wraps there, so that an endless loop comes back to where it was. Sound while fewer
+   * than half as many invalidations hit within one read section. Default: it does not wrap.
+   */
+  readonly seqModulus?: number;
 }
 
 /** Values of one knob, the documented protocol first. */
@@ -70,12 +77,17 @@ export interface ScenarioSpec<K extends KnobSpec, S> {
   readonly machines?: readonly TlbFlush[];
   /** The kernel releases it runs on; default 6.12. */
   readonly kernels?: readonly string[];
-  /** Kernel knobs that differ from the documented protocol in every variant. */
-  readonly kernelKnobs?: Partial<Knobs>;
+  /** Kernel knobs that differ from the documented protocol in every variant, or in those that a knob of the scenario says. */
+  readonly kernelKnobs?: Partial<Knobs> | ((k: Values<K>) => Partial<Knobs>);
   /** What is explored, in words: agents and operations. */
   readonly bounds: string;
   setup(m: Testbed, k: Values<K>): S;
   agents(s: S, k: Values<K>, m: Testbed): Record<string, AgentSpec>;
+  /**
+   * The invariants that the variant is judged by, of those that are always on; default all. For a matrix whose columns are
+   * properties: else the first one broken hides the others. What a step itself finds wrong ends the run in any case.
+   */
+  judges?(k: Values<K>): readonly string[] | undefined;
   readonly sometimes?: readonly string[];
   readonly expect: Readonly<Record<string, Expectation | 'safe'>>;
   /** Variants of which the specification expected something else: its word. docs/findings.md says why the run stands. */
@@ -199,7 +211,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   const machine = typeof spec.machine === 'function' ? spec.machine(setting) : spec.machine;
   const kernelKnobs: Partial<Knobs> = {
     ...RELEASES[setting.kernel],
-    ...spec.kernelKnobs,
+    ...(typeof spec.kernelKnobs === 'function' ? spec.kernelKnobs(setting) : spec.kernelKnobs),
     ...pickKernelKnobs(setting),
   };
   const kernel = new Kernel({
@@ -226,6 +238,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     softDirty: machine.softDirty ?? false,
     zeroPage: machine.zeroPage ?? false,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
+    seqModulus: machine.seqModulus ?? 0,
   });
   const m = new Testbed(kernel);
   const state = spec.setup(m, setting);
@@ -265,8 +278,20 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   kernel.system.storeBuffers.forEach((buffer, cpu) =>
     kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
   );
-  const properties = watchAlways(kernel);
+  const properties = judged(kernel.system, watchAlways(kernel), spec.judges?.(setting));
   return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
+}
+
+/** Takes the invariants away that the variant is not judged by; returns the names of the others. */
+function judged(
+  system: System,
+  properties: readonly string[],
+  asked: readonly string[] | undefined,
+): readonly string[] {
+  if (asked === undefined) return properties;
+  const kept = system.invariants.filter(({ property }) => asked.includes(property));
+  system.invariants.splice(0, system.invariants.length, ...kept);
+  return properties.filter((property) => asked.includes(property));
 }
 
 /** The speculative walker of one CPU in one address space: hardware, so it may act at any time, or never. */

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
+import {
+  MmuIntervalNotifier,
+  type MmuIntervalNotifierOps,
+  MmuNotifier,
+  type MmuNotifierOps,
+} from '../linux/include/mmu_notifier.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
@@ -21,7 +27,15 @@ import {
   pteType,
   SwapType,
 } from '../machine/pte.js';
-import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
+import type { Device } from '../machine/machine.js';
+import {
+  deviceEntryLive,
+  exclusivePrivate,
+  PinHold,
+  PinWatch,
+  TornWatch,
+  watchSum,
+} from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -166,6 +180,53 @@ export class Process {
     return this.kernel.pte(table, addr % ptrsPerPte);
   }
 
+  /**
+   * A subscription of a driver to a range of this process. `inserted`: from the beginning; else for
+   * mmu_interval_notifier_insert(). `ready`: the mm has had interval notifiers, so an insert need not take mmap_lock.
+   */
+  intervalNotifier(
+    { start, end }: { readonly start: number; readonly end: number },
+    ops: MmuIntervalNotifierOps,
+    { inserted = true, ready = inserted }: { inserted?: boolean; ready?: boolean } = {},
+  ): MmuIntervalNotifier {
+    const { kernel, mm } = this;
+    const { interval_subs, system } = kernel;
+    const subscriptions = kernel.notifierSubscriptions(mm);
+    const number = interval_subs.length;
+    const sub = new MmuIntervalNotifier(system, `sub${number}`, mm, number, ops);
+    interval_subs.push(sub);
+    subscriptions.interval_subs.push(sub);
+    if (ready) subscriptions.installed = subscriptions.has_itree = undefined;
+    if (!inserted) return sub;
+    sub.life.init(1);
+    sub.in_tree.init(1);
+    sub.start.init(start);
+    sub.last.init(end - 1);
+    sub.invalidate_seq.init(subscriptions.invalidate_seq.value - 1);
+    subscriptions.mm_count.init(subscriptions.mm_count.value + 1);
+    return sub;
+  }
+
+  /** A subscription of a driver to all of this process; `registered`: from the beginning. */
+  mmuNotifier(ops: MmuNotifierOps, { registered = true }: { registered?: boolean } = {}): MmuNotifier {
+    const { kernel, mm } = this;
+    const { notifiers, system } = kernel;
+    const subscriptions = kernel.notifierSubscriptions(mm);
+    kernel.mmu_notifier_srcu ??= kernel.addSrcu('mmu_notifier');
+    const number = notifiers.length;
+    const subscription = new MmuNotifier(system, `notifier${number}`, mm, number, ops);
+    notifiers.push(subscription);
+    subscriptions.notifiers.push(subscription);
+    if (!registered) return subscription;
+    subscriptions.installed = undefined;
+    subscription.life.init(1);
+    subscription.hashed.init(1);
+    subscription.next.init(subscriptions.first.value);
+    subscriptions.first.init(number + 1);
+    subscriptions.mm_count.init(subscriptions.mm_count.value + 1);
+    return subscription;
+  }
+
   /** Sets an initial page-table entry, with a table if there is none. */
   setPte(addr: number, entry: number): void {
     const { machine } = this.kernel;
@@ -228,6 +289,11 @@ export class Testbed {
   /** A mutex of a driver. */
   mutex(name: string): Cell {
     return defineMutex(this.kernel.system, name);
+  }
+
+  /** A device with a page table of its own, empty, that mirrors a process. */
+  device(name: string, { mirrors }: { mirrors: Process }): Device {
+    return this.kernel.addDevice(name, mirrors.mm);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
@@ -376,6 +442,16 @@ export class Testbed {
   /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
   watchHold(mm: Mm, addr: number): PinHold {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
+  /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
+  watchSum(process: Process, addr: number): void {
+    watchSum(this.kernel, process.mm, addr);
+  }
+
+  /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */
+  watchExclusivePrivate(): void {
+    exclusivePrivate(this.kernel);
   }
 
   /** Watches one lockless read of a page-table entry: NO-TORN. */

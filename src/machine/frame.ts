@@ -25,8 +25,10 @@ export interface Frame {
   readonly pte: readonly Cell[];
   /** PAE: the high words. */
   readonly pteHigh: readonly Cell[];
-  /** Contents, while it is data. */
+  /** Contents, while it is data; where they are more than one word, the first. */
   readonly data: Cell | undefined;
+  /** All words of the contents. */
+  readonly words: readonly Cell[];
 }
 
 /** What the walker starts from: the upper levels folded into one row of PMDs. */

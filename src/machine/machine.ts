@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: MIT
 import type { Cell, Guard, MemoryModel, System, ValueType } from '../core/system.js';
 import { type AddressSpace, type Frame, frameCell, Use, useType } from './frame.js';
+import { defineDeviceOps, Device } from './device.js';
 import { defineDmaOps } from './dma.js';
 import { defineMmuOps, fillEagerly } from './mmu.js';
 import { joinWords, type PaeLayout, pfnOf, pmdType, PTE, pteType } from './pte.js';
 import { defineTlbOps } from './tlb.js';
 
+export {
+  Device,
+  deviceAtomicAdd,
+  deviceFlush,
+  deviceLoad,
+  deviceMap,
+  deviceStore,
+  deviceUnmap,
+} from './device.js';
 export { type AddressSpace, type Frame, frameCell, Use } from './frame.js';
 
 /** How a TLB shoot-down reaches other CPUs. */
@@ -37,8 +47,8 @@ export interface MachineOptions {
   readonly pae: PaeLayout | undefined;
   /** Walkers cache PMDs: a freed table can be walked until a flush that says that tables were freed. */
   readonly pageWalkCache: boolean;
-  /** Frames have contents, that loads and stores follow. */
-  readonly data: boolean;
+  /** Frames have contents, that loads and stores follow: one word, or so many. */
+  readonly data: boolean | number;
 }
 
 const highType: ValueType = { name: 'high word', show: (value) => `high ${value}` };
@@ -54,11 +64,15 @@ export class Machine {
   readonly tlb: Cell[][][] = [];
   /** [cpu][space][pmd]: page-walk cache. */
   readonly pwc: Cell[][][] = [];
+  readonly devices: Device[] = [];
+  /** Ghosts that sum up the atomic adds to a page of a space, by CPUs and by devices that mirror the space. */
+  readonly sums: { readonly space: number; readonly page: number; readonly adds: Cell }[] = [];
   /** By CPU: the CPUs whose answer to this CPU's interrupt is still out, one bit each. */
   readonly ipiPending: Cell[] = [];
   readonly op: ReturnType<typeof defineTlbOps> &
     ReturnType<typeof defineMmuOps> &
-    ReturnType<typeof defineDmaOps>;
+    ReturnType<typeof defineDmaOps> &
+    ReturnType<typeof defineDeviceOps>;
 
   constructor(
     readonly system: System,
@@ -72,7 +86,12 @@ export class Machine {
     }
     for (let number = 0; number < options.frames; number++) this.addFrame();
     if (options.memory === 'tso') this.addStoreBuffers(2);
-    this.op = { ...defineTlbOps(this), ...defineMmuOps(this), ...defineDmaOps(this) };
+    this.op = {
+      ...defineTlbOps(this),
+      ...defineMmuOps(this),
+      ...defineDmaOps(this),
+      ...defineDeviceOps(this),
+    };
   }
 
   addFrame(): Frame {
@@ -89,12 +108,16 @@ export class Machine {
       Array.from({ length: options.ptrsPerPte }, (_, i) =>
         frameCell(system, number, `${slot}${i}`, { name: `f${number}.${slot}[${i}]`, type, guard }),
       );
+    const words = Array.from({ length: Number(options.data) }, (_, i) =>
+      frameCell(system, number, i === 0 ? 'data' : `data${i}`),
+    );
     const frame: Frame = {
       number,
       use,
       pte: entries('pte'),
       pteHigh: options.pae === undefined ? [] : entries('pte_high', highType),
-      data: options.data ? frameCell(system, number, 'data') : undefined,
+      data: words[0],
+      words,
     };
     this.frames.push(frame);
     return frame;
@@ -123,6 +146,24 @@ export class Machine {
     }
     if (options.fill === 'eager') fillEagerly(this, index);
     return space;
+  }
+
+  /** A device whose page table mirrors space `space`. */
+  addDevice(name: string, space: number): Device {
+    const device = new Device(this, name, this.devices.length, space);
+    this.devices.push(device);
+    return device;
+  }
+
+  /** An atomic add to a page of a space was carried out: the ghosts that count it do. */
+  countAdd(space: number, page: number, delta: number): void {
+    for (const sum of this.sums)
+      if (sum.space === space && sum.page === page) this.system.set(sum.adds.at, sum.adds.value + delta);
+  }
+
+  /** The ghosts that `countAdd` writes. */
+  addCounters(space: number, page: number): Cell[] {
+    return this.sums.filter((sum) => sum.space === space && sum.page === page).map(({ adds }) => adds);
   }
 
   /** The leaf that the walker would find for a page now, 0 for none. Does not look whether the tables live. */

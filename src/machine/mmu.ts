@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: MIT
 import type { Access } from '../core/ops.js';
-import { type AddressSpace, Use } from './frame.js';
+import { type AddressSpace, type Frame, Use } from './frame.js';
 import type { Machine } from './machine.js';
 import { frameOf, makeEntry, pfnOf, PTE } from './pte.js';
+
+/** A page and a word of its contents, as one argument of a request. */
+export const pageAndWord = (page: number, word: number): number => page | (word << WORD_SHIFT);
+const WORD_SHIFT = 10;
+export const pageOf = (packed: number): number => packed & ((1 << WORD_SHIFT) - 1);
+export const wordOf = (packed: number): number => packed >> WORD_SHIFT;
+/** The page, with the word if it is not the first, for a trace. */
+export const showPage = (packed: number): string =>
+  `page ${pageOf(packed)}${wordOf(packed) === 0 ? '' : `[${wordOf(packed)}]`}`;
 
 /** The walker and the accesses of user code. Space is an index of `machine.spaces`, pages are numbered from 0. */
 export function defineMmuOps(machine: Machine) {
@@ -25,41 +34,63 @@ export function defineMmuOps(machine: Machine) {
     for (const cell of machine.leafCells(space, b)) access.writes.push(cell.at);
     access.writes.push(machine.tlb[cpu]![a]![b]!.at);
   };
+  /** The frame that this CPU's TLB has for a page, if the entry has all of `needed`. */
+  const translate = (agent: number, space: number, page: number, needed: number): Frame | undefined => {
+    const entry = machine.tlb[system.agents[agent]!.cpu]![space]![page]!.value;
+    if (entry === 0 || (entry & needed) !== needed) return undefined;
+    const frame = machine.frames[frameOf(entry)]!;
+    if (frame.use.value !== Use.DATA)
+      system.fail(
+        'TLB-LIVE',
+        `f${frame.number} is reached through the TLB, and is ${frame.use.type.show(frame.use.value)}`,
+      );
+    return frame;
+  };
 
   return {
     /**
-     * A user access to page b of space a: c = 0 reads, c = value + 1 writes. Uses this CPU's TLB entry only. Observes 0
+     * A user access to page and word b of space a: c = 0 reads, c = value + 1 writes. Uses this CPU's TLB entry only. Observes 0
      * on a miss (no entry, no permission, or a first store: the walker must set the dirty bit), else 1 + the value read.
      */
     access: system.op({
       name: 'user_access',
       exec: (a, b, c, agent) => {
-        const entry = machine.tlb[system.agents[agent]!.cpu]![a]![b]!.value;
-        const needed = PTE.USER | (c === 0 ? 0 : PTE.RW | PTE.DIRTY);
-        if (entry === 0 || (entry & needed) !== needed) return 0;
-        const frame = machine.frames[frameOf(entry)]!;
-        if (frame.use.value !== Use.DATA)
-          system.fail(
-            'TLB-LIVE',
-            `f${frame.number} is reached through the TLB, and is ${frame.use.type.show(frame.use.value)}`,
-          );
-        if (c === 0) return 1 + (frame.data?.value ?? 0);
-        if (frame.data !== undefined) system.set(frame.data.at, c - 1);
+        const frame = translate(agent, a, pageOf(b), PTE.USER | (c === 0 ? 0 : PTE.RW | PTE.DIRTY));
+        if (frame === undefined) return 0;
+        const data = frame.words[wordOf(b)];
+        if (c === 0) return 1 + (data?.value ?? 0);
+        if (data !== undefined) system.set(data.at, c - 1);
         return 1;
       },
       touches: (a, b, c, agent, access) => {
-        access.reads.push(machine.tlb[system.agents[agent]!.cpu]![a]![b]!.at);
-        for (const frame of machine.frames) {
-          access.reads.push(frame.use.at);
-          if (frame.data !== undefined) (c === 0 ? access.reads : access.writes).push(frame.data.at);
-        }
+        access.reads.push(machine.tlb[system.agents[agent]!.cpu]![a]![pageOf(b)]!.at);
+        touchesContents(machine, wordOf(b), c !== 0, access);
       },
       describe: (_a, b, c, observed) =>
         observed === 0
           ? undefined
           : c === 0
-            ? `load page ${b} = ${observed - 1}`
-            : `store page ${b} = ${c - 1}`,
+            ? `load ${showPage(b)} = ${observed - 1}`
+            : `store ${showPage(b)} = ${c - 1}`,
+    }),
+    /** A locked add of c to page b of space a: as a store of `access`. Observes 0 on a miss, else 1 + the value before. */
+    accessAdd: system.op({
+      name: 'user_add',
+      exec: (a, b, c, agent) => {
+        const frame = translate(agent, a, b, PTE.USER | PTE.RW | PTE.DIRTY);
+        if (frame === undefined) return 0;
+        const old = frame.data?.value ?? 0;
+        if (frame.data !== undefined) system.set(frame.data.at, old + c);
+        machine.countAdd(a, b, c);
+        return 1 + old;
+      },
+      touches: (a, b, _c, agent, access) => {
+        access.reads.push(machine.tlb[system.agents[agent]!.cpu]![a]![b]!.at);
+        touchesContents(machine, 0, true, access);
+        access.writes.push(...machine.addCounters(a, b).map(({ at }) => at));
+      },
+      describe: (_a, b, c, observed) =>
+        observed === 0 ? undefined : `atomic add page ${b}: ${observed - 1} -> ${observed - 1 + c}`,
     }),
     /**
      * The walker looks page b of space a up for a read (c = 0) or a write, sets the dirty bit for a write with a locked
@@ -119,6 +150,15 @@ export function defineMmuOps(machine: Machine) {
       describe: (a) => `CPU${a} fills its TLB speculatively`,
     }),
   };
+}
+
+/** An access to a word of some frame: which frame, only the translation says. */
+export function touchesContents(machine: Machine, word: number, writes: boolean, access: Access): void {
+  for (const { use, words } of machine.frames) {
+    access.reads.push(use.at);
+    const data = words[word];
+    if (data !== undefined) (writes ? access.writes : access.reads).push(data.at);
+  }
 }
 
 function speculable(machine: Machine, cpu: number, space: number): number[] {

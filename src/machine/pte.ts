@@ -13,6 +13,7 @@ import type { ValueType } from '../core/system.js';
  *     bit  6  DEVMAP    software: ZONE_DEVICE page that takes a pgmap reference first
  *     bit  7  PROTNONE  software: PROT_NONE mapping (hardware-wise not present)
  *     bit  8  SOFT_DIRTY, bit 9  UFFD_WP, bit 10  ANON_EXCLUSIVE (swap-type entries)
+ *     bit  11 ATOMIC    device entries only: the device may do atomic operations
  *     bits 12-          frame number
  *
  * An entry without PRESENT and PROTNONE that is not 0 is a swap-type entry: its type is in bits 3-6, its offset (a
@@ -30,6 +31,7 @@ export const PTE = {
   SOFT_DIRTY: 1 << 8,
   UFFD_WP: 1 << 9,
   EXCLUSIVE: 1 << 10,
+  ATOMIC: 1 << 11,
   PFN_SHIFT: 12,
 } as const;
 
@@ -99,6 +101,7 @@ export function showEntry(entry: number): string {
     ...(entry & PTE.PSE ? ['huge'] : []),
     ...(entry & PTE.SPECIAL ? ['special'] : []),
     ...(entry & PTE.DEVMAP ? ['devmap'] : []),
+    ...(entry & PTE.ATOMIC ? ['A'] : []),
   ];
   return `f${pfnOf(entry)},${marks.join(',')}`;
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
+import { watchDevices } from './device.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { balances } from './sums.js';
 import { tlbPermission } from './tlb.js';
 
+export { exclusivePrivate, watchSum } from './device.js';
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
@@ -24,7 +26,9 @@ export function watchAlways(kernel: Kernel): string[] {
   tlbPermission(kernel);
   pteLive(kernel);
   walkCacheLive(kernel);
-  anonExclusive(kernel);
+  // Before 5.19 no flag says so.
+  if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
+  const devices = watchDevices(kernel);
   return [
     'TLB-LIVE',
     'TLB-PERM',
@@ -32,9 +36,10 @@ export function watchAlways(kernel: Kernel): string[] {
     'TABLE-ALIVE',
     'FREE-ONCE',
     ...(kernel.options.hotplug ? HOTPLUG : []),
-    'ANON-EXCL',
+    ...(kernel.knobs['cow.reuse'] === 'anon-exclusive' ? ['ANON-EXCL'] : []),
     'LOCK',
     'LOCK-REF',
+    ...devices,
     ...balances(kernel),
   ];
 }

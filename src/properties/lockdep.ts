@@ -58,6 +58,15 @@ export function lockdep(system: System): NodeMonitor {
     }
   };
 
+  /** Why sleeping is wrong here, as the end of a sentence. */
+  const whyAtomic = (now: Context, softirq: boolean): string | undefined => {
+    const spinning = now.held.find(({ cell }) => system.sleepingLocks[cell] !== true);
+    if (now.irqsOff) return ', interrupts are off';
+    if (spinning !== undefined) return ` under ${classOf(spinning.cell, spinning.subclass)}`;
+    if (now.rcu > 0) return ' in an RCU read-side section';
+    return softirq ? ' in softirq context' : undefined;
+  };
+
   return {
     start: (): Context => ({ held: [], irqsOff: false, rcu: 0 }),
     after(context, _agent, op, a, _b, c, value): Context {
@@ -90,6 +99,24 @@ export function lockdep(system: System): NodeMonitor {
           `${system.agents[agent]!.name} does not hold ${system.cells[cell]!.name}, and says that it does`,
         );
     },
+    marked(context, agent, maps, report): Context {
+      let now = context as Context;
+      const { name, atomic } = system.agents[agent]!;
+      for (const map of maps) {
+        const cell = Math.abs(map) - 1;
+        if (map > 0) {
+          const what = classOf(cell, 0);
+          const why = system.sleepingLocks[cell] === true ? whyAtomic(now, atomic === true) : undefined;
+          if (why !== undefined) report('CTX', `${name}: ${what} may sleep${why}`);
+          takes(now, what, name, report);
+          now = { ...now, held: [...now.held, { cell, subclass: 0 }] };
+        } else {
+          const at = now.held.findLastIndex((lock) => lock.cell === cell);
+          now = { ...now, held: now.held.filter((_, i) => i !== at) };
+        }
+      }
+      return now;
+    },
     check(context, agent, op, a, b, c, report) {
       const now = context as Context;
       const { name, atomic } = system.agents[agent]!;
@@ -102,14 +129,8 @@ export function lockdep(system: System): NodeMonitor {
             ? own.sleeps(a, b, c)
             : (own?.sleeps ?? false);
       const what = role === undefined ? system.opName(op) : `taking ${classOf(a, c)}`;
-      if (sleeps) {
-        const spinning = now.held.find(({ cell }) => system.sleepingLocks[cell] !== true);
-        if (now.irqsOff) report('CTX', `${name}: ${what} may sleep, interrupts are off`);
-        else if (spinning !== undefined)
-          report('CTX', `${name}: ${what} may sleep under ${classOf(spinning.cell, spinning.subclass)}`);
-        else if (now.rcu > 0) report('CTX', `${name}: ${what} may sleep in an RCU read-side section`);
-        else if (atomic === true) report('CTX', `${name}: ${what} may sleep in softirq context`);
-      }
+      const why = sleeps ? whyAtomic(now, atomic === true) : undefined;
+      if (why !== undefined) report('CTX', `${name}: ${what} may sleep${why}`);
       if (own?.needsIrqsOn === true && now.irqsOff)
         report('CTX', `${name}: ${what} waits for other CPUs, interrupts are off`);
       if (role === 'acquire') takes(now, classOf(a, c), name, report);

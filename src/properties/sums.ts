@@ -37,8 +37,8 @@ export function countMappings(kernel: Kernel): Mapped {
     resident[mm]!++;
     if (migrating) return;
     references[frame]!++;
-    if (type !== SwapType.DEVICE_EXCLUSIVE_READ && type !== SwapType.DEVICE_EXCLUSIVE_WRITE)
-      mappings[frame]!++;
+    const exclusive = type === SwapType.DEVICE_EXCLUSIVE_READ || type === SwapType.DEVICE_EXCLUSIVE_WRITE;
+    if (!exclusive || kernel.knobs['exclusive.mapcount'] === 'kept') mappings[frame]!++;
   };
   mms.forEach((mm, number) => {
     mm.pmd.forEach(({ value: pmd }) => {

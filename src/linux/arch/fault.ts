@@ -2,6 +2,7 @@
 import { request, type Path } from '../../core/path.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import { VM, type Mm } from '../include/mm_types.js';
+import { pageAndWord } from '../../machine/mmu.js';
 import { load } from '../../core/primitives.js';
 import { current, knob } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from '../mm/memory-fault.js';
@@ -18,30 +19,39 @@ export type Signal = 'SIGSEGV' | 'SIGBUS' | 'OOM';
  */
 export function* do_user_addr_fault(addr: number, write: boolean): Path<Signal | undefined> {
   const { mm } = current;
-  if (knob('fault.mmap_lock') === 'none') return yield* serveFault(mm, addr, write);
+  if (knob('fault.mmap_lock') === 'none') {
+    const killed = yield* serveFault(mm, addr, write);
+    return killed === LOCK_DROPPED ? undefined : killed;
+  }
   yield* mmap_read_lock(mm);
   const signal = yield* serveFault(mm, addr, write);
+  if (signal === LOCK_DROPPED) return undefined;
   yield* mmap_read_unlock(mm);
   return signal;
 }
 
+/** VM_FAULT_RETRY: what the fault waited for is done, and mmap_lock was dropped for it. */
+const LOCK_DROPPED = 'retry';
+
 /** do_user_addr_fault(), what is done under the lock. */
-function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | undefined> {
+function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | typeof LOCK_DROPPED | undefined> {
   const vma = yield* find_vma(mm, addr);
   const flags = vma === undefined ? 0 : yield* load(vma.vm_flags);
   if (vma === undefined || (flags & (write ? VM.WRITE : VM.READ)) === 0) return 'SIGSEGV';
-  const fault = yield* handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG.WRITE : 0);
+  const fault_flags = FAULT_FLAG.ALLOW_RETRY | (write ? FAULT_FLAG.WRITE : 0);
+  const fault = yield* handle_mm_fault(mm, vma, addr, fault_flags);
+  if (fault & VM_FAULT.RETRY) return LOCK_DROPPED;
   if (fault & VM_FAULT.OOM) return 'OOM';
   if (fault & VM_FAULT.SIGBUS) return 'SIGBUS';
   return fault & VM_FAULT.SIGSEGV ? 'SIGSEGV' : undefined;
 }
 
-/** A user access of the current process: TLB, then walker, then page fault, until it succeeds or is killed. c as in the machine's op. */
-function* userAccess(addr: number, c: number): Path<number | Signal> {
+/** A user access of the current process: TLB, then walker, then page fault, until it succeeds or is killed. `access` is the machine's operation, c as there. */
+function* userAccess(access: number, addr: number, word: number, c: number): Path<number | Signal> {
   const { machine } = current.kernel;
   const space = current.mm.number;
   for (;;) {
-    const hit = yield* request(machine.op.access, space, addr, c);
+    const hit = yield* request(access, space, pageAndWord(addr, word), c);
     if (hit !== 0) return hit - 1;
     if ((yield* request(machine.op.walk, space, addr, c === 0 ? 0 : 1)) !== 0) continue;
     const signal = yield* do_user_addr_fault(addr, c !== 0);
@@ -50,12 +60,17 @@ function* userAccess(addr: number, c: number): Path<number | Signal> {
 }
 
 /** The current process loads from a page: returns its contents (0 where the machine has none), or the signal it dies of. */
-export function* userLoad(addr: number): Path<number | Signal> {
-  return yield* userAccess(addr, 0);
+export function* userLoad(addr: number, word = 0): Path<number | Signal> {
+  return yield* userAccess(current.kernel.machine.op.access, addr, word, 0);
 }
 
 /** The current process stores to a page. Returns the signal it dies of, or undefined. */
-export function* userStore(addr: number, value = 0): Path<Signal | undefined> {
-  const result = yield* userAccess(addr, value + 1);
+export function* userStore(addr: number, value = 0, word = 0): Path<Signal | undefined> {
+  const result = yield* userAccess(current.kernel.machine.op.access, addr, word, value + 1);
   return typeof result === 'string' ? result : undefined;
+}
+
+/** The current process adds to a page with a locked operation: one step. Returns what was there before, or the signal it dies of. */
+export function* userAdd(addr: number, delta = 1): Path<number | Signal> {
+  return yield* userAccess(current.kernel.machine.op.accessAdd, addr, 0, delta);
 }

@@ -13,6 +13,11 @@ export function mmap_assert_locked(mm: Mm): void {
   lockdep_assert_held(mm.mmap_lock.count);
 }
 
+/** @kernel 6.12 include/linux/mmap_lock.h mmap_assert_write_locked: adapted (any mode will do) */
+export function mmap_assert_write_locked(mm: Mm): void {
+  lockdep_assert_held(mm.mmap_lock.count);
+}
+
 /** VM_BUG_ON_FOLIO(!folio_test_locked(folio)): also that it is the caller who has it locked. @kernel 6.12 include/linux/page-flags.h folio_test_locked: adapted */
 export function assertFolioLocked(folio: Folio): void {
   lockdep_assert_held(folio.lock);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { equals } from '../../core/primitives.js';
 import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
 import type { Guard } from '../../core/system.js';
 import type { UserfaultfdCtx } from './userfaultfd_k.js';
+import type { MmuNotifierSubscriptions } from './mmu_notifier.js';
 
 /**
  * Page flags that the model has. PG_locked is a lock of its own ({@link Page.lock}), so that the engine sees it as one.
@@ -299,6 +302,8 @@ export class Mm {
   /** By PMD: the page table deposited for a later split, 0 for none. Empty where the scenario has no huge pages. */
   readonly pmd_huge_pte: readonly Cell[];
   readonly vmas: Vma[] = [];
+  /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
+  notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 
   constructor(
     readonly system: System,
@@ -326,6 +331,11 @@ export class Mm {
       ? space.pmd.map((_, i) => system.cell(`${this.name}.pmd_huge_pte[${i}]`, 0, { type: frameRef }))
       : [];
   }
+}
+
+/** Whether somebody has changed entries and has still to flush. @context PTL held @kernel 6.12 include/linux/mm_types.h mm_tlb_flush_pending: faithful */
+export function* mm_tlb_flush_pending(mm: Mm): Path<boolean> {
+  return !(yield* equals(mm.tlb_flush_pending, 0));
 }
 
 /** struct rw_semaphore: -1 = a writer holds it, n > 0 = n readers; writers that wait keep new readers out. */

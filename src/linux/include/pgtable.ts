@@ -41,14 +41,15 @@ export const pte_clear_soft_dirty = (pte: Pte): Pte => pte & ~PTE.SOFT_DIRTY;
 export const pte_swp_soft_dirty = pte_soft_dirty;
 export const pte_swp_mksoft_dirty = pte_mksoft_dirty;
 export const pte_swp_clear_soft_dirty = pte_clear_soft_dirty;
-/** The uffd-wp bit, in present and in swap-type entries. */
+export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
+
+/** The uffd-wp bit, in present and in swap-type entries: userfaultfd serves the next store. */
 export const pte_uffd_wp = (pte: Pte): boolean => (pte & PTE.UFFD_WP) !== 0;
 export const pte_mkuffd_wp = (pte: Pte): Pte => pte_wrprotect(pte) | PTE.UFFD_WP;
 export const pte_clear_uffd_wp = (pte: Pte): Pte => pte & ~PTE.UFFD_WP;
 export const pte_swp_mkuffd_wp = (pte: Pte): Pte => pte | PTE.UFFD_WP;
 export const pte_swp_uffd_wp = pte_uffd_wp;
 export const pte_swp_clear_uffd_wp = pte_clear_uffd_wp;
-export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
 /**
  * Whether a lockless walk may take the page: the caller has no VMA to ask.

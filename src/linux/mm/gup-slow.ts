@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, load } from '../../core/primitives.js';
+import { add, load, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { EFAULT, EINVAL, EMLINK, ENOMEM } from '../include/errno.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
-import { GUP_PIN_COUNTING_BIAS, VM, type Folio, type Mm, type Page, type Vma } from '../include/mm_types.js';
 import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
+import { mmap_assert_locked } from '../include/lockdep.js';
+import {
+  GUP_PIN_COUNTING_BIAS,
+  PG,
+  VM,
+  type Folio,
+  type Mm,
+  type Page,
+  type Vma,
+} from '../include/mm_types.js';
 import { folio_test_large, nth_page } from '../include/page-flags.js';
 import { folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
@@ -20,6 +29,7 @@ import {
   pmd_write,
   pmdp_get_lockless,
   pte_offset_map_lock,
+  pte_dirty,
   pte_page,
   pte_pfn,
   pte_present,
@@ -33,7 +43,9 @@ import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { FOLL, gup_fast, gup_must_unshare, mm_set_has_pinned_flag } from './gup.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
+import { __split_huge_pmd } from './huge_memory.js';
 import { find_vma } from './mmap.js';
+import { folio_mark_dirty } from './page-writeback.js';
 
 /** What a look-up came to: the pages it took references on, and a negative error number if that stopped it. */
 export interface Pinned {
@@ -77,8 +89,12 @@ function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): 
   else if (!pte_write(pte) && (yield* gup_must_unshare(vma, flags, pte_page(pte)))) page = -EMLINK;
   else {
     page = pte_page(pte);
-    const err = yield* try_grab_folio(yield* page_folio(page), 1, flags);
+    const folio = yield* page_folio(page);
+    const err = yield* try_grab_folio(folio, 1, flags);
     if (err !== 0) page = err;
+    // The caller will store behind the MMU's back, so nobody else marks the page dirty.
+    else if ((flags & (FOLL.TOUCH | FOLL.WRITE)) === (FOLL.TOUCH | FOLL.WRITE) && !pte_dirty(pte))
+      if (!(yield* testBits(folio.flags, PG.dirty))) yield* folio_mark_dirty(folio);
   }
   yield* pte_unmap_unlock(mapped.ptl);
   return page;
@@ -114,7 +130,8 @@ function* follow_page_mask(vma: Vma, address: number, flags: number): Path<Follo
   const pmd = pmd_offset(vma.vm_mm, address);
   const pmdval = yield* pmdp_get_lockless(pmd);
   if (pmd_none(pmdval) || !pmd_present(pmdval)) return undefined;
-  if (pmd_leaf(pmdval)) return yield* follow_huge_pmd(vma, address, pmd, flags);
+  if (pmd_leaf(pmdval) && flags & FOLL.SPLIT_PMD) yield* __split_huge_pmd(vma.vm_mm, address, false);
+  else if (pmd_leaf(pmdval)) return yield* follow_huge_pmd(vma, address, pmd, flags);
   return yield* follow_page_pte(vma, address, pmd, flags);
 }
 
@@ -215,6 +232,39 @@ export function* get_user_pages_fast(start: number, nr_pages: number, gup_flags:
  */
 export function* pin_user_pages_fast(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   return yield* gup_fast_fallback(start, nr_pages, gup_flags | FOLL.PIN);
+}
+
+/**
+ * References on the pages of [start, start + nr_pages) of another task's mm: what it got before the first page that it
+ * could not have.
+ * @context mmap_lock held for read, and kept; may sleep
+ * @kernel 6.12 mm/gup.c get_user_pages_remote: adapted (returns the pages; locked is NULL)
+ */
+export function* get_user_pages_remote(
+  mm: Mm,
+  start: number,
+  nr_pages: number,
+  gup_flags: number,
+): Path<Pinned> {
+  mmap_assert_locked(mm);
+  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.TOUCH | FOLL.REMOTE);
+}
+
+/**
+ * One page of another task's mm, with a reference, and its VMA; or a negative error number.
+ * @context mmap_lock held for read, and kept; may sleep
+ * @kernel 6.12 include/linux/mm.h get_user_page_vma_remote: faithful
+ */
+export function* get_user_page_vma_remote(
+  mm: Mm,
+  addr: number,
+  gup_flags: number,
+): Path<{ page: Page; vma: Vma } | number> {
+  const { pages, err } = yield* get_user_pages_remote(mm, addr, 1, gup_flags);
+  const page = pages[0];
+  if (page === undefined) return err;
+  const vma = yield* find_vma(mm, addr);
+  return vma === undefined ? -EFAULT : { page, vma };
 }
 
 /**

@@ -63,10 +63,11 @@ export const FOLL = {
   FAST_ONLY: 32,
   UNLOCKABLE: 64,
   NOFAULT: 128,
-  /** Whatever the VMA allows. */
-  FORCE: 256,
-  /** As madvise() populates: what is wrong with the VMA has error numbers of its own. */
-  MADV_POPULATE: 512,
+  TOUCH: 256,
+  SPLIT_PMD: 512,
+  FORCE: 1024,
+  REMOTE: 2048,
+  MADV_POPULATE: 4096,
 } as const;
 
 /**

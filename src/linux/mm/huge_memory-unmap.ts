@@ -4,6 +4,12 @@ import { read, setBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { assertFolioLocked } from '../include/lockdep.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_nr_pages, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_get, page_folio } from '../include/page_ref.js';
@@ -44,7 +50,7 @@ import { folio_put } from './swap.js';
 /**
  * Replaces the PTEs of a large folio in one VMA by migration entries. Returns false at a page that may be pinned.
  * @context folio locked, anon_vma lock held
- * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (the pages of one large folio; no mmu notifiers)
+ * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (the pages of one large folio)
  */
 function* try_to_migrate_one(
   folio: Folio,
@@ -52,14 +58,18 @@ function* try_to_migrate_one(
   address: number,
   ubc: TlbflushUnmapBatch,
 ): Path<boolean> {
-  const mapped = yield* pte_offset_map_lock(pmd_offset(vma.vm_mm, address), address);
-  if (mapped === undefined) return true;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, vma.vm_mm, address, address + HPAGE_PMD_NR());
+  yield* mmu_notifier_invalidate_range_start(range);
   let ret = true;
-  for (let i = 0; i < HPAGE_PMD_NR() && ret; i++) {
-    const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + i);
-    ret = yield* migrate_pte(folio, nth_page(folio, i), vma, address + i, ptep, ubc);
+  const mapped = yield* pte_offset_map_lock(pmd_offset(vma.vm_mm, address), address);
+  if (mapped !== undefined) {
+    for (let i = 0; i < HPAGE_PMD_NR() && ret; i++) {
+      const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + i);
+      ret = yield* migrate_pte(folio, nth_page(folio, i), vma, address + i, ptep, ubc);
+    }
+    yield* pte_unmap_unlock(mapped.ptl);
   }
-  yield* pte_unmap_unlock(mapped.ptl);
+  yield* mmu_notifier_invalidate_range_end(range);
   return ret;
 }
 

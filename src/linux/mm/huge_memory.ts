@@ -5,6 +5,12 @@ import type { Cell } from '../../core/system.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import { EAGAIN, EBUSY } from '../include/errno.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, type Folio, type Mm, type Page } from '../include/mm_types.js';
 import { nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_freeze, folio_ref_unfreeze, folio_try_get, page_folio } from '../include/page_ref.js';
@@ -92,15 +98,19 @@ const small_entry = (page: Page, pmd: Pmd): number => {
 /**
  * Splits the huge PMD of an address, if there is one; with a folio only if it maps that one.
  * @context folio locked if `folio` is given; mmap_lock or the anon_vma lock held; may sleep
- * @kernel 6.12 mm/huge_memory.c __split_huge_pmd: adapted (no mmu notifiers)
+ * @kernel 6.12 mm/huge_memory.c __split_huge_pmd: faithful
  */
 export function* __split_huge_pmd(mm: Mm, address: number, freeze: boolean, folio?: Folio): Path {
   const pmd = pmd_offset(mm, address);
+  const haddr = address - (address % HPAGE_PMD_NR());
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, haddr, haddr + HPAGE_PMD_NR());
+  yield* mmu_notifier_invalidate_range_start(range);
   yield* spin_lock(mm.page_table_lock);
   const pmdval = yield* pmdp_get_lockless(pmd);
   if (pmd_leaf(pmdval) && (folio === undefined || folio === pmd_page(pmdval)))
-    yield* __split_huge_pmd_locked(mm, pmd, address - (address % HPAGE_PMD_NR()), freeze);
+    yield* __split_huge_pmd_locked(mm, pmd, haddr, freeze);
   yield* spin_unlock(mm.page_table_lock);
+  yield* mmu_notifier_invalidate_range_end(range);
 }
 
 /**

@@ -4,6 +4,12 @@ import { claim, read, setBits, testAndClearBits, testBits, write } from '../../c
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, type Folio, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { page_folio, folio_get } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
@@ -97,7 +103,7 @@ function* hugepage_vma_revalidate(mm: Mm, address: number): Path<Vma | undefined
  * Replaces a table of small pages by one huge page. The table is unlinked before the reference counts are looked at,
  * and the huge PMD comes when the contents have been copied. Returns whether it did.
  * @context may sleep; takes mmap_lock for write
- * @kernel 6.12 mm/khugepaged.c collapse_huge_page: adapted (HPAGE_PMD_NR is 1; no swap-in, no machine checks, no mmu notifiers; begins after the scan)
+ * @kernel 6.12 mm/khugepaged.c collapse_huge_page: adapted (HPAGE_PMD_NR is 1; no swap-in, no machine checks; begins after the scan)
  */
 export function* collapse_huge_page(mm: Mm, address: number): Path<boolean> {
   if (HPAGE_PMD_NR() !== 1) throw new Error('expected ptrsPerPte = 1: collapse_huge_page() takes one page');
@@ -118,9 +124,12 @@ export function* collapse_huge_page(mm: Mm, address: number): Path<boolean> {
 function* collapse_locked(mm: Mm, vma: Vma, pmdp: Cell, address: number, folio: Folio): Path<boolean> {
   const anon_vma = current.kernel.anon_vmas[yield* read(vma.anon_vma)]!;
   yield* down_write(anon_vma);
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + HPAGE_PMD_NR());
+  yield* mmu_notifier_invalidate_range_start(range);
   yield* spin_lock(mm.page_table_lock);
   const old_pmd = yield* pmdp_collapse_flush(mm, address, pmdp);
   yield* spin_unlock(mm.page_table_lock);
+  yield* mmu_notifier_invalidate_range_end(range);
   // The flush waits for walkers with interrupts off only where it is an interrupt.
   if (knob('khugepaged.sync_one') === 'on') yield* tlb_remove_table_sync_one();
 

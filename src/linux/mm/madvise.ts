@@ -11,6 +11,12 @@ import {
   mmap_write_lock,
   mmap_write_unlock,
 } from '../include/mmap_lock.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, VM, type Folio, type Mm, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
@@ -86,10 +92,12 @@ function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end:
 /**
  * MADV_FREE: reclaim may throw the pages of [start, end) away, unless they are written to after this returns.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/madvise.c madvise_free_single_vma: adapted (no mmu notifiers; the VMA is anonymous)
+ * @kernel 6.12 mm/madvise.c madvise_free_single_vma: adapted (the range is inside one VMA, which is anonymous)
  */
 function* madvise_free_single_vma(mm: Mm, start: number, end: number): Path {
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, start, end);
   const tlb = yield* tlb_gather_mmu(mm);
+  yield* mmu_notifier_invalidate_range_start(range);
   mmap_assert_locked(mm); // walk_page_range()
   let next: number;
   for (let addr = start; addr < end; addr = next) {
@@ -98,6 +106,7 @@ function* madvise_free_single_vma(mm: Mm, start: number, end: number): Path {
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (!pmd_none(pmd)) yield* madvise_free_pte_range(tlb, pmdp, addr, next);
   }
+  yield* mmu_notifier_invalidate_range_end(range);
   if (knob('madvise.free_flush') === 'off') tlb.end = 0;
   yield* tlb_finish_mmu(tlb);
 }

@@ -5,12 +5,28 @@ import { equals, add, load, read, setBits, testBits, write } from '../../core/pr
 import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
-import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
+import {
+  mm_tlb_flush_pending,
+  PG,
+  VM,
+  type Folio,
+  type Mm,
+  type Page,
+  type PtePointer,
+  type Vma,
+} from '../include/mm_types.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
   pmdUnchanged,
   mk_pmd_table,
+  PAGE_SIZE,
   mk_pte,
   pmd_none,
   pmd_offset,
@@ -36,6 +52,9 @@ import {
   set_pte,
   set_pmd,
 } from '../include/pgtable.js';
+import { vma_is_accessible } from '../include/mm.js';
+import { userfaultfd_pte_wp, userfaultfd_wp } from '../include/userfaultfd_k.js';
+import { handle_userfault } from '../fs/userfaultfd.js';
 import { current, knob } from '../kernel.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
@@ -46,6 +65,7 @@ import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { vmf_anon_prepare } from './rmap-anon_vma.js';
 import { folio_add_lru_vma, folio_put } from './swap.js';
+import { do_numa_page } from './memory-numa.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
@@ -61,7 +81,7 @@ export const VM_FAULT = {
   /** vmf.page is locked. */
   LOCKED: 32,
 } as const;
-export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2 } as const;
+export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2, ALLOW_RETRY: 4 } as const;
 
 /** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
 export interface VmFault {
@@ -172,19 +192,57 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   return true;
 }
 
+/** Whether a page that is written to may stay where it is: knob cow.reuse. @context PTL held */
+function* mayReuse(page: Page, folio: Folio): Path<boolean> {
+  const rule = knob('cow.reuse');
+  if (rule === 'page-count') return yield* reuseByPageCount(folio);
+  if (rule === 'map-count') return yield* reuseByMapCount(folio);
+  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio));
+}
+
+/** @context PTL held @kernel 5.14 mm/memory.c do_wp_page: adapted (the part that decides for anonymous pages) */
+function* reuseByPageCount(folio: Folio): Path<boolean> {
+  if (yield* folio_test_ksm(folio)) return false;
+  if (!(yield* equals(folio._refcount, 1))) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  const alone = (yield* equals(folio._mapcount, 1)) && (yield* equals(folio._refcount, 1));
+  if (alone) yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return alone;
+}
+
+/** @context PTL held @kernel 5.8 mm/swapfile.c reuse_swap_page: adapted (without the swap count; a locked page is copied) */
+function* reuseByMapCount(folio: Folio): Path<boolean> {
+  if (yield* folio_test_ksm(folio)) return false;
+  if (!(yield* folio_trylock(folio))) return false;
+  const alone = yield* equals(folio._mapcount, 1);
+  if (alone) yield* setBits(folio.flags, PG.anon_exclusive);
+  yield* folio_unlock(folio);
+  return alone;
+}
+
 /**
  * A store to a write-protected private page: reuse it if it is ours alone, else copy it.
  * @context PTL held at entry, dropped at return; mmap_lock held for read
- * @kernel 6.12 mm/memory.c do_wp_page: adapted (no PFN maps; no userfaultfd)
+ * @kernel 6.12 mm/memory.c do_wp_page: adapted (no PFN maps)
  */
 function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
+  if (!(vmf.flags & FAULT_FLAG.UNSHARE)) {
+    if (userfaultfd_pte_wp(vmf.vma, vmf.orig_pte)) {
+      yield* pte_unmap_unlock(ptl);
+      return yield* handle_userfault(vmf);
+    }
+    // uffd_wp_range() flushes after it has dropped the PTL: nobody may write to the page while it is copied.
+    if (userfaultfd_wp(vmf.vma) && (yield* mm_tlb_flush_pending(vmf.mm)))
+      yield* flush_tlb_page(vmf.mm, vmf.address);
+  }
   const page = vm_normal_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
   // Only a mapping of a file may be shared: without files nobody has to look.
   if (folio !== undefined && current.kernel.inodes !== undefined && (yield* load(vmf.vma.vm_flags)) & VM.SHARED)
     return yield* wp_page_shared(vmf, ptep, ptl, folio);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
-    if ((yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio))) {
+    if (yield* mayReuse(page, folio)) {
       if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
       yield* pte_unmap_unlock(ptl);
       return VM_FAULT.NONE;
@@ -199,7 +257,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
  * Copies the page and puts the copy in its place: clear and flush first, then the new entry, and only then the old
  * page's map count, so that nobody reuses the old page while a TLB still reaches it.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/memory.c wp_page_copy: adapted (no mmu notifiers yet)
+ * @kernel 6.12 mm/memory.c wp_page_copy: faithful (no accounting)
  */
 function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Folio | undefined): Path<number> {
   const { mm, vma, address, pmd } = vmf;
@@ -210,6 +268,8 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     return VM_FAULT.OOM;
   }
   yield* copy_user_page(new_folio, old_page);
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   let unused: Folio | undefined = new_folio;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
@@ -228,6 +288,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     unused = old_folio;
   }
   if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
+  yield* mmu_notifier_invalidate_range_end(range);
   if (unused !== undefined) yield* folio_put(unused);
   if (old_folio !== undefined) yield* folio_put(old_folio);
   return VM_FAULT.NONE;
@@ -235,18 +296,18 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
 
 /**
  * Copies the contents of a page, where the machine has contents.
- * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one token, so it is one step)
+ * @kernel 6.12 include/linux/highmem.h copy_user_highpage: adapted (contents are one word or a few, one step each)
  */
 export function* copy_user_page(to: Page, from: Page | undefined): Path {
   if (from === undefined) return yield* clear_user_highpage(to);
-  if (to.frame.data === undefined || from.frame.data === undefined) return;
   // Marked: contents of a user page belong to user code and devices, not to C.
-  yield* write(to.frame.data, yield* read(from.frame.data));
+  for (let word = 0; word < to.frame.words.length; word++)
+    yield* write(to.frame.words[word]!, yield* read(from.frame.words[word]!));
 }
 
 /** Zeroes a new page, where the machine has contents. @kernel 6.12 include/linux/highmem.h clear_user_highpage: faithful */
 export function* clear_user_highpage(page: Page): Path {
-  if (page.frame.data !== undefined) yield* write(page.frame.data, 0);
+  for (const word of page.frame.words) yield* write(word, 0);
 }
 
 /** @context mmap_lock held for read; may sleep @kernel 6.12 mm/memory.c do_pte_missing: faithful */
@@ -259,7 +320,7 @@ function* do_pte_missing(vmf: VmFault): Path<number> {
  * Serves a fault below an existing or absent page table. The entry is read without a lock first; every path that acts
  * on it looks again under the PTL.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (no swap entries, no NUMA hinting)
+ * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (FOLL_FORCE does not come here)
  */
 function* handle_pte_fault(vmf: VmFault): Path<number> {
   if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_pte_missing(vmf);
@@ -275,6 +336,8 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
     return yield* do_swap_page(vmf);
   }
   if (pte_protnone(vmf.orig_pte)) {
+    if (vma_is_accessible(yield* load(vmf.vma.vm_flags)))
+      return yield* do_numa_page(vmf, mapped.ptep, mapped.ptl);
     yield* pte_unmap();
     return VM_FAULT.SIGSEGV;
   }

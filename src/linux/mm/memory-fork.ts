@@ -3,7 +3,13 @@ import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { EAGAIN, ENOMEM } from '../include/errno.js';
+import { EAGAIN, EBUSY, ENOENT, ENOMEM } from '../include/errno.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { is_cow_mapping } from '../include/mm.js';
 import { VM, type Folio, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_get, page_folio } from '../include/page_ref.js';
@@ -16,6 +22,7 @@ import {
   pmd_offset,
   pmdp_get_lockless,
   type Pte,
+  pte_clear_uffd_wp,
   pte_mkclean,
   pte_mkdirty,
   pte_mkwrite,
@@ -34,13 +41,17 @@ import {
 import { folio_try_dup_anon_rmap_pte } from '../include/rmap.js';
 import { raw_write_seqcount_begin, raw_write_seqcount_end } from '../include/seqlock.js';
 import { SINGLE_DEPTH_NESTING, spin_lock_nested } from '../kernel/locking/spinlock.js';
-import { current } from '../kernel.js';
+import { folio_lock, folio_unlock } from '../include/pagemap.js';
+import { is_device_exclusive_entry, pfn_swap_entry_to_page } from '../include/swapops.js';
+import { userfaultfd_wp } from '../include/userfaultfd_k.js';
+import { current, knob } from '../kernel.js';
 import { copy_user_page, pte_alloc_map_lock } from './memory-fault.js';
 import { fileRss } from './memory-file.js';
 import { vm_page_prot } from './mprotect.js';
+import { restore_exclusive_pte } from './memory-exclusive.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
-import { copy_nonpresent_pte } from './memory-swap.js';
+import { COPIED_TO_OWN_PAGE, copy_nonpresent_pte, type RssVec } from './memory-swap.js';
 import { folio_put } from './swap.js';
 
 /** What copying one entry came to, for the counters. */
@@ -107,6 +118,7 @@ function* copy_present_pte(
     entry = pte_wrprotect(entry);
   }
   if (vm_flags & VM.SHARED) entry = pte_mkclean(entry);
+  if (!userfaultfd_wp(dst_vma)) entry = pte_clear_uffd_wp(entry);
   yield* set_pte(dst_pte, entry);
   return copied;
 }
@@ -114,7 +126,7 @@ function* copy_present_pte(
 /**
  * Copies the entries of [addr, end) from one page table to another. The child's PTL is the outer one.
  * @context both mmap_locks held for write; may sleep
- * @kernel 6.12 mm/memory.c copy_pte_range: adapted (never gives the locks up to be nice)
+ * @kernel 6.12 mm/memory.c copy_pte_range: adapted (never gives the locks up to be nice; lazy MMU mode does nothing on bare x86; knob fork.exclusive)
  */
 function* copy_pte_range(
   dst_vma: Vma,
@@ -128,10 +140,14 @@ function* copy_pte_range(
   const { kernel } = current;
   const dst_mm = dst_vma.vm_mm;
   let prealloc: Folio | undefined;
+  // Knob fork.exclusive, restore-sleep: the folio whose lock is held, and the one to wait for.
+  let locked: Folio | undefined;
+  let wanted: Folio | undefined;
   let addr = start;
   while (addr < end) {
     const dst = yield* pte_alloc_map_lock(dst_mm, dst_pmd, addr);
     if (dst === undefined) {
+      if (locked !== undefined) yield* unlockAndPut(locked);
       if (prealloc !== undefined) yield* folio_put(prealloc);
       return -ENOMEM;
     }
@@ -142,30 +158,50 @@ function* copy_pte_range(
     }
     yield* spin_lock_nested(src.ptl, SINGLE_DEPTH_NESTING);
     const first = addr;
-    let anon_rss = 0;
-    let file_rss = 0;
+    const rss: RssVec = { anon: 0, file: 0 };
     let ret = 0;
     for (; addr < end; addr += PAGE_SIZE) {
       const src_pte = kernel.pte(src.ptep.table.number, src.ptep.index + addr - first);
-      const ptent = yield* ptep_get(src_pte);
+      let ptent = yield* ptep_get(src_pte);
       if (pte_none(ptent)) continue;
       const dst_pte = kernel.pte(dst.ptep.table.number, dst.ptep.index + addr - first);
       if (!pte_present(ptent)) {
-        anon_rss += yield* copy_nonpresent_pte(vm_flags, dst_pte, src_pte, ptent);
-        continue;
+        if (locked !== undefined && (yield* restoreIfLocked(locked, ptent, src_pte, src_vma, addr))) {
+          locked = undefined;
+          ret = -ENOENT;
+        } else
+          ret = yield* copy_nonpresent_pte(dst_vma, src_vma, dst_pte, src_pte, ptent, addr, prealloc, rss);
+        if (ret === -EBUSY && knob('fork.exclusive') === 'restore-sleep')
+          wanted = yield* folioOfExclusive(ptent);
+        if (ret === -EBUSY || ret === -EAGAIN) break;
+        if (ret !== -ENOENT) {
+          if (ret === COPIED_TO_OWN_PAGE) prealloc = undefined;
+          continue;
+        }
+        ptent = yield* ptep_get(src_pte);
       }
       ret = yield* copy_present_pte(dst_vma, src_vma, vm_flags, dst_pte, src_pte, addr, ptent, prealloc);
       if (ret === -EAGAIN) break;
-      if (ret === Copied.ANON || ret === Copied.OWN_PAGE) anon_rss++;
-      if (ret === Copied.FILE) file_rss++;
+      if (ret === Copied.ANON || ret === Copied.OWN_PAGE) rss.anon++;
+      if (ret === Copied.FILE) rss.file++;
       // A page that was allocated for an entry that changed meanwhile is not used for another one.
       if (prealloc !== undefined && ret !== Copied.OWN_PAGE) yield* folio_put(prealloc);
       prealloc = undefined;
     }
     yield* pte_unmap_unlock(src.ptl);
-    if (anon_rss !== 0) yield* add(dst_mm.anon_rss, anon_rss);
-    if (file_rss !== 0) yield* add(fileRss(dst_mm), file_rss);
+    if (rss.anon !== 0) yield* add(dst_mm.anon_rss, rss.anon);
+    if (rss.file !== 0) yield* add(fileRss(dst_mm), rss.file);
     yield* pte_unmap_unlock(dst.ptl);
+    if (locked !== undefined) yield* unlockAndPut(locked); // the entry was another one by now
+    locked = undefined;
+    if (wanted !== undefined) {
+      yield* folio_lock(wanted);
+      locked = wanted;
+      wanted = undefined;
+    } else if (ret === -EBUSY) {
+      if (prealloc !== undefined) yield* folio_put(prealloc);
+      return -EBUSY;
+    }
     if (ret === -EAGAIN) {
       prealloc = yield* alloc_page(); // folio_prealloc()
       if (prealloc === undefined) return -ENOMEM;
@@ -173,6 +209,33 @@ function* copy_pte_range(
   }
   if (prealloc !== undefined) yield* folio_put(prealloc);
   return 0;
+}
+
+/** A reference on the folio of a device-exclusive entry. @context PTL held */
+function* folioOfExclusive(entry: Pte): Path<Folio> {
+  const folio = yield* page_folio(pfn_swap_entry_to_page(entry));
+  yield* folio_get(folio);
+  return folio;
+}
+
+/**
+ * v8: fork has waited for the lock of a folio. If the entry is still a device-exclusive one of that folio, restores it and
+ * gives the folio back.
+ * @context both PTLs held, folio locked
+ */
+function* restoreIfLocked(folio: Folio, entry: Pte, ptep: PtePointer, vma: Vma, addr: number): Path<boolean> {
+  if (!is_device_exclusive_entry(entry)) return false;
+  const page = pfn_swap_entry_to_page(entry);
+  if ((yield* page_folio(page)) !== folio) return false;
+  yield* restore_exclusive_pte(vma, page, addr, ptep);
+  yield* unlockAndPut(folio);
+  return true;
+}
+
+/** @context any lock, no PTL needed */
+function* unlockAndPut(folio: Folio): Path {
+  yield* folio_unlock(folio);
+  yield* folio_put(folio);
 }
 
 /** @kernel 6.12 mm/memory.c copy_pmd_range: adapted (upper levels folded; no huge pages) */
@@ -190,8 +253,9 @@ function* copy_pmd_range(
     const pmd = yield* pmdp_get_lockless(src_pmd);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
     const dst_pmd = pmd_offset(dst_vma.vm_mm, addr);
+    // Whatever went wrong: -EBUSY of a folio that somebody has locked becomes -ENOMEM as well.
     const ret = yield* copy_pte_range(dst_vma, src_vma, vm_flags, dst_pmd, src_pmd, addr, next);
-    if (ret !== 0) return ret;
+    if (ret !== 0) return -ENOMEM;
   }
   return 0;
 }
@@ -211,7 +275,7 @@ function* vma_needs_copy(src_vma: Vma, vm_flags: number): Path<boolean> {
  * Copies the page tables of one VMA into the child. For a private mapping that write-protects the parent's pages, so
  * write_protect_seq is odd meanwhile: GUP-fast, which takes no lock, does not pin a page that is being shared.
  * @context mmap_lock of both mms held for write; may sleep
- * @kernel 6.12 mm/memory.c copy_page_range: adapted (no mmu notifiers yet)
+ * @kernel 6.12 mm/memory.c copy_page_range: faithful
  */
 export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
   const addr = yield* load(src_vma.vm_start);
@@ -220,8 +284,12 @@ export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
   const { write_protect_seq } = src_vma.vm_mm;
   const is_cow = is_cow_mapping(vm_flags);
   if (!(yield* vma_needs_copy(src_vma, vm_flags))) return 0;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_PAGE, 0, src_vma.vm_mm, addr, end);
+  const notifies = is_cow && knob('fork.notifier') === 'on';
+  if (notifies) yield* mmu_notifier_invalidate_range_start(range);
   if (is_cow) yield* raw_write_seqcount_begin(write_protect_seq);
   const ret = yield* copy_pmd_range(dst_vma, src_vma, vm_flags, addr, end);
   if (is_cow) yield* raw_write_seqcount_end(write_protect_seq);
+  if (notifies) yield* mmu_notifier_invalidate_range_end(range);
   return ret;
 }

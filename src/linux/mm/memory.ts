@@ -3,6 +3,12 @@ import type { Path } from '../../core/path.js';
 import { add, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { type Mm, type Page, PG, type Vma } from '../include/mm_types.js';
 import {
@@ -103,6 +109,24 @@ export function* unmap_page_range(tlb: MmuGather, vma: Vma, start: number, end: 
 }
 
 /**
+ * Zaps VMAs that are on their way out, which are in order, as one invalidation of [start, end).
+ * @context mmap_lock held, or the VMAs are detached
+ * @kernel 6.12 mm/memory.c unmap_vmas: faithful
+ */
+export function* unmap_vmas(
+  tlb: MmuGather,
+  mm: Mm,
+  vmas: readonly { readonly vma: Vma; readonly vm_start: number; readonly vm_end: number }[],
+  start: number,
+  end: number,
+): Path {
+  const range = mmu_notifier_range_init(MMU_NOTIFY.UNMAP, 0, mm, start, end);
+  yield* mmu_notifier_invalidate_range_start(range);
+  for (const { vma, vm_start, vm_end } of vmas) yield* unmap_page_range(tlb, vma, vm_start, vm_end);
+  yield* mmu_notifier_invalidate_range_end(range);
+}
+
+/**
  * Unlinks the page tables below `vmas`, which are in order, and hands them to the gather, which frees them after the
  * flush. A table that reaches below `floor` or above `ceiling` belongs to a neighbour as well and stays.
  * @context mmap_lock held for write, or the VMAs are detached
@@ -174,11 +198,14 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
 /**
  * Zaps [address, address + size) of one VMA; the tables stay.
  * @context mmap_lock held, or i_mmap_rwsem
- * @kernel 6.12 mm/memory.c zap_page_range_single: adapted (no mmu notifiers)
+ * @kernel 6.12 mm/memory.c zap_page_range_single: faithful
  */
 export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, vma.vm_mm, address, address + size);
   const tlb = yield* tlb_gather_mmu(vma.vm_mm);
+  yield* mmu_notifier_invalidate_range_start(range);
   yield* unmap_page_range(tlb, vma, address, address + size);
+  yield* mmu_notifier_invalidate_range_end(range);
   yield* tlb_finish_mmu(tlb);
 }
 

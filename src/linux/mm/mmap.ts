@@ -8,10 +8,11 @@ import {
   mmap_write_lock,
   mmap_write_unlock,
 } from '../include/mmap_lock.js';
+import { mmu_notifier_release } from '../include/mmu_notifier.js';
 import { VM, type Inode, type Mm, type Vma } from '../include/mm_types.js';
 import { get_file } from '../fs/file_table.js';
 import { current } from '../kernel.js';
-import { free_pgtables, unmap_page_range } from './memory.js';
+import { free_pgtables, unmap_vmas } from './memory.js';
 import { tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import {
   do_vmi_align_munmap,
@@ -196,9 +197,10 @@ export function* vm_mmap(mm: Mm, addr: number, len: number, vm_flags: number): P
 /**
  * Takes an mm down whose last user has gone.
  * @context may sleep; takes mmap_lock
- * @kernel 6.12 mm/mmap.c exit_mmap: adapted (no mmu notifiers yet)
+ * @kernel 6.12 mm/mmap.c exit_mmap: adapted (no accounting)
  */
 export function* exit_mmap(mm: Mm): Path {
+  yield* mmu_notifier_release(mm);
   yield* mmap_read_lock(mm);
   const vmas: { vma: Vma; vm_start: number; vm_end: number }[] = [];
   let vma = yield* vma_next(mm, 0);
@@ -213,7 +215,7 @@ export function* exit_mmap(mm: Mm): Path {
     return;
   }
   const tlb = yield* tlb_gather_mmu(mm);
-  for (const { vma: dead, vm_start, vm_end } of vmas) yield* unmap_page_range(tlb, dead, vm_start, vm_end);
+  yield* unmap_vmas(tlb, mm, vmas, 0, mm.space.pages);
   yield* mmap_read_unlock(mm);
   yield* mmap_write_lock(mm);
   yield* free_pgtables(tlb, mm, vmas, FIRST_USER_ADDRESS, USER_PGTABLES_CEILING);

@@ -5,6 +5,13 @@ import type { Cell } from '../../core/system.js';
 import { pfnOf, PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import { ENOMEM } from '../include/errno.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+  type MmuNotifierRange,
+} from '../include/mmu_notifier.js';
 import { type Mm, VM, VM_ACCESS_FLAGS, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_ksm, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
@@ -25,7 +32,6 @@ import {
   pte_page,
   pte_present,
   pte_protnone,
-  pte_soft_dirty,
   pte_special,
   pte_swp_clear_uffd_wp,
   pte_swp_mkuffd_wp,
@@ -45,6 +51,7 @@ import {
 } from '../include/swapops.js';
 import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current } from '../kernel.js';
+import { pte_needs_soft_dirty_wp } from './internal.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { populate_vma_page_range } from './gup-populate.js';
 import { vm_normal_page } from './memory.js';
@@ -71,10 +78,6 @@ export const vma_wants_writenotify = (vm_flags: number): boolean =>
 export const vma_soft_dirty_enabled = (vm_flags: number): boolean =>
   current.kernel.options.softDirty === true && !(vm_flags & VM.SOFTDIRTY);
 
-/** A clean entry must not allow stores, or one would go unnoticed. @kernel 6.12 mm/internal.h pte_needs_soft_dirty_wp: faithful */
-export const pte_needs_soft_dirty_wp = (vm_flags: number, pte: Pte): boolean =>
-  vma_soft_dirty_enabled(vm_flags) && !pte_soft_dirty(pte);
-
 /** Whether protection changes look themselves which entries may become writable. @kernel 6.12 include/linux/mm.h vma_wants_manual_pte_write_upgrade: faithful */
 export const vma_wants_manual_pte_write_upgrade = (vm_flags: number): boolean =>
   vm_flags & VM.SHARED ? vma_wants_writenotify(vm_flags) : (vm_flags & VM.WRITE) !== 0;
@@ -95,13 +98,13 @@ export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION
 /**
  * Whether the entry may become writable without a fault.
  * @context PTL held
- * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (the flags of the VMA are given)
+ * @kernel 6.12 mm/mprotect.c can_change_pte_writable: faithful
  */
-export function* can_change_pte_writable(vma: Vma, pte: Pte, vm_flags: number): Path<boolean> {
+export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
   if (pte_protnone(pte)) return false;
-  if (pte_needs_soft_dirty_wp(vm_flags, pte)) return false;
+  if (yield* pte_needs_soft_dirty_wp(vma, pte)) return false;
   if (userfaultfd_pte_wp(vma, pte)) return false;
-  if (vm_flags & VM.SHARED) return pte_dirty(pte);
+  if (current.kernel.inodes !== undefined && (yield* load(vma.vm_flags)) & VM.SHARED) return pte_dirty(pte);
   const page = vm_normal_page(pte);
   if (page === undefined) return false;
   return (yield* folio_test_anon(yield* page_folio(page))) && (yield* PageAnonExclusive(page));
@@ -171,7 +174,7 @@ function* change_pte_range(
     if (
       cp_flags & MM_CP.TRY_CHANGE_WRITABLE &&
       !pte_write(ptent) &&
-      (yield* can_change_pte_writable(vma, ptent, vm_flags))
+      (yield* can_change_pte_writable(vma, ptent))
     )
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
@@ -181,9 +184,10 @@ function* change_pte_range(
 }
 
 /**
- * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints. The caller flushes.
+ * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints, as one invalidation that begins
+ * where the first page table is. The caller flushes.
  * @context mmap_lock held
- * @kernel 6.12 mm/mprotect.c change_protection: adapted (upper levels folded; no huge PMDs; vm_page_prot is made of vm_flags)
+ * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (upper levels folded; no huge PMDs; vm_page_prot is made of vm_flags)
  */
 export function* change_protection(
   tlb: MmuGather,
@@ -193,14 +197,20 @@ export function* change_protection(
   vm_flags: number,
   cp_flags: number,
 ): Path {
+  let range: MmuNotifierRange | undefined;
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
+    if (range === undefined) {
+      range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
+      yield* mmu_notifier_invalidate_range_start(range);
+    }
     yield* change_pte_range(tlb, vma, pmdp, addr, next, vm_flags, cp_flags);
   }
+  if (range !== undefined) yield* mmu_notifier_invalidate_range_end(range);
 }
 
 /** @kernel 6.12 include/linux/mman.h calc_vm_prot_bits: adapted (PROT_WRITE allows loads as well, as the hardware does) */

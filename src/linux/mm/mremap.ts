@@ -6,6 +6,12 @@ import { flush_tlb_mm_range } from '../arch/tlb.js';
 import { vmaFile } from '../fs/file_table.js';
 import { EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { VM, type Inode, type Mm, type Vma } from '../include/mm_types.js';
 import {
   PAGE_SIZE,
@@ -112,7 +118,7 @@ const get_extent = (old_addr: number, old_end: number, new_addr: number): number
 /**
  * Moves the entries of [old_addr, old_addr + len) to new_addr. Returns how far it got: less than `len` without memory.
  * @context mmap_lock held for write; may sleep
- * @kernel 6.12 mm/mremap.c move_page_tables: adapted (entry by entry, whole tables are not moved; upper levels folded; no mmu notifiers)
+ * @kernel 6.12 mm/mremap.c move_page_tables: adapted (entry by entry, whole tables are not moved; upper levels folded)
  */
 function* move_page_tables(
   vma: Vma,
@@ -123,20 +129,25 @@ function* move_page_tables(
 ): Path<number> {
   const mm = vma.vm_mm;
   const old_end = old_addr + len;
-  let extent: number;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.UNMAP, 0, mm, old_addr, old_end);
+  yield* mmu_notifier_invalidate_range_start(range);
+  let extent = len;
   let done = 0;
-  for (; old_addr + done < old_end; done += extent) {
+  let failed = false;
+  for (; !failed && old_addr + done < old_end; done += failed ? 0 : extent) {
     extent = get_extent(old_addr + done, old_end, new_addr + done);
     const old_pmd = pmd_offset(mm, old_addr + done);
     const new_pmd = pmd_offset(mm, new_addr + done);
     for (;;) {
       if (pmd_none(yield* pmdp_get_lockless(old_pmd))) break;
-      if (!(yield* pte_alloc(mm, new_pmd))) return done;
+      failed = !(yield* pte_alloc(mm, new_pmd));
+      if (failed) break;
       const from = old_addr + done;
       if (yield* move_ptes(vma, old_pmd, from, from + extent, new_pmd, new_addr + done, need_rmap_locks)) break;
     }
   }
-  return len;
+  yield* mmu_notifier_invalidate_range_end(range);
+  return done;
 }
 
 /**

@@ -61,7 +61,13 @@ export function definePageAllocOps(kernel: Kernel) {
       },
       result: frameRef,
       sleeps: (_a, b) => b === 1,
-      pseudoLocks: (_a, b) => (b === 1 ? ['fs_reclaim'] : []),
+      // fs_reclaim_acquire() takes the second one too: reclaim may invalidate.
+      pseudoLocks: (_a, b) =>
+        b !== 1
+          ? []
+          : kernel.non_block_map === undefined
+            ? ['fs_reclaim']
+            : ['fs_reclaim', 'mmu_notifier_invalidate_range_start'],
       touches: (_a, _b, _c, _agent, access) => {
         for (const page of kernel.mem_map) {
           access.reads.push(page.lock.at); // LOCK-REF

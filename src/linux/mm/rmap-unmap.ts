@@ -4,9 +4,16 @@ import type { Path } from '../../core/path.js';
 import { add, claim, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
+import {
+  MMU_NOTIFY,
+  mmu_notifier_invalidate_range_end,
+  mmu_notifier_invalidate_range_start,
+  mmu_notifier_range_init,
+} from '../include/mmu_notifier.js';
 import { PG, VM, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_ref_count } from '../include/page_ref.js';
 import {
+  PAGE_SIZE,
   pte_clear,
   pte_dirty,
   pte_present,
@@ -15,6 +22,7 @@ import {
   type Pte,
   set_pte,
 } from '../include/pgtable.js';
+import { carriedBits, make_hwpoison_entry } from '../include/swapops.js';
 import { knob } from '../kernel.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
@@ -67,7 +75,7 @@ function* lazyfreeDiscardable(folio: Folio): Path<boolean> {
 /**
  * Takes the folio out of one VMA. Returns false if it had to leave it there.
  * @context folio locked and referenced, anon_vma lock held; may not be called under a PTL
- * @kernel 6.12 mm/rmap.c try_to_unmap_one: adapted (small folios; no mmu notifiers, hugetlb, userfaultfd)
+ * @kernel 6.12 mm/rmap.c try_to_unmap_one: adapted (small folios; no hugetlb, userfaultfd)
  */
 function* try_to_unmap_one(
   folio: Folio,
@@ -78,12 +86,16 @@ function* try_to_unmap_one(
 ): Path<boolean> {
   const mm = vma.vm_mm;
   const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address, flags & TTU.SYNC ? 1 : 0);
+  let ret = true;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
+  yield* mmu_notifier_invalidate_range_start(range);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     // Plain in the kernel. Only mlock() changes the bit, so what else is written with it does not matter.
     if (!(flags & TTU.IGNORE_MLOCK) && (yield* testBits(vma.vm_flags, VM.LOCKED))) {
       yield* page_vma_mapped_walk_done(pvmw);
-      return false;
+      ret = false;
+      break;
     }
     let pteval = yield* ptep_get(ptep);
     const anon = yield* folio_test_anon(folio);
@@ -94,15 +106,20 @@ function* try_to_unmap_one(
       } else pteval = yield* ptep_clear_flush(mm, address, ptep);
       if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     } else yield* pte_clear(ptep);
-    if (!anon) yield* add(mm.file_rss, -1);
+    if (flags & TTU.HWPOISON && (yield* testBits(folio.flags, PG.hwpoison))) {
+      yield* add(anon ? mm.anon_rss : mm.file_rss, -1);
+      yield* set_pte(ptep, make_hwpoison_entry(folio));
+    } else if (!anon) yield* add(mm.file_rss, -1);
     else if (!(yield* unmapAnon(folio, vma, ptep, pteval))) {
       yield* page_vma_mapped_walk_done(pvmw);
-      return false;
+      ret = false;
+      break;
     }
     yield* folio_remove_rmap_pte(folio);
     yield* folio_put(folio);
   }
-  return true;
+  yield* mmu_notifier_invalidate_range_end(range);
+  return ret;
 }
 
 /** try_to_unmap_one(), the part for anonymous folios: the PTE is cleared, and gets a swap entry or is put back. */
@@ -129,7 +146,8 @@ function* unmapAnon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path
     return false;
   }
   yield* add(mm.anon_rss, -1);
-  yield* set_pte(ptep, makeSwapEntry(SwapType.SWAP, slot.number, anon_exclusive ? PTE.EXCLUSIVE : 0));
+  const bits = (anon_exclusive ? PTE.EXCLUSIVE : 0) | carriedBits(pteval);
+  yield* set_pte(ptep, makeSwapEntry(SwapType.SWAP, slot.number, bits));
   return true;
 }
 

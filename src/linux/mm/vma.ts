@@ -4,7 +4,7 @@ import { load, store } from '../../core/primitives.js';
 import { mmap_read_unlock, mmap_write_downgrade } from '../include/mmap_lock.js';
 import type { Mm, Vma } from '../include/mm_types.js';
 import { fput, vmaFile } from '../fs/file_table.js';
-import { free_pgtables, unmap_page_range } from './memory.js';
+import { free_pgtables, unmap_vmas } from './memory.js';
 import { tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { __split_vma } from './vma-merge.js';
 import { VMA, vm_area_free, vma_next, vma_prev } from './vma-tree.js';
@@ -108,7 +108,7 @@ function* vms_clear_ptes(vms: VmaMunmap): Path {
   if (!vms.clear_ptes) return;
   const { mm, detached } = vms;
   const tlb = yield* tlb_gather_mmu(mm);
-  for (const { vma, vm_start, vm_end } of detached) yield* unmap_page_range(tlb, vma, vm_start, vm_end);
+  yield* unmap_vmas(tlb, mm, detached, vms.start, vms.end);
   yield* free_pgtables(tlb, mm, detached, vms.unmap_start, vms.unmap_end);
   yield* tlb_finish_mmu(tlb);
   vms.clear_ptes = false;
