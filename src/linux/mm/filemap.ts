@@ -10,7 +10,7 @@ import { PAGE_SIZE, pte_none, pte_offset_map_lock, pte_unmap_unlock, ptep_get } 
 import { current } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
-import { fileRss, set_pte_range } from './memory-file.js';
+import { fileRss, pmd_install, set_pte_range } from './memory-file.js';
 import { VM_FAULT, type VmFault } from './memory-fault.js';
 import { folio_put } from './swap.js';
 
@@ -85,6 +85,7 @@ export function* filemap_map_pages(
   yield* rcu_read_lock();
   let ret: number = VM_FAULT.NONE;
   let next = yield* next_uptodate_folio(inode, start, end);
+  if (next !== undefined && vmf.prealloc_pte !== undefined) yield* pmd_install(vmf); // filemap_map_pmd()
   const mapped = next === undefined ? undefined : yield* pte_offset_map_lock(vmf.pmd, first);
   if (next !== undefined && mapped === undefined) {
     yield* folio_unlock(next.folio);

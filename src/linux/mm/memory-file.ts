@@ -49,7 +49,7 @@ const FAULT_AROUND_PAGES = 16;
  * @context mmap_lock held
  * @kernel 6.12 mm/memory.c pmd_install: faithful
  */
-function* pmd_install(vmf: VmFault): Path {
+export function* pmd_install(vmf: VmFault): Path {
   const { mm, pmd, prealloc_pte } = vmf;
   yield* spin_lock(mm.page_table_lock);
   if (yield* pmdUnchanged(pmd, 0)) {
@@ -133,7 +133,6 @@ function* do_fault_around(vmf: VmFault, inode: Inode, pgoff: number): Path<numbe
   if (pmd_none(yield* pmdp_get_lockless(pmd))) {
     vmf.prealloc_pte = yield* pte_alloc_one();
     if (vmf.prealloc_pte === undefined) return VM_FAULT.OOM;
-    // filemap_map_pmd(): the table goes in when there is something to map.
   }
   const first = pgoff + from_pte - pte_off;
   return yield* filemap_map_pages(vmf, inode, first, pgoff + to_pte - pte_off, address + from_pte - pte_off);
