@@ -38,7 +38,7 @@ type WordKind =
   | 'prot'
   | 'kind'
   | 'advice'
-  /** Pk, not P0 */
+  /** Pk */
   | 'process'
   /** 64 bits */
   | 'value'
@@ -111,13 +111,17 @@ export function parseOps(text: string, name: string): Script {
     const bad = (what: string): never => {
       throw new UsageError(`${name}:${number}: ${what}`);
     };
-    const tokens = line.replace(/(^|\s)#.*$/s, '').split(/\s+/).filter((token) => token !== '');
+    const tokens = line
+      .replace(/(^|\s)#.*$/s, '')
+      .split(/\s+/)
+      .filter((token) => token !== '');
     const [first, ...rest] = tokens;
     if (first === undefined) return;
-    const process = /^P\d+$/.test(first) ? index_(first, PROCESSES, bad) : undefined;
+    const process = /^P\d+$/.test(first) ? numberIn(first, PROCESSES, bad) : undefined;
     const operation = process === undefined ? first : rest.shift();
     if (operation === undefined) return bad(`expected an operation after ${first}`);
-    const table: Readonly<Record<string, readonly WordKind[]>> = process === undefined ? CONTROLS : OPERATIONS;
+    const table: Readonly<Record<string, readonly WordKind[]>> =
+      process === undefined ? CONTROLS : OPERATIONS;
     const kinds = Object.hasOwn(table, operation) ? table[operation] : undefined;
     if (kinds === undefined)
       return bad(
@@ -138,13 +142,13 @@ export function parseOps(text: string, name: string): Script {
         case 'region': {
           page = 0;
           if (!/^R\d+$/.test(word)) return bad(`expected a region R0 to R${REGIONS - 1}, found ${word}`);
-          const region = index_(word, REGIONS, bad);
+          const region = numberIn(word, REGIONS, bad);
           regions = Math.max(regions, region + 1);
           return region;
         }
         case 'process': {
           if (!/^P\d+$/.test(word)) return bad(`expected a process P0 to P${PROCESSES - 1}, found ${word}`);
-          const other = index_(word, PROCESSES, bad);
+          const other = numberIn(word, PROCESSES, bad);
           processes = Math.max(processes, other + 1);
           return other;
         }
@@ -172,7 +176,6 @@ export function parseOps(text: string, name: string): Script {
     });
     // mremap() keeps the length.
     if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
-    if (operation === 'fork' && words[0] === 0) bad('P0 is there from the start: fork another one');
     if (operation === 'mmap' && words[3] !== 0) filePagesNow += words[1]!;
     if (operation === 'reset') filePagesNow = 0;
     filePages = Math.max(filePages, filePagesNow);
@@ -200,7 +203,7 @@ export function parseOps(text: string, name: string): Script {
 }
 
 /** The number in Pn or Rn. */
-function index_(word: string, count: number, bad: (what: string) => never): number {
+function numberIn(word: string, count: number, bad: (what: string) => never): number {
   const number = Number(word.slice(1));
   return number < count ? number : bad(`expected ${word[0]}0 to ${word[0]}${count - 1}, found ${word}`);
 }

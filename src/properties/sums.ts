@@ -2,6 +2,7 @@
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
 import { PG } from '../linux/include/mm_types.js';
+import type { FolioBatch } from '../linux/include/pagevec.js';
 import type { Kernel } from '../linux/kernel.js';
 import { GP } from '../linux/kernel/rcu/sync.js';
 import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
@@ -74,6 +75,9 @@ export function balances(kernel: Kernel): string[] {
   end('REF-SUM', () => {
     const { references } = countMappings(kernel);
     const inFiles: number[] = [];
+    for (const batches of kernel.cpu_fbatches ?? [])
+      for (const batch of Object.values(batches) as FolioBatch[])
+        for (const { value } of batch.folios) if (value !== 0) references[value - 1]!++;
     for (const inode of kernel.inodes ?? [])
       for (const { value } of inode?.i_pages ?? [])
         if (value !== 0) inFiles[value - 1] = (inFiles[value - 1] ?? 0) + 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { clearBits, equals, load, setBits, testAndClearBits, testBits, write } from '../../core/primitives.js';
+import { clearBits, equals, load, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
@@ -17,7 +17,7 @@ import {
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
-import { PG, VM, type Folio, type Mm, type Vma } from '../include/mm_types.js';
+import { PG, VM, type Mm, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   PAGE_SIZE,
@@ -39,21 +39,9 @@ import { faultin_page_range } from './gup-populate.js';
 import { vm_normal_page, zap_page_range_single } from './memory.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
+import { folio_mark_lazyfree, lru_add_drain } from './swap.js';
 import { vma_modify_flags } from './vma-merge.js';
 import { vma_next, vma_prev } from './vma-tree.js';
-
-/**
- * Makes an anonymous folio lazyfree: clean and without backing store, so reclaim throws it away unless it is written
- * to again.
- * @context PTL held
- * @kernel 6.12 mm/swap.c folio_mark_lazyfree: adapted (at once, not in a per-CPU batch)
- */
-function* folio_mark_lazyfree(folio: Folio): Path {
-  if (!(yield* testBits(folio.flags, PG.swapbacked))) return;
-  if (!(yield* testAndClearBits(folio.flags, PG.lru))) return;
-  if (!(yield* testBits(folio.flags, PG.swapcache))) yield* clearBits(folio.flags, PG.swapbacked);
-  yield* setBits(folio.flags, PG.lru);
-}
 
 /**
  * Cleans folio and PTEs of [addr, end).
@@ -96,6 +84,7 @@ function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end:
  */
 function* madvise_free_single_vma(mm: Mm, start: number, end: number): Path {
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, start, end);
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* mmu_notifier_invalidate_range_start(range);
   mmap_assert_locked(mm); // walk_page_range()

@@ -64,7 +64,7 @@ import { do_fault, fileRss, wp_page_shared } from './memory-file.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { vmf_anon_prepare } from './rmap-anon_vma.js';
-import { folio_add_lru_vma, folio_put } from './swap.js';
+import { fbatches, folio_add_lru_vma, folio_put, lru_add_drain } from './swap.js';
 import { do_numa_page } from './memory-numa.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
@@ -173,10 +173,15 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
 /**
  * Whether the only reference of an anonymous folio is the mapping that faults.
  * @context PTL held
- * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no per-CPU LRU batches)
+ * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: faithful
  */
 function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
   if (yield* folio_test_ksm(folio)) return false;
+  // Only where there are batches can one have a reference.
+  if (fbatches() !== undefined) {
+    if ((yield* folio_ref_count(folio)) > 3) return false;
+    if (!(yield* testBits(folio.flags, PG.lru))) yield* lru_add_drain();
+  }
   const swaps = current.kernel.swap !== undefined;
   const cached = swaps && (yield* testBits(folio.flags, PG.swapcache)) ? 1 : 0;
   if ((yield* folio_ref_count(folio)) > 1 + cached) return false;
@@ -239,7 +244,11 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   const page = vm_normal_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
   // Only a mapping of a file may be shared: without files nobody has to look.
-  if (folio !== undefined && current.kernel.inodes !== undefined && (yield* load(vmf.vma.vm_flags)) & VM.SHARED)
+  if (
+    folio !== undefined &&
+    current.kernel.inodes !== undefined &&
+    (yield* load(vmf.vma.vm_flags)) & VM.SHARED
+  )
     return yield* wp_page_shared(vmf, ptep, ptl, folio);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
     if (yield* mayReuse(page, folio)) {
@@ -273,7 +282,8 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   let unused: Folio | undefined = new_folio;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
-    const ofFile = old_folio !== undefined && current.kernel.inodes !== undefined && !(yield* folio_test_anon(old_folio));
+    const ofFile =
+      old_folio !== undefined && current.kernel.inodes !== undefined && !(yield* folio_test_anon(old_folio));
     if (ofFile) yield* add(fileRss(mm), -1);
     if (ofFile || old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);

@@ -24,7 +24,8 @@ export function defineAnonVmaOps(kernel: Kernel) {
         return anon_vma.number;
       },
       touches: (_a, _b, _c, _agent, access) => {
-        for (const each of kernel.anon_vma_pool ?? []) if (each !== undefined) access.writes.push(each.refcount.at);
+        for (const each of kernel.anon_vma_pool ?? [])
+          if (each !== undefined) access.writes.push(each.refcount.at);
       },
     }),
   };

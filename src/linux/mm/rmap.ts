@@ -51,6 +51,7 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
+  const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
   return {
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
     addNewAnonRmap: system.op({
@@ -60,7 +61,7 @@ export function defineRmapOps(kernel: Kernel) {
         system.touch(page.flags.at);
         system.set(
           page.flags.at,
-          page.flags.value | PG.anon | PG.swapbacked | PG.lru | (c & 1 ? PG.anon_exclusive : 0),
+          page.flags.value | PG.anon | PG.swapbacked | onLru | (c & 1 ? PG.anon_exclusive : 0),
         );
         system.set(page.mapping.at, system.mem[b]!);
         system.set(page.index.at, c >> 1);

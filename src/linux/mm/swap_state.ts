@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import {
-  add,
-  clearBits,
-  lock,
-  progress,
-  read,
-  setBits,
-  store,
-  write,
-} from '../../core/primitives.js';
+import { add, clearBits, lock, progress, read, setBits, store, write } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import { folio_unlock } from '../include/pagemap.js';
