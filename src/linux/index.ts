@@ -41,6 +41,7 @@ export * from './mm/ksm.js';
 export * from './mm/ksm-merge.js';
 export * from './mm/ksm-thread.js';
 export * from './mm/huge_memory.js';
+export * from './mm/hmm.js';
 export * from './mm/khugepaged.js';
 export * from './mm/madvise.js';
 export * from './mm/memory.js';

@@ -2,6 +2,7 @@
 import type { Scenario } from '../core/scenario.js';
 import { DEVICE_EXCLUSIVE } from './device-exclusive/index.js';
 import { GUP_FAST } from './gup-fast/index.js';
+import { INTERVAL_NOTIFIERS } from './interval-notifiers/index.js';
 
 /** Every built-in scenario, in the order of `shootdown check`. */
-export const SCENARIOS: readonly Scenario[] = [...GUP_FAST, ...DEVICE_EXCLUSIVE];
+export const SCENARIOS: readonly Scenario[] = [...GUP_FAST, ...INTERVAL_NOTIFIERS, ...DEVICE_EXCLUSIVE];

@@ -24,7 +24,7 @@ import {
   type MmuNotifierRange,
   type MmuNotifierSubscriptions,
 } from '../include/mmu_notifier.js';
-import { current, type Kernel } from '../kernel.js';
+import { current, knob, type Kernel } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { type SrcuStruct, srcu_read_lock, srcu_read_unlock, synchronize_srcu } from '../kernel/rcu/srcu.js';
 
@@ -326,7 +326,8 @@ export function* mn_itree_inv_end(subscriptions: MmuNotifierSubscriptions, walki
   const { op } = current.kernel;
   yield* spin_lock(subscriptions.lock);
   const active = yield* request(op.invActiveDec, subscriptions.mm.number, walking ? 1 : 0);
-  if (active !== 0 || !(yield* mn_itree_is_invalidating(subscriptions))) {
+  const others = active !== 0 && knob('mn_itree_inv_end.even') === 'last-end';
+  if (others || !(yield* mn_itree_is_invalidating(subscriptions))) {
     yield* spin_unlock(subscriptions.lock);
     return;
   }
@@ -354,7 +355,8 @@ export function* mmu_interval_read_begin(interval_sub: MmuIntervalNotifier): Pat
   yield* spin_unlock(subscriptions.lock);
   lockMapAcquire(map!);
   lockMapRelease(map!);
-  if (is_invalidating) yield* request(op.invSeqWait, subscriptions.invalidate_seq.at, seq);
+  if (is_invalidating && knob('mmu_interval_read_begin.wait') === 'on')
+    yield* request(op.invSeqWait, subscriptions.invalidate_seq.at, seq);
   return seq;
 }
 
@@ -614,13 +616,21 @@ function* __mmu_interval_notifier_insert(
   length: number,
 ): Path<number> {
   const { op, options } = current.kernel;
+  const partial = knob('mmu_interval_notifier_insert.partial');
+  const full = knob('mmu_interval_notifier_insert.full');
   if (length === 0) return -EOVERFLOW;
   yield* request(op.intervalInit, interval_sub.number, start, start + length - 1);
   yield* spin_lock(subscriptions.lock);
-  if (!(yield* equals(subscriptions.active_invalidate_ranges, 0))) {
-    if (yield* mn_itree_is_invalidating(subscriptions)) yield* write(interval_sub.deferred, 1);
+  while (full === 'retry' && (yield* mn_itree_is_invalidating(subscriptions))) {
+    yield* spin_unlock(subscriptions.lock);
+    yield* spin_lock(subscriptions.lock);
+  }
+  const active = !(yield* equals(subscriptions.active_invalidate_ranges, 0));
+  const odd = active && (yield* mn_itree_is_invalidating(subscriptions));
+  if (active && (odd || partial !== 'as-idle')) {
+    if (odd && full === 'defer') yield* write(interval_sub.deferred, 1);
     else {
-      yield* setBits(subscriptions.invalidate_seq, 1);
+      if (!odd && partial === 'mark') yield* setBits(subscriptions.invalidate_seq, 1);
       yield* request(op.itreeInsert, interval_sub.number);
     }
     yield* write(interval_sub.invalidate_seq, yield* read(subscriptions.invalidate_seq));
@@ -718,11 +728,12 @@ export function* mmu_interval_notifier_remove(interval_sub: MmuIntervalNotifier)
   yield* spin_unlock(subscriptions.lock);
   lockMapAcquire(map!);
   lockMapRelease(map!);
-  if (seq !== 0) {
+  const wait = knob('mmu_interval_notifier_remove.wait');
+  if (seq !== 0 && wait !== 'none') {
     let released = false;
     while (!released) {
       yield* request(op.invSeqWait, subscriptions.invalidate_seq.at, seq);
-      released = yield* mmu_interval_seq_released(subscriptions, seq);
+      released = wait === 'lockless' || (yield* mmu_interval_seq_released(subscriptions, seq));
     }
   }
   yield* request(op.subscriptionDrop, interval_sub.number, 0);

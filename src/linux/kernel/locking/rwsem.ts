@@ -22,6 +22,7 @@ export function defineRwsemOps(system: System) {
     downRead: op({
       name: 'down_read',
       role: 'acquire',
+      queued: true,
       enabled: (a, b) => value(a) >= 0 && value(b) === 0,
       exec: (a) => (system.set(a, value(a) + 1), 0),
       describe: show('down_read'),
@@ -61,6 +62,7 @@ export function defineRwsemOps(system: System) {
     }),
     downWriteWait: op({
       name: 'down_write_wait',
+      queued: true,
       enabled: (a) => value(a) === 0,
       exec: (a, b) => {
         system.set(a, -1);
