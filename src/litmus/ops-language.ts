@@ -42,7 +42,9 @@ type WordKind =
   | 'process'
   /** 64 bits */
   | 'value'
-  | 'number';
+  | 'number'
+  /** At most {@link REGION_PAGES}. */
+  | 'count';
 
 /** The operations, with the words that follow their names. */
 const OPERATIONS = {
@@ -58,7 +60,7 @@ const OPERATIONS = {
   exit: [],
   pin: ['region', 'page', 'pages', 'number'],
   unpin: [],
-  pinread: ['number'],
+  pinread: ['count'],
 } as const satisfies Readonly<Record<string, readonly WordKind[]>>;
 export type OperationName = keyof typeof OPERATIONS;
 
@@ -172,6 +174,10 @@ export function parseOps(text: string, name: string): Script {
           return position(word);
         case 'number':
           return whole(word, bad);
+        case 'count': {
+          const count = whole(word, bad);
+          return count <= REGION_PAGES ? count : bad(`expected at most ${REGION_PAGES}, found ${word}`);
+        }
       }
     });
     // mremap() keeps the length.

@@ -50,6 +50,8 @@ interface Process {
   readonly agent: number;
   live: boolean;
   gup_test: OpenFile | undefined;
+  /** What drivers copy contents to; beyond what they copy it shows what was there before, be it of an earlier process. */
+  readonly buffer: number[];
 }
 
 const SIGBUS = 7;
@@ -114,7 +116,7 @@ export class Ops {
       kernel.addTask({ name, cpu: 0, daemon: false, fair: true, mm, start: () => nothing() }).agent;
     this.processes = Array.from({ length: processes }, (_, number) => {
       const mm = kernel.addMm(`P${number}`, regions * this.stride, [0]);
-      return { mm, agent: task(mm.name, mm), live: number === 0, gup_test: undefined };
+      return { mm, agent: task(mm.name, mm), live: number === 0, gup_test: undefined, buffer: [] };
     });
     this.observer = task('observer');
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
@@ -245,8 +247,8 @@ export class Ops {
         if (process.gup_test === undefined) return { err: EBADF };
         const contents = this.run(agent, () => pin_longterm_test_read(this.gup_test));
         if (typeof contents === 'number') return { err: -contents };
-        // The agent's buffer is its own: beyond what is pinned it shows what was there before.
-        return { err: 0, data: contents.slice(0, words[0]) };
+        contents.forEach((value, i) => (process.buffer[i] = value));
+        return { err: 0, data: Array.from({ length: words[0]! }, (_, i) => process.buffer[i] ?? 0) };
       }
     }
   }
