@@ -95,8 +95,8 @@ export interface Script {
   readonly regions: number;
   /** Pages that a region needs. */
   readonly pages: number;
-  /** Pages of all files that there may be at once. */
-  readonly filePages: number;
+  /** Pages that may be in use at once. */
+  readonly inUse: number;
 }
 
 export const mapKind = (word: number): MapKind => KINDS[word]!;
@@ -106,7 +106,8 @@ export function parseOps(text: string, name: string): Script {
   const values = [0n];
   const positions = new Map([[0n, 0]]);
   const lines: OpsLine[] = [];
-  let [processes, regions, pages, filePages, filePagesNow] = [1, 1, 1, 0, 0];
+  let [processes, regions, pages] = [1, 1, 1];
+  const use = new Use();
 
   text.split('\n').forEach((line, index) => {
     const number = index + 1;
@@ -182,9 +183,7 @@ export function parseOps(text: string, name: string): Script {
     });
     // mremap() keeps the length.
     if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
-    if (operation === 'mmap' && words[3] !== 0) filePagesNow += words[1]!;
-    if (operation === 'reset') filePagesNow = 0;
-    filePages = Math.max(filePages, filePagesNow);
+    use.count(operation, words);
     if (process !== undefined) processes = Math.max(processes, process + 1);
     lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
 
@@ -205,7 +204,37 @@ export function parseOps(text: string, name: string): Script {
       return at;
     }
   });
-  return { lines, values, processes, regions, pages, filePages };
+  return { lines, values, processes, regions, pages, inUse: use.most(processes * regions * pages) };
+}
+
+/** Counts what operations may take, at most: between two resets a page is taken by who touches it first. */
+class Use {
+  /** Pages that were touched, and pages of files. */
+  private now = [0, 0];
+  private all: (readonly number[])[] = [];
+  private pinned = 0;
+
+  count(operation: string, words: readonly number[]): void {
+    const [, , pages = 0] = words;
+    if (operation === 'reset') {
+      this.all.push(this.now);
+      this.now = [0, 0];
+    }
+    if (operation === 'mmap' && words[3] !== 0) this.now[1]! += words[1]!;
+    if (operation === 'pin') this.pinned = Math.max(this.pinned, pages);
+    // A page of the file, and a private copy of it.
+    if (operation === 'r' || operation === 'w') this.now[0]! += 2;
+    if (['mlock', 'madvise', 'mprotect', 'pin'].includes(operation)) this.now[0]! += 2 * pages;
+    if (operation === 'fork') this.now[0]! += this.pinned; // the child gets copies at once
+  }
+
+  /** The most at any time, where processes can map that many. */
+  most(mapped: number): number {
+    return (
+      Math.max(...[...this.all, this.now].map(([touched, files]) => Math.min(touched!, mapped + files!))) +
+      this.pinned
+    );
+  }
 }
 
 /** The number in Pn or Rn. */

@@ -85,7 +85,7 @@ export class Ops {
     private readonly run: Runner,
     knobs: Partial<Knobs> = {},
   ) {
-    const { processes, regions, pages, filePages } = script;
+    const { processes, regions, pages, inUse } = script;
     this.stride = pages + 1;
     this.kernel = new Kernel({
       machine: {
@@ -93,7 +93,7 @@ export class Ops {
         tlb: 'ipi',
         fill: 'demand',
         memory: 'sc',
-        frames: SPARE_FRAMES + processes * regions * (pages + 1) + filePages,
+        frames: SPARE_FRAMES + processes * regions + inUse, // a page table for each region
         ptrsPerPte: this.stride,
         pae: undefined,
         pageWalkCache: true,
