@@ -25,6 +25,11 @@ const ADVICE: Readonly<Record<string, number>> = {
   populate_read: MADV.POPULATE_READ,
   populate_write: MADV.POPULATE_WRITE,
   dontneed_locked: MADV.DONTNEED_LOCKED,
+  mergeable: MADV.MERGEABLE,
+  unmergeable: MADV.UNMERGEABLE,
+  cold: MADV.COLD,
+  pageout: MADV.PAGEOUT,
+  collapse: MADV.COLLAPSE,
 };
 
 /** What a word of an operation is. */
@@ -97,6 +102,8 @@ export interface Script {
   readonly pages: number;
   /** Pages that may be in use at once. */
   readonly inUse: number;
+  /** It needs an area for swap. */
+  readonly swaps: boolean;
 }
 
 export const mapKind = (word: number): MapKind => KINDS[word]!;
@@ -107,6 +114,7 @@ export function parseOps(text: string, name: string): Script {
   const positions = new Map([[0n, 0]]);
   const lines: OpsLine[] = [];
   let [processes, regions, pages] = [1, 1, 1];
+  let swaps = false;
   const use = new Use();
 
   text.split('\n').forEach((line, index) => {
@@ -184,6 +192,7 @@ export function parseOps(text: string, name: string): Script {
     // mremap() keeps the length.
     if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
     use.count(operation, words);
+    if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
     if (process !== undefined) processes = Math.max(processes, process + 1);
     lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
 
@@ -204,7 +213,7 @@ export function parseOps(text: string, name: string): Script {
       return at;
     }
   });
-  return { lines, values, processes, regions, pages, inUse: use.most(processes * regions * pages) };
+  return { lines, values, processes, regions, pages, inUse: use.most(processes * regions * pages), swaps };
 }
 
 /** Counts what operations may take, at most: between two resets a page is taken by who touches it first. */

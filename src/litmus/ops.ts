@@ -107,6 +107,7 @@ export class Ops {
       softDirty: true,
       zeroPage: true,
       shmemPages: pages,
+      swapSlots: script.swaps ? inUse : 0,
       anonVmaChains: true,
       lruBatches: true,
     });
