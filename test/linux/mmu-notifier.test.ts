@@ -245,7 +245,6 @@ describe('the deferred list', () => {
 
 describe('a range that must not block', () => {
   const refuses: MmuIntervalNotifierOps = {
-    // oxlint-disable-next-line require-yield
     *invalidate(_, range) {
       return range.blockable;
     },

@@ -645,9 +645,11 @@ function* __mmu_interval_notifier_insert(
   if (length === 0) return -EOVERFLOW;
   yield* request(op.intervalInit, interval_sub.number, start, start + length - 1);
   yield* spin_lock(subscriptions.lock);
-  while (full === 'retry' && (yield* mn_itree_is_invalidating(subscriptions))) {
-    yield* spin_unlock(subscriptions.lock);
-    yield* spin_lock(subscriptions.lock);
+  if (full === 'retry') {
+    while (yield* mn_itree_is_invalidating(subscriptions)) {
+      yield* spin_unlock(subscriptions.lock);
+      yield* spin_lock(subscriptions.lock);
+    }
   }
   const active = !(yield* equals(subscriptions.active_invalidate_ranges, 0));
   const odd = active && (yield* mn_itree_is_invalidating(subscriptions));
