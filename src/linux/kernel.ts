@@ -5,7 +5,7 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import {
   type MmuIntervalNotifier,
   type MmuNotifier,
@@ -43,6 +43,16 @@ export interface KernelOptions {
   readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
+  /** Stores are tracked by the soft-dirty bit (CONFIG_MEM_SOFT_DIRTY). Absent: no entry has it. */
+  readonly softDirty?: boolean;
+  /** A read fault of anonymous memory maps the zero page. Absent: it allocates. */
+  readonly zeroPage?: boolean;
+  /** Files in memory (shmem): pages that one may have; 0: there are none. They are made as they are needed. */
+  readonly shmemPages?: number;
+  /** anon_vmas as in the kernel, with chains; absent: one for each mm, if the set-up makes it. */
+  readonly anonVmaChains?: boolean;
+  /** mlock() is counted in the pages. */
+  readonly mlock?: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
   /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
@@ -89,6 +99,12 @@ export class Kernel {
   readonly mms: Mm[] = [];
   /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
   readonly anon_vmas: Rwsem[] = [];
+  /** The anon_vmas themselves, where chains are modelled, from 1; made as they are needed. */
+  readonly anon_vma_pool: AnonVma[] | undefined;
+  /** Files in memory, from 1; undefined where the scenario has none. */
+  readonly inodes: Inode[] | undefined;
+  /** The frame of the zero page; undefined: there is none. */
+  readonly zero_page: Page | undefined;
   /** The swap area; undefined where the scenario has none. */
   readonly swap: SwapInfo | undefined;
   /** KSM's stable nodes, from 1. */
@@ -119,9 +135,18 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, options.machine);
     this.knobs = { ...documentedKnobs(), ...options.knobs };
-    const { swapSlots = 0, ksmNodes = 0 } = options;
+    const { swapSlots = 0, ksmNodes = 0, shmemPages = 0 } = options;
     for (const frame of this.machine.frames)
-      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
+      this.mem_map.push(
+        new Page(system, frame, options.hotplug, options.thp, swapSlots > 0, options.mlock === true),
+      );
+    this.anon_vma_pool = options.anonVmaChains === true ? [] : undefined;
+    this.inodes = shmemPages > 0 ? [] : undefined;
+    if (options.zeroPage === true) {
+      this.zero_page = this.setupPage();
+      system.fixedFrames.add(this.zero_page.pfn);
+      this.hold(this.zero_page.pfn);
+    }
     this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data !== false) : undefined;
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
@@ -166,6 +191,7 @@ export class Kernel {
       this.machine.addSpace(name, pages, cpus),
       this.mms.length,
       this.options.thp,
+      this.inodes !== undefined,
     );
     this.mms.push(mm);
     return mm;
@@ -198,7 +224,7 @@ export class Kernel {
   }
 
   addVma(mm: Mm): Vma {
-    const vma = new Vma(this.system, mm, mm.vmas.length);
+    const vma = new Vma(this.system, mm, mm.vmas.length, this.anon_vma_pool !== undefined);
     mm.vmas.push(vma);
     return vma;
   }
@@ -217,6 +243,23 @@ export class Kernel {
     const number = mm.number + 1;
     this.anon_vmas[number] ??= new Rwsem(this.system, `${mm.name}.anon_vma`, 'anon_vma');
     return number;
+  }
+
+  /** One more anon_vma, free. */
+  addAnonVma(): AnonVma {
+    const pool = this.anon_vma_pool!;
+    const anon_vma = new AnonVma(this.system, Math.max(1, pool.length));
+    pool[anon_vma.number] = anon_vma;
+    this.anon_vmas[anon_vma.number] = new Rwsem(this.system, `anon_vma${anon_vma.number}.rwsem`, 'anon_vma');
+    return anon_vma;
+  }
+
+  /** One more inode, free. */
+  addInode(): Inode {
+    const inodes = this.inodes!;
+    const inode = new Inode(this.system, Math.max(1, inodes.length), this.options.shmemPages!);
+    inodes[inode.number] = inode;
+    return inode;
   }
 
   /** The entry of a page table, interned so that a local may hold it. */

@@ -194,6 +194,18 @@ export const KNOBS = {
       '5.14 to 6.14: page_vma_mapped_walk() takes device-exclusive entries, and with PVMW_MIGRATION as well',
     normal: '6.15: not when it looks for migration entries',
   },
+  'ksm.nonpresent': {
+    taken: '5.14 to 6.14: write_protect_page() takes what page_vma_mapped_walk() finds for a present entry',
+    refused: '6.15: gives up when the entry is not present',
+  },
+  'try_to_migrate.nonpresent': {
+    taken: '5.14 to 6.14: try_to_migrate_one() takes a device-exclusive entry for a present one',
+    known: '6.15: clears it, and puts a migration entry in its place',
+  },
+  'mkclean.nonpresent': {
+    taken: '5.14 to 6.14: page_vma_mkclean_one() takes what page_vma_mapped_walk() finds for a present entry',
+    skipped: '6.15: leaves entries alone that are not present; the notifier has told the device',
+  },
   'make.gup': {
     write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
     read: 'D-06: for a read; the page may be shared',
@@ -386,6 +398,9 @@ function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
     'exclusive.mapcount': 'kept',
     'zap.exclusive_rmap': 'removed',
     'pvmw.exclusive': 'normal',
+    'ksm.nonpresent': 'refused',
+    'try_to_migrate.nonpresent': 'known',
+    'mkclean.nonpresent': 'skipped',
   };
   return {
     v2: { ...v8, 'make.walk': 'own-walk', 'fork.exclusive': 'copy' },

@@ -7,6 +7,7 @@ import {
   type MmuNotifierOps,
 } from '../linux/include/mmu_notifier.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
+import { UserfaultfdCtx } from '../linux/include/userfaultfd_k.js';
 import type { Kernel } from '../linux/kernel.js';
 import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
 import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
@@ -58,6 +59,8 @@ export interface MapOptions {
   readonly folio?: 'pte' | 'pmd';
   /** First page; default: after the last region. */
   readonly at?: number;
+  /** vm_flags beside what `prot` says. */
+  readonly vm_flags?: number;
 }
 
 /** A process: an mm and what is mapped in it. Set-up only. */
@@ -78,6 +81,7 @@ export class Process {
     shared = false,
     folio,
     at = this.next,
+    vm_flags = 0,
   }: MapOptions): Region {
     const { kernel, mm } = this;
     const end = at + pages;
@@ -87,7 +91,7 @@ export class Process {
     const vma = kernel.addVma(mm);
     vma.vm_start.init(at);
     vma.vm_end.init(end);
-    vma.vm_flags.init(VM.READ | (prot === 'rw' ? VM.WRITE : 0));
+    vma.vm_flags.init(VM.READ | (prot === 'rw' ? VM.WRITE : 0) | vm_flags);
     vma.attached.init(1);
     vma.vm_pgoff.init(at);
     vma.anon_vma.init(kernel.anonVma(mm));
@@ -278,6 +282,17 @@ export class Testbed {
       if (forked) child.copyVma(copy, vma, parent);
     }
     return child;
+  }
+
+  /**
+   * A userfaultfd that watches regions of one process for stores to what it write-protects. With `sigbus` such a store
+   * ends in SIGBUS; else it waits for userfaultfd_writeprotect().
+   */
+  userfaultfd(regions: readonly Region[], { sigbus = false }: { sigbus?: boolean } = {}): UserfaultfdCtx {
+    const { mm } = regions[0]!;
+    const ctx = new UserfaultfdCtx(this.kernel.system, `${mm.name}.uffd`, mm, sigbus);
+    for (const { vma } of regions) vma.vm_userfaultfd_ctx = ctx;
+    return ctx;
   }
 
   /** The page belongs to a driver that is told at the last put (knob swap.page_free_hook). */

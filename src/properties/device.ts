@@ -4,7 +4,7 @@ import type { Device } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry, swapType, SwapType } from '../machine/pte.js';
 import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { deviceEntryLive } from './lifetime.js';
+import { deviceEntryLive, deviceSwapEntryLive } from './lifetime.js';
 
 export const isExclusive = (entry: number): boolean => {
   const type = swapType(entry);
@@ -28,6 +28,7 @@ export function watchDevices(kernel: Kernel): string[] {
   if (kernel.devices.length === 0) return [];
   for (const { pte, tlb } of kernel.devices)
     for (const entry of [...pte, ...tlb]) deviceEntryLive(kernel, entry);
+  deviceSwapEntryLive(kernel);
   exclusiveAccess(kernel);
   owner(kernel);
   coherent(kernel);

@@ -80,7 +80,9 @@ export function balances(kernel: Kernel): string[] {
       if (page.meta !== undefined && page.meta.value !== 0) continue;
       const counted = page.compound_head.value !== 0 ? 0 : references[page.pfn]!;
       const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
-      const expected = counted + cached + kernel.held(page.pfn);
+      // memory_failure() keeps its reference: the page is never used again.
+      const poisoned = (page.flags.value & PG.hwpoison) !== 0 ? 1 : 0;
+      const expected = counted + cached + poisoned + kernel.held(page.pfn);
       const pins = page.large?.pincount.value ?? 0;
       if (pins !== 0 && kernel.held(page.pfn) === 0)
         return `f${page.pfn} has a _pincount of ${pins}, and nobody pins it`;

@@ -19,19 +19,28 @@ export type Signal = 'SIGSEGV' | 'SIGBUS' | 'OOM';
  */
 export function* do_user_addr_fault(addr: number, write: boolean): Path<Signal | undefined> {
   const { mm } = current;
-  if (knob('fault.mmap_lock') === 'none') return yield* serveFault(mm, addr, write);
+  if (knob('fault.mmap_lock') === 'none') {
+    const killed = yield* serveFault(mm, addr, write);
+    return killed === LOCK_DROPPED ? undefined : killed;
+  }
   yield* mmap_read_lock(mm);
   const signal = yield* serveFault(mm, addr, write);
+  if (signal === LOCK_DROPPED) return undefined;
   yield* mmap_read_unlock(mm);
   return signal;
 }
 
+/** VM_FAULT_RETRY: what the fault waited for is done, and mmap_lock was dropped for it. */
+const LOCK_DROPPED = 'retry';
+
 /** do_user_addr_fault(), what is done under the lock. */
-function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | undefined> {
+function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | typeof LOCK_DROPPED | undefined> {
   const vma = yield* find_vma(mm, addr);
   const flags = vma === undefined ? 0 : yield* load(vma.vm_flags);
   if (vma === undefined || (flags & (write ? VM.WRITE : VM.READ)) === 0) return 'SIGSEGV';
-  const fault = yield* handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG.WRITE : 0);
+  const fault_flags = FAULT_FLAG.ALLOW_RETRY | (write ? FAULT_FLAG.WRITE : 0);
+  const fault = yield* handle_mm_fault(mm, vma, addr, fault_flags);
+  if (fault & VM_FAULT.RETRY) return LOCK_DROPPED;
   if (fault & VM_FAULT.OOM) return 'OOM';
   if (fault & VM_FAULT.SIGBUS) return 'SIGBUS';
   return fault & VM_FAULT.SIGSEGV ? 'SIGSEGV' : undefined;

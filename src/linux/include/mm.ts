@@ -7,6 +7,9 @@ import { folio_maybe_dma_pinned } from './page_ref.js';
 /** A private mapping: what is written is copied first. @kernel 6.12 include/linux/mm.h is_cow_mapping: adapted (VM_MAYWRITE is always set) */
 export const is_cow_mapping = (vm_flags: number): boolean => (vm_flags & VM.SHARED) === 0;
 
+/** Whether any access is allowed. @kernel 6.12 include/linux/mm.h vma_is_accessible: faithful */
+export const vma_is_accessible = (vm_flags: number): boolean => (vm_flags & (VM.READ | VM.WRITE)) !== 0;
+
 /**
  * Whether fork has to copy an anonymous folio of `mm` now: pinned pages must stay with the one who pinned them. An mm
  * that never pinned anything does not look at the count.

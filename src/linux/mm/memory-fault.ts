@@ -6,12 +6,21 @@ import type { Cell } from '../../core/system.js';
 import { PTE } from '../../machine/pte.js';
 import { flush_tlb_page, ptep_clear_flush } from '../arch/tlb.js';
 import {
+  mm_tlb_flush_pending,
+  PG,
+  VM,
+  type Folio,
+  type Mm,
+  type Page,
+  type PtePointer,
+  type Vma,
+} from '../include/mm_types.js';
+import {
   MMU_NOTIFY,
   mmu_notifier_invalidate_range_end,
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
-import { PG, VM, type Folio, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
@@ -42,18 +51,22 @@ import {
   set_pte,
   set_pmd,
 } from '../include/pgtable.js';
+import { vma_is_accessible } from '../include/mm.js';
+import { userfaultfd_pte_wp, userfaultfd_wp } from '../include/userfaultfd_k.js';
+import { handle_userfault } from '../fs/userfaultfd.js';
 import { current, knob } from '../kernel.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
+import { do_numa_page } from './memory-numa.js';
 import { folio_put } from './swap.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
 /** What a fault ends with. */
 export const VM_FAULT = { NONE: 0, OOM: 1, SIGSEGV: 2, SIGBUS: 4, RETRY: 8 } as const;
-export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2 } as const;
+export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2, ALLOW_RETRY: 4 } as const;
 
 /** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
 export interface VmFault {
@@ -179,9 +192,18 @@ function* reuseByMapCount(folio: Folio): Path<boolean> {
 /**
  * A store to a write-protected private page: reuse it if it is ours alone, else copy it.
  * @context PTL held at entry, dropped at return; mmap_lock held for read
- * @kernel 6.12 mm/memory.c do_wp_page: adapted (private mappings; no userfaultfd)
+ * @kernel 6.12 mm/memory.c do_wp_page: adapted (private mappings)
  */
 function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
+  if (!(vmf.flags & FAULT_FLAG.UNSHARE)) {
+    if (userfaultfd_pte_wp(vmf.vma, vmf.orig_pte)) {
+      yield* pte_unmap_unlock(ptl);
+      return yield* handle_userfault(vmf);
+    }
+    // uffd_wp_range() flushes after it has dropped the PTL: nobody may write to the page while it is copied.
+    if (userfaultfd_wp(vmf.vma) && (yield* mm_tlb_flush_pending(vmf.mm)))
+      yield* flush_tlb_page(vmf.mm, vmf.address);
+  }
   const page = pte_special(vmf.orig_pte) ? undefined : pte_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
@@ -252,7 +274,7 @@ export function* clear_user_highpage(page: Page): Path {
  * Serves a fault below an existing or absent page table. The entry is read without a lock first; every path that acts
  * on it looks again under the PTL.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (no swap entries, no NUMA hinting)
+ * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (FOLL_FORCE does not come here)
  */
 function* handle_pte_fault(vmf: VmFault): Path<number> {
   if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_anonymous_page(vmf);
@@ -268,6 +290,8 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
     return yield* do_swap_page(vmf);
   }
   if (pte_protnone(vmf.orig_pte)) {
+    if (vma_is_accessible(yield* load(vmf.vma.vm_flags)))
+      return yield* do_numa_page(vmf, mapped.ptep, mapped.ptl);
     yield* pte_unmap();
     return VM_FAULT.SIGSEGV;
   }

@@ -23,6 +23,7 @@ import {
   pmd_offset,
   pmdp_get_lockless,
   type Pte,
+  pte_clear_uffd_wp,
   pte_mkclean,
   pte_mkdirty,
   pte_mkwrite,
@@ -43,6 +44,7 @@ import { raw_write_seqcount_begin, raw_write_seqcount_end } from '../include/seq
 import { SINGLE_DEPTH_NESTING, spin_lock_nested } from '../kernel/locking/spinlock.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { is_device_exclusive_entry, pfn_swap_entry_to_page } from '../include/swapops.js';
+import { userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
 import { copy_user_page, pte_alloc_map_lock } from './memory-fault.js';
 import { restore_exclusive_pte } from './memory-exclusive.js';
@@ -114,6 +116,7 @@ function* copy_present_pte(
     entry = pte_wrprotect(entry);
   }
   if (vm_flags & VM.SHARED) entry = pte_mkclean(entry);
+  if (!userfaultfd_wp(dst_vma)) entry = pte_clear_uffd_wp(entry);
   yield* set_pte(dst_pte, entry);
   return copied;
 }

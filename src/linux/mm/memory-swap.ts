@@ -12,8 +12,12 @@ import {
   type Pte,
   pte_clear,
   pte_mkdirty,
+  pte_mksoft_dirty,
+  pte_mkuffd_wp,
   pte_mkwrite,
   pte_offset_map_lock,
+  pte_swp_soft_dirty,
+  pte_swp_uffd_wp,
   pte_unmap_unlock,
   set_pte,
 } from '../include/pgtable.js';
@@ -32,6 +36,8 @@ import {
 } from '../include/swapops.js';
 import { is_cow_mapping } from '../include/mm.js';
 import { EAGAIN, EBUSY, ENOENT } from '../include/errno.js';
+import { pte_needs_soft_dirty_wp } from './internal.js';
+import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { knob } from '../kernel.js';
 import { copy_user_page, FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fault.js';
 import { remove_device_exclusive_entry, try_restore_exclusive_pte } from './memory-exclusive.js';
@@ -203,9 +209,13 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   yield* add(mm.anon_rss, 1);
   let pte = mk_pte(folio, PTE.PRESENT | PTE.USER);
   const exclusive = marked || (yield* equals(folio._refcount, 1));
-  if (exclusive && (yield* load(vma.vm_flags)) & VM.WRITE) {
-    pte = pte_mkwrite(pte);
-    if (flags & FAULT_FLAG.WRITE) pte = pte_mkdirty(pte);
+  if (pte_swp_soft_dirty(orig_pte)) pte = pte_mksoft_dirty(pte);
+  if (pte_swp_uffd_wp(orig_pte)) pte = pte_mkuffd_wp(pte);
+  if (exclusive && (yield* load(vma.vm_flags)) & VM.WRITE && !userfaultfd_pte_wp(vma, pte)) {
+    if (!(yield* pte_needs_soft_dirty_wp(vma, pte))) {
+      pte = pte_mkwrite(pte);
+      if (flags & FAULT_FLAG.WRITE) pte = pte_mkdirty(pte);
+    }
   }
   if (!(yield* folio_test_anon(folio))) yield* folio_add_new_anon_rmap(folio, vma, address, exclusive);
   else {

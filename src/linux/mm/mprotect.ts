@@ -49,6 +49,7 @@ import {
 } from '../include/swapops.js';
 import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current } from '../kernel.js';
+import { pte_needs_soft_dirty_wp } from './internal.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 
@@ -76,10 +77,11 @@ export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION
 /**
  * Whether the entry may become writable without a fault.
  * @context PTL held
- * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings; no soft-dirty)
+ * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings)
  */
 export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
   if (pte_protnone(pte)) return false;
+  if (yield* pte_needs_soft_dirty_wp(vma, pte)) return false;
   if (userfaultfd_pte_wp(vma, pte)) return false;
   if (pte_special(pte)) return false;
   const page = pte_page(pte);

@@ -4,6 +4,7 @@ import { add, clearBits, equals, read } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
+import { folio_test_large } from '../include/page-flags.js';
 import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
@@ -33,8 +34,9 @@ export function* folio_add_anon_rmap_pte(page: Page): Path {
   yield* add(page._mapcount, 1);
 }
 
-/** @kernel 6.12 include/linux/mm.h folio_mapped: faithful (small folios) */
+/** @kernel 6.12 include/linux/mm.h folio_mapped: faithful */
 export function* folio_mapped(folio: Folio): Path<boolean> {
+  if (yield* folio_test_large(folio)) return !(yield* equals(folio.large!.mapcount, 0));
   return !(yield* equals(folio._mapcount, 0));
 }
 

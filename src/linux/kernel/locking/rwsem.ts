@@ -70,6 +70,15 @@ export function defineRwsemOps(system: System) {
         return 0;
       },
     }),
+    downWriteTrylock: op({
+      name: 'down_write_trylock',
+      role: 'try',
+      exec: (a) => {
+        if (value(a) !== 0) return 0;
+        system.set(a, -1);
+        return 1;
+      },
+    }),
     upWrite: op({
       name: 'up_write',
       role: 'release',
@@ -109,6 +118,10 @@ export function* up_read(sem: Rwsem): Path {
 export function* down_write(sem: Rwsem): Path {
   if (yield* request(current.kernel.op.downWriteBegin, sem.count.at, sem.waiters.at)) return;
   yield* request(current.kernel.op.downWriteWait, sem.count.at, sem.waiters.at);
+}
+/** @kernel 6.12 kernel/locking/rwsem.c down_write_trylock: faithful */
+export function* down_write_trylock(sem: Rwsem): Path<boolean> {
+  return (yield* request(current.kernel.op.downWriteTrylock, sem.count.at, sem.waiters.at)) !== 0;
 }
 /** As {@link down_write}, while a lock of the same class is held. @context may sleep @kernel 6.12 kernel/locking/rwsem.c down_write_nested: adapted (as down_write) */
 export function* down_write_nested(sem: Rwsem, subclass: number): Path {
