@@ -153,6 +153,16 @@ withWorkers(
     });
   });
 
+program
+  .command('ops')
+  .description('execute a script of mm operations straight through, and print what they answer')
+  .argument('<FILE>', 'a script, or - for standard input')
+  .option('--normalise', 'print the answer as it compares: frames renumbered, without unstable flags')
+  .action(async (file: string, { normalise = false }: { normalise?: boolean }) => {
+    const { opsCommand } = await import('./ops.js');
+    process.exitCode = opsCommand({ file, normalise });
+  });
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(); // the reader has seen enough
   throw error;

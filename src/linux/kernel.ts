@@ -27,8 +27,10 @@ import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
 import { ksm_init, KsmThread } from './mm/ksm-thread.js';
+import { defineAnonVmaOps } from './mm/rmap-anon_vma.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
+import { defineShmemOps } from './mm/shmem.js';
 import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
 
 export interface KernelOptions {
@@ -72,8 +74,10 @@ function defineOps(kernel: Kernel) {
     ...definePageIsolationOps(kernel),
     ...defineDevPagemapOps(kernel),
     ...defineRmapOps(kernel),
+    ...defineAnonVmaOps(kernel),
     ...defineRmapBatchOps(kernel),
     ...defineSwapOps(kernel),
+    ...defineShmemOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
     ...defineMmuNotifierOps(kernel),

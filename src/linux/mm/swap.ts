@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import type { Folio } from '../include/mm_types.js';
+import { load, setBits } from '../../core/primitives.js';
+import { PG, VM, VM_SPECIAL, type Folio, type Vma } from '../include/mm_types.js';
 import { folio_ref_sub_and_test } from '../include/page_ref.js';
 import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
+import { mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
+
+/** From now on reclaim finds the folio. @context any @kernel 6.12 mm/swap.c folio_add_lru: adapted (at once, not in a per-CPU batch) */
+export function* folio_add_lru(folio: Folio): Path {
+  yield* setBits(folio.flags, PG.lru);
+}
+
+/**
+ * A new anonymous folio: one of a VM_LOCKED mapping is not for reclaim. Not a step where nothing is locked, since
+ * folio_add_new_anon_rmap() puts a folio on the LRU.
+ * @context PTL held
+ * @kernel 6.12 mm/swap.c folio_add_lru_vma: adapted (at once, not in a per-CPU batch)
+ */
+export function* folio_add_lru_vma(folio: Folio, vma: Vma): Path {
+  if (current.kernel.options.mlock !== true) return;
+  if (((yield* load(vma.vm_flags)) & (VM.LOCKED | VM_SPECIAL)) === VM.LOCKED) yield* mlock_new_folio(folio);
+}
 
 /**
  * The last reference is gone: the folio goes back to the allocator.
