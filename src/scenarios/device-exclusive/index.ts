@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Scenario } from '../../core/scenario.js';
+import d05 from './d-05.js';
+import d06 from './d-06.js';
 import d31 from './d-31.js';
 
 /** Seed 002: memory that a device has for itself. */
-export const DEVICE_EXCLUSIVE: readonly Scenario[] = [d31];
+export const DEVICE_EXCLUSIVE: readonly Scenario[] = [d05, d06, d31];
