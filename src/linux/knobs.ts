@@ -229,6 +229,10 @@ export const KNOBS = {
     on: '5.14: the folio is not mapped any more after the walk',
     off: 'D-37 twin: an entry that the walk has missed stays',
   },
+  'make.sharing': {
+    cow: '5.14: any private page; GUP breaks COW, and fork restores the entry',
+    dontcopy: 'D-08: only pages that are mapped once, in VMAs that fork leaves out (VM_DONTCOPY)',
+  },
   'make.anon_only': {
     on: '5.14: anonymous folios only',
     off: 'up to v6: pages of files as well',
