@@ -194,6 +194,14 @@ export const KNOBS = {
       '5.14 to 6.14: page_vma_mapped_walk() takes device-exclusive entries, and with PVMW_MIGRATION as well',
     normal: '6.15: not when it looks for migration entries',
   },
+  'change_protection.notifier': {
+    on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
+    off: 'D-40 twin: nobody is told',
+  },
+  'move_pages.exclusive': {
+    refused: '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
+    'moved-untold': 'D-40 twin: moved as a swap entry is, and nobody is told',
+  },
   'ksm.nonpresent': {
     taken: '5.14 to 6.14: write_protect_page() takes what page_vma_mapped_walk() finds for a present entry',
     refused: '6.15: gives up when the entry is not present',

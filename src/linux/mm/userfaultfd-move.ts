@@ -36,8 +36,8 @@ import {
   pteUnchanged,
   set_pte,
 } from '../include/pgtable.js';
-import { is_migration_entry, non_swap_entry } from '../include/swapops.js';
-import { current } from '../kernel.js';
+import { is_device_exclusive_entry, is_migration_entry, non_swap_entry } from '../include/swapops.js';
+import { current, knob } from '../kernel.js';
 import {
   spin_lock,
   spin_lock_nested,
@@ -133,10 +133,10 @@ function* move_present_pte(move: Move, orig_src_pte: Pte, folio: Folio): Path<nu
  */
 function* move_swap_pte(move: Move, orig_src_pte: Pte, folio: Folio | undefined): Path<number> {
   const { dst_pte, src_pte, dst_ptl, src_ptl } = move;
-  const slot = slotOfEntry(orig_src_pte);
+  const slot = non_swap_entry(orig_src_pte) ? undefined : slotOfEntry(orig_src_pte);
   if (folio !== undefined) {
     const cached =
-      (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1));
+      (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot!.number + 1));
     if (!cached) return -EAGAIN;
   }
   yield* double_pt_lock(dst_ptl, src_ptl);
@@ -144,7 +144,7 @@ function* move_swap_pte(move: Move, orig_src_pte: Pte, folio: Folio | undefined)
   if (!(yield* pteUnchanged(src_pte, orig_src_pte)) || !(yield* pteUnchanged(dst_pte, 0))) err = -EAGAIN;
   else if (folio !== undefined) yield* folio_move_anon_rmap(folio, move.dst_vma, move.dst_addr);
   // Somebody reads it in: the folio would keep the old place.
-  else if (yield* testBits(slot.map, SWAP_HAS_CACHE)) err = -EAGAIN;
+  else if (slot !== undefined && (yield* testBits(slot.map, SWAP_HAS_CACHE))) err = -EAGAIN;
   if (err === 0) {
     const pteval = yield* ptep_get_and_clear(src_pte);
     yield* set_pte(dst_pte, pte_swp_mksoft_dirty(pteval));
@@ -152,6 +152,9 @@ function* move_swap_pte(move: Move, orig_src_pte: Pte, folio: Folio | undefined)
   yield* double_pt_unlock(dst_ptl, src_ptl);
   return err;
 }
+
+/** Knob move_pages.exclusive. */
+const tells = (): boolean => knob('move_pages.exclusive') === 'refused';
 
 /**
  * One attempt, with both tables mapped. Returns 0, a negative error number, or what to {@link Wait} for.
@@ -186,7 +189,10 @@ function* attemptMove(move: Move, taken: Taken): Path<number> {
     return yield* move_present_pte(move, orig_src_pte, folio);
   }
   if (is_migration_entry(orig_src_pte)) return Wait.MIGRATION;
-  if (non_swap_entry(orig_src_pte)) return -EFAULT;
+  if (non_swap_entry(orig_src_pte)) {
+    if (tells() || !is_device_exclusive_entry(orig_src_pte)) return -EFAULT;
+    return yield* move_swap_pte(move, orig_src_pte, undefined);
+  }
   if (!(orig_src_pte & PTE.EXCLUSIVE)) return -EBUSY; // pte_swp_exclusive()
   if (taken.src_folio === undefined) {
     const folio = yield* filemap_get_folio(slotOfEntry(orig_src_pte));
@@ -237,7 +243,7 @@ export function* move_pages_pte(
 ): Path<number> {
   const taken: Taken = { src_folio: undefined, src_folio_pte: 0, src_anon_vma: 0 };
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, src_addr, src_addr + PAGE_SIZE);
-  yield* mmu_notifier_invalidate_range_start(range);
+  if (tells()) yield* mmu_notifier_invalidate_range_start(range);
   let err: number;
   for (;;) {
     const dst = yield* pte_offset_map_nolock(dst_pmd, dst_addr);
@@ -282,6 +288,6 @@ export function* move_pages_pte(
     yield* folio_unlock(taken.src_folio);
     yield* folio_put(taken.src_folio);
   }
-  yield* mmu_notifier_invalidate_range_end(range);
+  if (tells()) yield* mmu_notifier_invalidate_range_end(range);
   return err;
 }
