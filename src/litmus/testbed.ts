@@ -311,6 +311,30 @@ export class Testbed {
     return this.kernel.addDevice(name, mirrors.mm);
   }
 
+  /**
+   * The page that `owner` maps at `addr` is device exclusive, as make_device_exclusive_range() leaves it: in the place of
+   * its entry, and of those of the `sharers`, stand exclusive ones. `gpu` has it mapped for atomics.
+   */
+  exclusive(
+    owner: Process,
+    addr: number,
+    gpu?: Device,
+    { sharers = [] }: { sharers?: readonly Process[] } = {},
+  ): void {
+    const { knobs, machine, mem_map } = this.kernel;
+    const page = mem_map[pfnOf(machine.leaf(owner.mm.space, addr))]!;
+    for (const process of [owner, ...sharers]) {
+      const value = machine.leaf(process.mm.space, addr);
+      const writable = (value & PTE.RW) !== 0 && knobs['exclusive.entry'] === 'write-read';
+      const type = writable ? SwapType.DEVICE_EXCLUSIVE_WRITE : SwapType.DEVICE_EXCLUSIVE_READ;
+      process.setPte(addr, makeSwapEntry(type, page.pfn, value & (PTE.SOFT_DIRTY | PTE.UFFD_WP)));
+      if (knobs['exclusive.mapcount'] === 'dropped') page._mapcount.init(page._mapcount.value - 1);
+    }
+    page.flags.init(page.flags.value | PG.dirty); // by the GUP of make
+    if (gpu !== undefined)
+      gpu.pte[addr]!.init(makeEntry(page.pfn, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
+  }
+
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
   devicePte(name: string): Cell {
     const entry = this.kernel.system.cell(name, 0, { type: pteType });

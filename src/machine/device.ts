@@ -183,6 +183,20 @@ export function defineDeviceOps(machine: Machine) {
         void access.writes.push(...each(device(a).pte, b).map(({ at }) => at)),
       describe: (a, b) => `${device(a).name}: ${pages(b)} unmapped`,
     }),
+    /** As devUnmap and devFlush in one step, of a device that keeps its TLB in step with its page table. */
+    devErase: system.op({
+      name: 'device_erase',
+      exec: (a, b) => {
+        const { pte, tlb } = device(a);
+        for (const { at } of [...each(pte, b), ...each(tlb, b)]) system.set(at, 0);
+        return 0;
+      },
+      touches: (a, b, _c, _agent, access) => {
+        const { pte, tlb } = device(a);
+        access.writes.push(...[...each(pte, b), ...each(tlb, b)].map(({ at }) => at));
+      },
+      describe: (a, b) => `${device(a).name}: ${pages(b)} unmapped, its TLB flushed`,
+    }),
     /** Drops the TLB entries of pages b of device a. */
     devFlush: system.op({
       name: 'device_flush',
@@ -243,5 +257,11 @@ export function* deviceUnmap(device: Device, start: number, end: number): Path {
 /** Drops the device's TLB entries of [start, end), then waits for what is under way there. */
 export function* deviceFlush(device: Device, start: number, end: number): Path {
   yield* request(device.machine.op.devFlush, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
+}
+
+/** Clears the entries of [start, end) in the device's page table and TLB, then waits for what is under way there. */
+export function* deviceErase(device: Device, start: number, end: number): Path {
+  yield* request(device.machine.op.devErase, device.number, (start << 10) | end);
   yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
 }

@@ -10,6 +10,7 @@ import { defineTlbOps } from './tlb.js';
 export {
   Device,
   deviceAtomicAdd,
+  deviceErase,
   deviceFlush,
   deviceLoad,
   deviceMap,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
-import type { Device } from '../machine/machine.js';
+import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry, swapType, SwapType } from '../machine/pte.js';
 import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { deviceEntryLive, deviceSwapEntryLive } from './lifetime.js';
+import { deviceSwapEntryLive } from './lifetime.js';
 
 const isExclusive = (entry: number): boolean => {
   const type = swapType(entry);
@@ -26,8 +26,7 @@ const CLAIMS = ['pte', 'tlb', 'inFlight'] as const;
 /** The invariants that hold wherever there is a device; returns their names. */
 export function watchDevices(kernel: Kernel): string[] {
   if (kernel.devices.length === 0) return [];
-  for (const { pte, tlb } of kernel.devices)
-    for (const entry of [...pte, ...tlb]) deviceEntryLive(kernel, entry);
+  live(kernel);
   deviceSwapEntryLive(kernel);
   exclusiveAccess(kernel);
   owner(kernel);
@@ -40,6 +39,35 @@ const tableCells = ({ mms, mem_map }: Kernel): Cell[] => [
   ...mms.flatMap((mm) => mm.pmd),
   ...mem_map.flatMap(({ frame }) => [...frame.pte, ...frame.pteHigh]),
 ];
+
+/** FRAME-REUSE, seen from the devices: what a page table, a TLB or an atomic that is under way names is in use. */
+function live(kernel: Kernel): void {
+  const { system, machine, devices } = kernel;
+  const entries = devices.flatMap(({ pte, tlb }) => [...pte, ...tlb]);
+  const underWay = devices.flatMap(({ inFlight }) => inFlight);
+  system.invariants.push({
+    property: 'FRAME-REUSE',
+    when: 'always',
+    cells: [...entries, ...underWay, ...machine.frames.map(({ use }) => use)],
+    check() {
+      const wrong = (cell: Cell, frame: number): string | undefined => {
+        const use = machine.frames[frame]?.use;
+        return use === undefined || use.value === Use.DATA
+          ? undefined
+          : `${cell.name} = ${cell.type.show(cell.value)}, and f${frame} is ${use.type.show(use.value)}`;
+      };
+      for (const cell of entries) {
+        const found = wrong(cell, frameOf(cell.value));
+        if (found !== undefined) return found;
+      }
+      for (const cell of underWay) {
+        const found = wrong(cell, cell.value - 1);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    },
+  });
+}
 
 /** What of the device allows atomic operations on a frame now, as a text that says so; by frame. */
 function atomics(device: Device, kernel: Kernel): (string | undefined)[] {
