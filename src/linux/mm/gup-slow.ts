@@ -2,8 +2,9 @@
 import type { Path } from '../../core/path.js';
 import { add, load, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { EFAULT, EMLINK, ENOMEM } from '../include/errno.js';
+import { EFAULT, EINVAL, EMLINK, ENOMEM } from '../include/errno.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
+import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import {
   GUP_PIN_COUNTING_BIAS,
@@ -30,6 +31,7 @@ import {
   pte_offset_map_lock,
   pte_dirty,
   pte_page,
+  pte_pfn,
   pte_present,
   pte_protnone,
   pte_special,
@@ -57,11 +59,13 @@ type Followed = Page | number | undefined;
 /**
  * Takes references or pins on a folio that can't go away.
  * @context PTL held
- * @kernel 6.12 mm/gup.c try_grab_folio: adapted (no zero page, no statistics)
+ * @kernel 6.12 mm/gup.c try_grab_folio: adapted (no statistics)
  */
 function* try_grab_folio(folio: Folio, refs: number, flags: number): Path<number> {
   if ((yield* folio_ref_count(folio)) <= 0) return -ENOMEM;
+  if (!(flags & (FOLL.GET | FOLL.PIN))) return 0;
   if (!(flags & FOLL.PIN)) yield* add(folio._refcount, refs);
+  else if (is_zero_pfn(folio.pfn)) return 0;
   else if (yield* folio_test_large(folio)) {
     yield* add(folio._refcount, refs);
     yield* add(folio.large!.pincount, refs);
@@ -81,7 +85,7 @@ function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): 
   let page: Followed;
   if (!pte_present(pte) || pte_protnone(pte)) page = undefined;
   else if (flags & FOLL.WRITE && !pte_write(pte)) page = undefined;
-  else if (pte_special(pte)) page = -EFAULT;
+  else if (pte_special(pte) && !is_zero_pfn(pte_pfn(pte))) page = -EFAULT;
   else if (!pte_write(pte) && (yield* gup_must_unshare(vma, flags, pte_page(pte)))) page = -EMLINK;
   else {
     page = pte_page(pte);
@@ -140,11 +144,13 @@ function* faultin_page(vma: Vma, address: number, flags: number, unshare: boolea
   return ret & (VM_FAULT.SIGSEGV | VM_FAULT.SIGBUS) ? -EFAULT : 0;
 }
 
-/** Whether the VMA allows the access at all. @context mmap_lock held @kernel 6.12 mm/gup.c check_vma_flags: adapted (no FOLL_FORCE, no FOLL_REMOTE) */
+/** Whether the VMA allows the access at all. @context mmap_lock held @kernel 6.12 mm/gup.c check_vma_flags: adapted (no FOLL_REMOTE; pages of files in memory may be pinned) */
 function* check_vma_flags(vma: Vma, gup_flags: number): Path<number> {
   const vm_flags = yield* load(vma.vm_flags);
   if (vm_flags & (VM.IO | VM.PFNMAP)) return -EFAULT;
-  return vm_flags & (gup_flags & FOLL.WRITE ? VM.WRITE : VM.READ) ? 0 : -EFAULT;
+  if (vm_flags & (gup_flags & FOLL.WRITE ? VM.WRITE : VM.READ)) return 0;
+  if (!(gup_flags & FOLL.FORCE)) return -EFAULT;
+  return gup_flags & FOLL.WRITE && !is_cow_mapping(vm_flags) ? -EFAULT : 0;
 }
 
 /**
@@ -152,14 +158,18 @@ function* check_vma_flags(vma: Vma, gup_flags: number): Path<number> {
  * @context mmap_lock held; may sleep
  * @kernel 6.12 mm/gup.c __get_user_pages: adapted (page by page, also in a large folio)
  */
-function* __get_user_pages(mm: Mm, start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
+export function* __get_user_pages(mm: Mm, start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   const pages: Page[] = [];
   let vma: Vma | undefined;
   for (let addr = start; addr < start + nr_pages; addr += PAGE_SIZE) {
     if (vma === undefined || addr >= (yield* load(vma.vm_end))) {
       vma = yield* find_vma(mm, addr);
+      const populates = (gup_flags & FOLL.MADV_POPULATE) !== 0;
       const err = vma === undefined ? -EFAULT : yield* check_vma_flags(vma, gup_flags);
-      if (vma === undefined || err !== 0) return { pages, err };
+      if (vma === undefined || err !== 0) {
+        if (!populates) return { pages, err };
+        return { pages, err: vma === undefined ? -ENOMEM : -EINVAL };
+      }
     }
     for (;;) {
       const page = yield* follow_page_mask(vma, addr, gup_flags);
@@ -264,4 +274,15 @@ export function* get_user_page_vma_remote(
  */
 export function* get_user_pages_unlocked(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   return yield* __get_user_pages_locked(current.mm, start, nr_pages, gup_flags | FOLL.GET);
+}
+
+/**
+ * Pins with locks only.
+ * @context mmap_lock held; may sleep
+ * @kernel 6.12 mm/gup.c pin_user_pages: adapted (__gup_longterm_locked() folded in: no pages are moved out of zones; returns the pages)
+ */
+export function* pin_user_pages(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
+  const { mm } = current;
+  yield* mm_set_has_pinned_flag(mm);
+  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.PIN);
 }

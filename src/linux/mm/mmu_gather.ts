@@ -8,7 +8,7 @@ import { smp_call_function } from '../kernel/smp.js';
 import { call_rcu } from '../kernel/rcu/tree.js';
 import { current, knob } from '../kernel.js';
 import { free_unref_page } from './page_alloc.js';
-import { folio_put } from './swap.js';
+import { folio_put, lru_add_drain } from './swap.js';
 
 /**
  * struct mmu_gather: what a teardown has unlinked and still has to flush and free, in that order.
@@ -104,6 +104,7 @@ function* tlb_table_flush(tlb: MmuGather): Path {
 function* tlb_batch_pages_flush(tlb: MmuGather): Path {
   const { pages } = tlb;
   tlb.pages = [];
+  if (pages.length > 0) yield* lru_add_drain(); // free_pages_and_swap_cache()
   for (const page of pages) yield* folio_put(current.kernel.options.thp ? yield* page_folio(page) : page);
 }
 

@@ -8,14 +8,23 @@ import { folio_test_large } from '../include/page-flags.js';
 import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
-import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
+import { down_write, up_write } from '../kernel/locking/rwsem.js';
+import { anon_vma_lock_read, anon_vma_unlock_read, anonVmaForkChain } from './rmap-anon_vma.js';
+import { mlock_vma_folio, munlock_vma_folio } from './mlock.js';
 import { unmapBarrier } from './rmap-batch.js';
 import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
 
-/** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
-export function* folio_remove_rmap_pte(page: Page): Path {
+/** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
+export function* folio_remove_rmap_pte(page: Page, vma?: Vma): Path {
   yield* count_large_mapping(page, -1);
   yield* add(page._mapcount, -1);
+  if (vma !== undefined) yield* munlock_vma_folio(page, vma);
+}
+
+/** @context PTL held @kernel 6.12 mm/rmap.c folio_add_file_rmap_pte: adapted (no statistics) */
+export function* folio_add_file_rmap_pte(page: Page, vma: Vma): Path {
+  yield* add(page._mapcount, 1);
+  yield* mlock_vma_folio(page, vma);
 }
 
 /**
@@ -42,6 +51,7 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
+  const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
   return {
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
     addNewAnonRmap: system.op({
@@ -51,7 +61,7 @@ export function defineRmapOps(kernel: Kernel) {
         system.touch(page.flags.at);
         system.set(
           page.flags.at,
-          page.flags.value | PG.anon | PG.swapbacked | PG.lru | (c & 1 ? PG.anon_exclusive : 0),
+          page.flags.value | PG.anon | PG.swapbacked | onLru | (c & 1 ? PG.anon_exclusive : 0),
         );
         system.set(page.mapping.at, system.mem[b]!);
         system.set(page.index.at, c >> 1);
@@ -95,9 +105,10 @@ export interface RmapTarget {
  * fork(): the child's VMA is among those that rmap walks visit, before it has entries. A walk that began before must
  * end first, or it would miss a migration entry that fork copies behind its back.
  * @context both mmap_locks held for write; may sleep
- * @kernel 6.12 mm/rmap.c anon_vma_fork: adapted (walks find the VMA from vm_area_dup() on; no anon_vma of the child's own)
+ * @kernel 6.12 mm/rmap.c anon_vma_fork: adapted (without chains, walks find the VMA from vm_area_dup() on, and the child has no anon_vma of its own)
  */
-export function* anon_vma_fork(pvma: Vma): Path {
+export function* anon_vma_fork(vma: Vma, pvma: Vma): Path {
+  if (current.kernel.anon_vma_pool !== undefined) return yield* anonVmaForkChain(vma, pvma);
   const anon_vma = yield* read(pvma.anon_vma);
   if (anon_vma === 0 || knob('fork.anon_vma_lock') === 'off') return;
   yield* down_write(current.kernel.anon_vmas[anon_vma]!);
@@ -118,10 +129,11 @@ export interface RmapWalk {
  */
 export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   const mapping = yield* read(folio.mapping);
+  if (mapping < 0) throw new Error('expected an anonymous folio');
   if (mapping >= PAGE_MAPPING_KSM) return yield* rmapWalkKsmBegin(mapping);
   const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
-  yield* down_read(current.kernel.anon_vmas[anon_vma]!);
+  yield* anon_vma_lock_read(anon_vma);
   return { anon_vma, targets: yield* rmap_targets(folio, anon_vma) };
 }
 
@@ -141,7 +153,7 @@ export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]
 
 /** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
 export function* rmapWalkEnd(walk: RmapWalk): Path {
-  if (walk.anon_vma !== 0) yield* up_read(current.kernel.anon_vmas[walk.anon_vma]!);
+  if (walk.anon_vma !== 0) yield* anon_vma_unlock_read(walk.anon_vma);
 }
 
 /**

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import {
-  add,
-  clearBits,
-  equals,
-  lock,
-  progress,
-  read,
-  setBits,
-  store,
-  write,
-} from '../../core/primitives.js';
+import { add, clearBits, lock, progress, read, setBits, store, write } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
-import { folio_get, folio_try_get } from '../include/page_ref.js';
+import { folio_get } from '../include/page_ref.js';
 import { folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import { filemap_get_entry } from './filemap.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { folio_put } from './swap.js';
@@ -70,22 +61,9 @@ export function* delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
   yield* add(folio._refcount, -1);
 }
 
-/**
- * The folio that the swap cache has for a slot, with a reference. Lockless: the count may be frozen, or the folio may
- * have gone by the time it is taken.
- * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the swap address space)
- */
+/** The folio that the swap cache has for a slot, with a reference. @kernel 6.12 mm/filemap.c filemap_get_folio: adapted (the swap address space) */
 export function* filemap_get_folio(slot: SwapSlot): Path<Folio | undefined> {
-  for (;;) {
-    const found = yield* read(slot.cache);
-    if (found === 0) return undefined;
-    const folio = current.kernel.mem_map[found - 1]!;
-    if (yield* folio_try_get(folio)) {
-      if (yield* equals(slot.cache, found)) return folio;
-      yield* folio_put(folio);
-    }
-    progress('filemap_get_entry retry');
-  }
+  return yield* filemap_get_entry(slot.cache);
 }
 
 /**
