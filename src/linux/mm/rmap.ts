@@ -37,10 +37,11 @@ export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number, 
   yield* request(current.kernel.op.addNewAnonRmap, page.pfn + 1, vma.anon_vma.at, where);
 }
 
-/** @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
-export function* folio_add_anon_rmap_pte(page: Page): Path {
+/** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
+export function* folio_add_anon_rmap_pte(page: Page, vma?: Vma): Path {
   yield* count_large_mapping(page, 1);
   yield* add(page._mapcount, 1);
+  if (vma !== undefined) yield* mlock_vma_folio(page, vma);
 }
 
 /** @kernel 6.12 include/linux/mm.h folio_mapped: faithful */

@@ -37,16 +37,16 @@ import {
   set_pte,
 } from '../include/pgtable.js';
 import { is_device_exclusive_entry, is_migration_entry, non_swap_entry } from '../include/swapops.js';
-import { current, knob } from '../kernel.js';
+import { knob } from '../kernel.js';
 import {
   spin_lock,
   spin_lock_nested,
   spin_unlock,
   SINGLE_DEPTH_NESTING,
 } from '../kernel/locking/spinlock.js';
-import { down_write, down_write_trylock, up_write } from '../kernel/locking/rwsem.js';
 import { migration_entry_wait } from './migrate.js';
 import { folio_mapped } from './rmap.js';
+import { anon_vma_lock_write, anon_vma_trylock_write, anon_vma_unlock_write } from './rmap-anon_vma.js';
 import { folio_put } from './swap.js';
 import { SWAP_HAS_CACHE, slotOfEntry } from './swapfile.js';
 import { filemap_get_folio } from './swap_state.js';
@@ -183,7 +183,7 @@ function* attemptMove(move: Move, taken: Taken): Path<number> {
       // The rmap walk of folio_referenced() comes without the folio lock.
       const anon_vma = yield* read(folio.mapping);
       if (anon_vma === 0 || !(yield* folio_mapped(folio))) return -EAGAIN;
-      if (!(yield* down_write_trylock(current.kernel.anon_vmas[anon_vma]!))) return Wait.ANON_VMA;
+      if (!(yield* anon_vma_trylock_write(anon_vma))) return Wait.ANON_VMA;
       taken.src_anon_vma = anon_vma;
     }
     return yield* move_present_pte(move, orig_src_pte, folio);
@@ -275,7 +275,7 @@ export function* move_pages_pte(
     if (err === Wait.FOLIO) yield* folio_lock(taken.src_folio!);
     else if (err === Wait.ANON_VMA) {
       const anon_vma = yield* read(taken.src_folio!.mapping);
-      yield* down_write(current.kernel.anon_vmas[anon_vma]!);
+      yield* anon_vma_lock_write(anon_vma);
       taken.src_anon_vma = anon_vma;
     } else break;
   }
@@ -283,7 +283,7 @@ export function* move_pages_pte(
     yield* migration_entry_wait(mm, src_pmd, src_addr);
     err = -EAGAIN;
   }
-  if (taken.src_anon_vma !== 0) yield* up_write(current.kernel.anon_vmas[taken.src_anon_vma]!);
+  if (taken.src_anon_vma !== 0) yield* anon_vma_unlock_write(taken.src_anon_vma);
   if (taken.src_folio !== undefined) {
     yield* folio_unlock(taken.src_folio);
     yield* folio_put(taken.src_folio);
