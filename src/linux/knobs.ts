@@ -297,6 +297,10 @@ export const KNOBS = {
     on: '5.14: restored only if the entry is still the one that faulted',
     off: 'D-25 twin',
   },
+  'restore.page': {
+    entry: '5.14: the page that the entry names is mapped again',
+    head: 'D-23: the head of its folio is',
+  },
   'restore.order': {
     'lock-notify': '5.14: the folio lock, then the notifier',
     'notify-lock': 'D-25: the other way round',
