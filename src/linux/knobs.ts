@@ -301,6 +301,22 @@ export const KNOBS = {
     entry: '5.14: the page that the entry names is mapped again',
     head: 'D-23: the head of its folio is',
   },
+  'restore.null_table': {
+    handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',
+    'not-handled': 'D-24 twin: goes on with what it returned',
+  },
+  'retract_page_tables.anon_vma': {
+    skipped: '6.12: page tables of a VMA that has an anon_vma are left alone',
+    ignored: 'D-24: an empty one is taken from any VMA',
+  },
+  'clear_refs.notifier': {
+    on: '6.12: clear_refs sends SOFT_DIRTY for the whole mm',
+    off: 'D-30 twin: nobody is told',
+  },
+  'make.touch': {
+    on: '5.14: get_user_pages_remote() asks for FOLL_TOUCH: who may store is taken to have stored',
+    off: 'D-48 twin: GUP leaves the folio as clean as it is',
+  },
   'restore.order': {
     'lock-notify': '5.14: the folio lock, then the notifier',
     'notify-lock': 'D-25: the other way round',
@@ -319,6 +335,7 @@ export const KNOBS = {
   'restore.rmap': {
     'rmap-set': '6.12: the mapping is counted, then the entry is set',
     'set-rmap': 'v8: the entry is set, then the mapping is counted',
+    'not-counted': 'D-42 twin: the mapping is not counted',
   },
   'fork.exclusive': {
     restore: '5.14: the entry is restored and copied as a present one; fork fails if the folio is locked',

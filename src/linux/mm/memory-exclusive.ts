@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, testBits } from '../../core/primitives.js';
+import { claim, load, testBits } from '../../core/primitives.js';
 import { PTE } from '../../machine/pte.js';
 import { EBUSY } from '../include/errno.js';
 import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
@@ -133,7 +133,11 @@ export function* remove_device_exclusive_entry(vmf: VmFault): Path<number> {
 /** remove_device_exclusive_entry(), what is done under the PTL. @context folio locked */
 function* restoreAtPte(vmf: VmFault, page: Page): Path {
   const mapped = yield* pte_offset_map_lock(vmf.pmd, vmf.address);
-  if (mapped === undefined) return;
+  if (mapped === undefined) {
+    const handled = knob('restore.null_table') === 'handled';
+    yield* claim(handled, 'TABLE-ALIVE', 'the entry is compared through a pointer that is NULL');
+    return;
+  }
   if (knob('restore.pte_same') === 'off' || (yield* pteUnchanged(mapped.ptep, vmf.orig_pte)))
     yield* restore_exclusive_pte(vmf.vma, page, vmf.address, mapped.ptep);
   yield* pte_unmap_unlock(mapped.ptl);
