@@ -483,9 +483,14 @@ export class Testbed {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
   }
 
-  /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
-  watchSum(process: Process, addr: number): void {
-    watchSum(this.kernel, process.mm, addr);
+  /** Watches what is added to a page, by its sharers as well: ATOMIC-SUM. After the contents were set. */
+  watchSum(process: Process, addr: number, sharers: readonly Process[] = []): void {
+    watchSum(
+      this.kernel,
+      process.mm,
+      addr,
+      sharers.map(({ mm }) => mm),
+    );
   }
 
   /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */

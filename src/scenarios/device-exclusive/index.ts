@@ -7,6 +7,7 @@ import d05 from './d-05.js';
 import d06 from './d-06.js';
 import d08 from './d-08.js';
 import d09 from './d-09.js';
+import d11 from './d-11.js';
 import d17 from './d-17.js';
 import d18 from './d-18.js';
 import d22 from './d-22.js';
@@ -22,6 +23,7 @@ import d40 from './d-40.js';
 import d42 from './d-42.js';
 import d43 from './d-43.js';
 import d48 from './d-48.js';
+import d51 from './d-51.js';
 
 /** Seed 002: memory that a device has for itself. */
 export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
@@ -32,6 +34,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d06,
   d08,
   d09,
+  d11,
   d17,
   d18,
   d22,
@@ -47,4 +50,5 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d42,
   d43,
   d48,
+  d51,
 ];
