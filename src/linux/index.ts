@@ -25,6 +25,7 @@ export * from './kernel/rcu/sync.js';
 export * from './kernel/rcu/tree.js';
 export * from './kernel/sched/completion.js';
 export * from './include/rmap.js';
+export * from './include/sched/mm.js';
 export * from './include/swapops.js';
 export * from './include/userfaultfd_k.js';
 export * from './include/seqlock.js';

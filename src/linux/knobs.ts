@@ -381,6 +381,10 @@ export const KNOBS = {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
   },
+  'nouveau.release': {
+    none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
+    unmaps: 'D-45: a release() that takes everything off the GPU',
+  },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',
     on: 'D-13: names itself, and ignores its own',
