@@ -256,6 +256,7 @@ export const KNOBS = {
   'make.mmap_lock': {
     held: '5.14: the caller holds mmap_lock from GUP to the end of the walk',
     dropped: 'D-07 twin: not between GUP and the walk',
+    'not-for-walk': 'D-37: not from GUP to the end of the walk',
   },
   'make.npages': {
     signed: '5.14: a negative count is an error number',

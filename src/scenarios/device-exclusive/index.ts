@@ -7,7 +7,8 @@ import d09 from './d-09.js';
 import d17 from './d-17.js';
 import d18 from './d-18.js';
 import d31 from './d-31.js';
+import d37 from './d-37.js';
 import d45 from './d-45.js';
 
 /** Seed 002: memory that a device has for itself. */
-export const DEVICE_EXCLUSIVE: readonly Scenario[] = [d05, d06, d08, d09, d17, d18, d31, d45];
+export const DEVICE_EXCLUSIVE: readonly Scenario[] = [d05, d06, d08, d09, d17, d18, d31, d37, d45];
