@@ -11,6 +11,7 @@ import {
   type MmuNotifier,
   MmuNotifierSubscriptions,
 } from './include/mmu_notifier.js';
+import { type CpuFbatches, FolioBatch } from './include/pagevec.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
@@ -53,8 +54,8 @@ export interface KernelOptions {
   readonly shmemPages?: number;
   /** anon_vmas as in the kernel, with chains; absent: one for each mm, if the set-up makes it. */
   readonly anonVmaChains?: boolean;
-  /** mlock() is counted in the pages. */
-  readonly mlock?: boolean;
+  /** Folios reach the LRU lists, and locks of mlock() are counted, by way of per-CPU batches. Absent: at once, and no mlock(). */
+  readonly lruBatches?: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
   /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
@@ -107,6 +108,8 @@ export class Kernel {
   readonly anon_vma_pool: AnonVma[] | undefined;
   /** Files in memory, from 1; undefined where the scenario has none. */
   readonly inodes: Inode[] | undefined;
+  /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
+  readonly cpu_fbatches: CpuFbatches[] | undefined;
   /** The frame of the zero page; undefined: there is none. */
   readonly zero_page: Page | undefined;
   /** The swap area; undefined where the scenario has none. */
@@ -142,10 +145,16 @@ export class Kernel {
     const { swapSlots = 0, ksmNodes = 0, shmemPages = 0 } = options;
     for (const frame of this.machine.frames)
       this.mem_map.push(
-        new Page(system, frame, options.hotplug, options.thp, swapSlots > 0, options.mlock === true),
+        new Page(system, frame, options.hotplug, options.thp, swapSlots > 0, options.lruBatches === true),
       );
     this.anon_vma_pool = options.anonVmaChains === true ? [] : undefined;
     this.inodes = shmemPages > 0 ? [] : undefined;
+    if (options.lruBatches === true)
+      this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
+        lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
+        lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
+        mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
+      }));
     if (options.zeroPage === true) {
       this.zero_page = this.setupPage();
       system.fixedFrames.add(this.zero_page.pfn);

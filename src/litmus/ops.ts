@@ -7,6 +7,7 @@ import { kpagecount_read, KPF, stable_page_flags } from '../linux/fs/proc/page.j
 import { type PagemapEntry, pagemap_read, PM } from '../linux/fs/proc/task_mmu-pagemap.js';
 import { EBADF, ENOMEM } from '../linux/include/errno.js';
 import { GUP_PIN_COUNTING_BIAS, type Mm } from '../linux/include/mm_types.js';
+import { type FolioBatch, PAGEVEC_SIZE } from '../linux/include/pagevec.js';
 import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { current, Kernel } from '../linux/kernel.js';
@@ -22,6 +23,7 @@ import { do_mlock, munlock } from '../linux/mm/mlock.js';
 import { exit_mmap, MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
 import { do_mprotect_pkey } from '../linux/mm/mprotect.js';
 import { mremap } from '../linux/mm/mremap.js';
+import { lru_add_drain } from '../linux/mm/swap.js';
 import { shmem_file_setup } from '../linux/mm/shmem.js';
 import { Use } from '../machine/machine.js';
 import { SwapType } from '../machine/pte.js';
@@ -48,6 +50,8 @@ interface Process {
   readonly agent: number;
   live: boolean;
   gup_test: OpenFile | undefined;
+  /** What drivers copy contents to; beyond what they copy it shows what was there before, be it of an earlier process. */
+  readonly buffer: number[];
 }
 
 const SIGBUS = 7;
@@ -55,8 +59,8 @@ const SIGSEGV = 11;
 
 type OperationLine = Extract<OpsLine, { readonly process: number }>;
 
-/** Frames beyond those that the mapped pages can take: what an operation needs on its way. */
-const SPARE_FRAMES = 8;
+/** Frames beyond those that the mapped pages can take: what an operation needs on its way, and what per-CPU batches keep. */
+const SPARE_FRAMES = 8 + 3 * PAGEVEC_SIZE;
 
 /**
  * A script on one kernel: processes that execute one operation at a time, and answer as the agent inside of a real kernel
@@ -65,6 +69,8 @@ const SPARE_FRAMES = 8;
 export class Ops {
   readonly kernel: Kernel;
   readonly properties: readonly string[];
+  /** Frames that were in use when all processes had exited. */
+  readonly leaked: string[] = [];
   private readonly processes: Process[];
   private readonly observer: number;
   private readonly gup_test: GupTest;
@@ -79,7 +85,7 @@ export class Ops {
     private readonly run: Runner,
     knobs: Partial<Knobs> = {},
   ) {
-    const { processes, regions, pages, filePages } = script;
+    const { processes, regions, pages, inUse } = script;
     this.stride = pages + 1;
     this.kernel = new Kernel({
       machine: {
@@ -87,7 +93,7 @@ export class Ops {
         tlb: 'ipi',
         fill: 'demand',
         memory: 'sc',
-        frames: SPARE_FRAMES + processes * regions * (pages + 1) + filePages,
+        frames: SPARE_FRAMES + processes * regions + inUse, // a page table for each region
         ptrsPerPte: this.stride,
         pae: undefined,
         pageWalkCache: true,
@@ -101,8 +107,9 @@ export class Ops {
       softDirty: true,
       zeroPage: true,
       shmemPages: pages,
+      swapSlots: script.swaps ? inUse : 0,
       anonVmaChains: true,
-      mlock: true,
+      lruBatches: true,
     });
     const { kernel } = this;
     kernel.system.growable = true;
@@ -110,7 +117,7 @@ export class Ops {
       kernel.addTask({ name, cpu: 0, daemon: false, fair: true, mm, start: () => nothing() }).agent;
     this.processes = Array.from({ length: processes }, (_, number) => {
       const mm = kernel.addMm(`P${number}`, regions * this.stride, [0]);
-      return { mm, agent: task(mm.name, mm), live: number === 0, gup_test: undefined };
+      return { mm, agent: task(mm.name, mm), live: number === 0, gup_test: undefined, buffer: [] };
     });
     this.observer = task('observer');
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
@@ -139,23 +146,32 @@ export class Ops {
     }
   }
 
-  /** Ends all processes. */
+  /** Ends all processes, and drains what per-CPU batches keep. */
   finish(): void {
-    for (const process of [...this.processes].reverse()) if (process.live) this.exit(process);
+    this.end();
+    this.run(this.observer, () => lru_add_drain());
   }
 
-  /** After {@link finish}: frames that are still in use, though nobody is there to use them. */
-  leftover(): string[] {
-    const { mem_map, zero_page } = this.kernel;
+  /** Frames that are in use though no process is there. */
+  private leftover(): string[] {
+    const { mem_map, zero_page, cpu_fbatches } = this.kernel;
+    const batched = new Set(
+      cpu_fbatches!
+        .flatMap((batches) => Object.values(batches) as FolioBatch[])
+        .flatMap(({ folios }) => folios.map(({ value }) => value - 1)),
+    );
     return mem_map
-      .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE)
+      .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
       .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`);
   }
 
+  private end(): void {
+    for (const process of [...this.processes].reverse()) if (process.live) this.exit(process);
+    this.leaked.push(...this.leftover());
+  }
+
   private reset(): void {
-    this.finish();
-    const left = this.leftover();
-    if (left.length > 0) throw new Error(`all processes have exited, and ${left.join(', ')}`);
+    this.end();
     this.names = new Map();
     const [first] = this.processes;
     this.run(first!.agent, () => mm_init(first!.mm));
@@ -166,7 +182,8 @@ export class Ops {
     const { text } = line;
     const process = this.processes[line.process]!;
     if (!process.live) return [`> ${text}`, '  nopid'];
-    if (line.name === 'fork' && this.processes[line.words[0]!]!.live) return [`> ${text}`, '  busy'];
+    if (line.name === 'fork' && (line.words[0] === 0 || this.processes[line.words[0]!]!.live))
+      return [`> ${text}`, '  busy'];
     const { err, signal, val, data } = this.execute(process, line);
     let answer = `> ${text} => err=${err}`;
     if (signal !== undefined) answer += ` sig=${signal.number} code=${signal.code}`;
@@ -210,7 +227,7 @@ export class Ops {
         return typeof loaded === 'number' ? { err: 0, val: loaded } : this.killed(process, loaded, at(0, 1));
       }
       case 'w': {
-        const signal = this.run(agent, () => userStore(at(0, 1), words[2]!));
+        const signal = this.run(agent, () => userStore(at(0, 1), words[2]));
         return signal === undefined ? { err: 0 } : this.killed(process, signal, at(0, 1));
       }
       case 'fork':
@@ -231,8 +248,8 @@ export class Ops {
         if (process.gup_test === undefined) return { err: EBADF };
         const contents = this.run(agent, () => pin_longterm_test_read(this.gup_test));
         if (typeof contents === 'number') return { err: -contents };
-        // The agent's buffer is its own: beyond what is pinned it shows what was there before.
-        return { err: 0, data: contents.slice(0, words[0]) };
+        contents.forEach((value, i) => (process.buffer[i] = value));
+        return { err: 0, data: Array.from({ length: words[0]! }, (_, i) => process.buffer[i] ?? 0) };
       }
     }
   }
@@ -402,7 +419,10 @@ export function normalise(lines: readonly string[]): string[] {
       .replace(
         /,(m\d+),([A-Za-z]*)/g,
         (_, count: string, flags: string) =>
-          `,${count},${[...flags].filter((flag) => !UNSTABLE.has(flag)).join('')}`,
+          `,${count},${flags
+            .split('')
+            .filter((flag) => !UNSTABLE.has(flag))
+            .join('')}`,
       );
   });
 }

@@ -47,6 +47,10 @@ export interface MachineSpec {
   readonly softDirty?: boolean;
   /** Read faults of anonymous memory map the zero page. It takes one frame. */
   readonly zeroPage?: boolean;
+  /** Folios reach the LRU lists, and locks of mlock() are counted, by way of per-CPU batches. Without, there is no mlock(). */
+  readonly lruBatches?: boolean;
+  /** Pages that a file in memory may have; 0: there are none. */
+  readonly shmemPages?: number;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
   /**
@@ -237,6 +241,8 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     thp: machine.thp ?? false,
     softDirty: machine.softDirty ?? false,
     zeroPage: machine.zeroPage ?? false,
+    lruBatches: machine.lruBatches ?? false,
+    shmemPages: machine.shmemPages ?? 0,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
     seqModulus: machine.seqModulus ?? 0,
   });

@@ -7,6 +7,7 @@ import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import { VM, VM_ACCESS_FLAGS, type Mm, type Vma } from '../include/mm_types.js';
 import { FOLL } from './gup.js';
 import { __get_user_pages } from './gup-slow.js';
+import { lru_add_drain } from './swap.js';
 import { vma_find } from './vma-tree.js';
 
 /**
@@ -22,6 +23,7 @@ export function* populate_vma_page_range(vma: Vma, start: number, end: number): 
   if (!(vm_flags & VM_ACCESS_FLAGS)) return -EFAULT;
   const gup_flags = (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE ? FOLL.WRITE : FOLL.FORCE;
   const { pages, err } = yield* __get_user_pages(mm, start, end - start, gup_flags);
+  yield* lru_add_drain();
   return pages.length > 0 ? pages.length : err;
 }
 
@@ -34,6 +36,7 @@ export function* populate_vma_page_range(vma: Vma, start: number, end: number): 
 export function* faultin_page_range(mm: Mm, start: number, end: number, write: boolean): Path<number> {
   const gup_flags = FOLL.MADV_POPULATE | (write ? FOLL.WRITE : 0);
   const { pages, err } = yield* __get_user_pages(mm, start, end - start, gup_flags);
+  yield* lru_add_drain();
   return pages.length > 0 ? pages.length : err;
 }
 

@@ -266,8 +266,9 @@ export function* get_user_pages_remote(
   nr_pages: number,
   gup_flags: number,
 ): Path<Pinned> {
+  const touch = knob('make.touch') === 'on' ? FOLL.TOUCH : 0;
   mmap_assert_locked(mm);
-  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.TOUCH | FOLL.REMOTE);
+  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | touch | FOLL.REMOTE);
 }
 
 /**

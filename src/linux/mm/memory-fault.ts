@@ -62,10 +62,11 @@ import { vmaFile } from '../fs/file_table.js';
 import { vm_normal_page } from './memory.js';
 import { do_fault, fileRss, wp_page_shared } from './memory-file.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
-import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
+import { folio_add_new_anon_rmap, folio_move_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { vmf_anon_prepare } from './rmap-anon_vma.js';
-import { folio_add_lru_vma, folio_put } from './swap.js';
+import { fbatches, folio_add_lru_vma, folio_put, lru_add_drain } from './swap.js';
 import { do_numa_page } from './memory-numa.js';
+import { free_swap_cache } from './swap_state.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
@@ -183,10 +184,15 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
 /**
  * Whether the only reference of an anonymous folio is the mapping that faults.
  * @context PTL held
- * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no per-CPU LRU batches)
+ * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: faithful
  */
-function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
+function* wp_can_reuse_anon_folio(folio: Folio, vma: Vma): Path<boolean> {
   if (yield* folio_test_ksm(folio)) return false;
+  // Only where there are batches can one have a reference.
+  if (fbatches() !== undefined) {
+    if ((yield* folio_ref_count(folio)) > 3) return false;
+    if (!(yield* testBits(folio.flags, PG.lru))) yield* lru_add_drain();
+  }
   const swaps = current.kernel.swap !== undefined;
   const cached = swaps && (yield* testBits(folio.flags, PG.swapcache)) ? 1 : 0;
   if ((yield* folio_ref_count(folio)) > 1 + cached) return false;
@@ -197,17 +203,18 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
     return false;
   }
   lockdep_assert_held(folio.lock); // folio_move_anon_rmap()
+  yield* folio_move_anon_rmap(folio, vma);
   yield* setBits(folio.flags, PG.anon_exclusive);
   yield* folio_unlock(folio);
   return true;
 }
 
 /** Whether a page that is written to may stay where it is: knob cow.reuse. @context PTL held */
-function* mayReuse(page: Page, folio: Folio): Path<boolean> {
+function* mayReuse(page: Page, folio: Folio, vma: Vma): Path<boolean> {
   const rule = knob('cow.reuse');
   if (rule === 'page-count') return yield* reuseByPageCount(folio);
   if (rule === 'map-count') return yield* reuseByMapCount(folio);
-  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio));
+  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio, vma));
 }
 
 /** @context PTL held @kernel 5.14 mm/memory.c do_wp_page: adapted (the part that decides for anonymous pages) */
@@ -256,7 +263,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   )
     return yield* wp_page_shared(vmf, ptep, ptl, folio);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
-    if (yield* mayReuse(page, folio)) {
+    if (yield* mayReuse(page, folio, vmf.vma)) {
       if (!(vmf.flags & FAULT_FLAG.UNSHARE))
         yield* set_pte(ptep, maybe_mkwrite(pte_mkdirty(vmf.orig_pte), vmf));
       yield* pte_unmap_unlock(ptl);
@@ -286,6 +293,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
   yield* mmu_notifier_invalidate_range_start(range);
   let unused: Folio | undefined = new_folio;
+  let copied = false;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
     const ofFile =
@@ -302,11 +310,15 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
     if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page, vma);
     unused = old_folio;
+    copied = true;
   }
   if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
   yield* mmu_notifier_invalidate_range_end(range);
   if (unused !== undefined) yield* folio_put(unused);
-  if (old_folio !== undefined) yield* folio_put(old_folio);
+  if (old_folio !== undefined) {
+    if (copied) yield* free_swap_cache(old_folio);
+    yield* folio_put(old_folio);
+  }
   return VM_FAULT.NONE;
 }
 

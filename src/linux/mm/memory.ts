@@ -49,6 +49,7 @@ import { fileRss } from './memory-file.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { unlink_anon_vmas } from './rmap-anon_vma.js';
 import { folio_remove_rmap_pte } from './rmap.js';
+import { lru_add_drain } from './swap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 
 /**
@@ -84,7 +85,7 @@ export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: numb
       } else rss--;
       yield* folio_remove_rmap_pte(page, vma);
       tlb_remove_page(tlb, page);
-    } else rss += yield* zapNonpresent(ptep, ptent);
+    } else rss += yield* zapNonpresent(vma, ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   if (file_rss !== 0) yield* add(fileRss(tlb.mm), file_rss);
@@ -202,6 +203,7 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
  */
 export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, vma.vm_mm, address, address + size);
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(vma.vm_mm);
   yield* mmu_notifier_invalidate_range_start(range);
   yield* unmap_page_range(tlb, vma, address, address + size);

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, clearBits, load, setBits, store, testAndSetBits, testBits, write } from '../../core/primitives.js';
+import {
+  add,
+  clearBits,
+  load,
+  setBits,
+  store,
+  testAndClearBits,
+  testBits,
+  write,
+} from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { EFAULT, EAGAIN, EINVAL, ENOMEM } from '../include/errno.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
@@ -17,58 +26,109 @@ import {
   pte_unmap_unlock,
   ptep_get,
 } from '../include/pgtable.js';
+import { folio_get } from '../include/page_ref.js';
+import { type FolioBatch, folio_batch_add, takeBatch } from '../include/pagevec.js';
 import { current } from '../kernel.js';
 import { __mm_populate } from './gup-populate.js';
 import { vm_normal_page } from './memory.js';
+import { fbatches, folio_evictable, foliosPut, lru_add_drain } from './swap.js';
 import { vma_modify_flags } from './vma-merge.js';
 import { vma_find, vma_next, vma_prev } from './vma-tree.js';
 
-/**
- * One VM_LOCKED mapping more of a folio: reclaim leaves it alone from the first one on.
- * @context PTL held
- * @kernel 6.12 mm/mlock.c mlock_folio: adapted (__mlock_folio() folded in: at once, not in a per-CPU batch)
- */
-export function* mlock_folio(folio: Folio): Path {
-  yield* testAndSetBits(folio.flags, PG.mlocked);
-  if (yield* testBits(folio.flags, PG.unevictable)) {
-    yield* add(folio.mlock_count!, 1);
-    return;
-  }
-  yield* setBits(folio.flags, PG.unevictable);
-  yield* store(folio.mlock_count!, 1);
-}
+/** What a folio in mlock's batch waits for. @kernel 6.12 mm/mlock.c LRU_FOLIO, NEW_FOLIO: adapted (marks beside the folios) */
+const MUNLOCK = 0;
+const LRU_FOLIO = 1;
+const NEW_FOLIO = 2;
 
-/** As {@link mlock_folio}, of a folio that nobody else knows. @context PTL held @kernel 6.12 mm/mlock.c mlock_new_folio: adapted (at once, not in a per-CPU batch) */
-export function* mlock_new_folio(folio: Folio): Path {
-  yield* setBits(folio.flags, PG.mlocked);
-  yield* setBits(folio.flags, PG.unevictable);
-  yield* store(folio.mlock_count!, 1);
-}
-
-/**
- * One VM_LOCKED mapping less.
- * @context PTL held
- * @kernel 6.12 mm/mlock.c munlock_folio: adapted (__munlock_folio() folded in: at once, not in a per-CPU batch)
- */
-export function* munlock_folio(folio: Folio): Path {
+/** @context LRU lock @kernel 6.12 mm/mlock.c __mlock_folio: faithful */
+function* __mlock_folio(folio: Folio): Path {
+  if (!(yield* testAndClearBits(folio.flags, PG.lru))) return;
   const unevictable = yield* testBits(folio.flags, PG.unevictable);
-  if (unevictable) {
+  if (yield* folio_evictable(folio)) {
+    // Somebody unlocked it in between.
+    if (unevictable) yield* clearBits(folio.flags, PG.unevictable);
+  } else if (unevictable) yield* add(folio.mlock_count!, 1);
+  else {
+    yield* setBits(folio.flags, PG.unevictable);
+    yield* store(folio.mlock_count!, 1);
+  }
+  yield* setBits(folio.flags, PG.lru);
+}
+
+/** @context LRU lock @kernel 6.12 mm/mlock.c __mlock_new_folio: faithful */
+function* __mlock_new_folio(folio: Folio): Path {
+  if (!(yield* folio_evictable(folio))) {
+    yield* setBits(folio.flags, PG.unevictable);
+    yield* store(folio.mlock_count!, 1);
+  }
+  yield* setBits(folio.flags, PG.lru);
+}
+
+/** @context LRU lock @kernel 6.12 mm/mlock.c __munlock_folio: faithful */
+function* __munlock_folio(folio: Folio): Path {
+  const isolated = yield* testAndClearBits(folio.flags, PG.lru);
+  if (isolated && (yield* testBits(folio.flags, PG.unevictable))) {
     const count = yield* load(folio.mlock_count!);
     if (count > 0) yield* store(folio.mlock_count!, count - 1);
-    if (count > 1) return;
+    if (count > 1) {
+      yield* setBits(folio.flags, PG.lru);
+      return;
+    }
   }
-  yield* clearBits(folio.flags, PG.mlocked | PG.unevictable);
+  yield* clearBits(folio.flags, PG.mlocked);
+  if (!isolated) return;
+  yield* clearBits(folio.flags, PG.unevictable);
+  yield* setBits(folio.flags, PG.lru);
+}
+
+/** @context any @kernel 6.12 mm/mlock.c mlock_folio_batch: faithful */
+function* mlock_folio_batch(fbatch: FolioBatch): Path {
+  const taken = yield* takeBatch(fbatch);
+  for (const { folio, mark } of taken) {
+    if (mark === LRU_FOLIO) yield* __mlock_folio(folio);
+    else if (mark === NEW_FOLIO) yield* __mlock_new_folio(folio);
+    else yield* __munlock_folio(folio);
+  }
+  yield* foliosPut(taken);
+}
+
+/** @context any @kernel 6.12 mm/mlock.c mlock_drain_local: faithful */
+export function* mlock_drain_local(): Path {
+  yield* mlock_folio_batch(fbatches()!.mlock_fbatch);
+}
+
+function* addToBatch(folio: Folio, mark: number): Path {
+  const { mlock_fbatch } = fbatches()!;
+  yield* folio_get(folio);
+  if (!(yield* folio_batch_add(mlock_fbatch, folio, mark))) yield* mlock_folio_batch(mlock_fbatch);
+}
+
+/** One VM_LOCKED mapping more of a folio: from the next drain on reclaim leaves it alone. @context PTL held @kernel 6.12 mm/mlock.c mlock_folio: faithful */
+export function* mlock_folio(folio: Folio): Path {
+  yield* setBits(folio.flags, PG.mlocked);
+  yield* addToBatch(folio, LRU_FOLIO);
+}
+
+/** As {@link mlock_folio}, of a folio that is not on the LRU yet. @context PTL held @kernel 6.12 mm/mlock.c mlock_new_folio: faithful */
+export function* mlock_new_folio(folio: Folio): Path {
+  yield* setBits(folio.flags, PG.mlocked);
+  yield* addToBatch(folio, NEW_FOLIO);
+}
+
+/** One VM_LOCKED mapping less; whether that was the last is found out at the next drain. @context PTL held @kernel 6.12 mm/mlock.c munlock_folio: faithful */
+export function* munlock_folio(folio: Folio): Path {
+  yield* addToBatch(folio, MUNLOCK);
 }
 
 /** A mapping was added. Not a step where nothing is locked. @context PTL held @kernel 6.12 mm/internal.h mlock_vma_folio: faithful */
 export function* mlock_vma_folio(folio: Folio, vma: Vma): Path {
-  if (current.kernel.options.mlock !== true) return;
+  if (fbatches() === undefined) return;
   if (((yield* load(vma.vm_flags)) & (VM.LOCKED | VM_SPECIAL)) === VM.LOCKED) yield* mlock_folio(folio);
 }
 
 /** A mapping was removed. Not a step where nothing is locked. @context PTL held @kernel 6.12 mm/internal.h munlock_vma_folio: faithful */
 export function* munlock_vma_folio(folio: Folio, vma: Vma): Path {
-  if (current.kernel.options.mlock !== true) return;
+  if (fbatches() === undefined) return;
   if ((yield* load(vma.vm_flags)) & VM.LOCKED) yield* munlock_folio(folio);
 }
 
@@ -98,6 +158,7 @@ function* mlock_pte_range(pmdp: Cell, start: number, end: number, locks: boolean
 function* mlock_vma_pages_range(vma: Vma, start: number, end: number, newflags: number): Path {
   const locks = (newflags & VM.LOCKED) !== 0;
   yield* write(vma.vm_flags, locks ? newflags | VM.IO : newflags);
+  yield* lru_add_drain();
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
@@ -105,6 +166,7 @@ function* mlock_vma_pages_range(vma: Vma, start: number, end: number, newflags: 
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (!pmd_none(pmd) && !pmd_leaf(pmd)) yield* mlock_pte_range(pmdp, addr, next, locks);
   }
+  yield* lru_add_drain();
   if (locks) yield* write(vma.vm_flags, newflags);
 }
 

@@ -26,6 +26,7 @@ import {
 } from './vma.js';
 import { calc_vm_prot_bits } from './mprotect.js';
 import { shmem_zero_setup } from './shmem.js';
+import { lru_add_drain } from './swap.js';
 import { type VmaMerge, vma_merge_new_range } from './vma-merge.js';
 import {
   VMA,
@@ -214,6 +215,7 @@ export function* exit_mmap(mm: Mm): Path {
     yield* mmap_read_unlock(mm);
     return;
   }
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_vmas(tlb, mm, vmas, 0, mm.space.pages);
   yield* mmap_read_unlock(mm);

@@ -143,7 +143,8 @@ export function* move_page_tables(
       failed = !(yield* pte_alloc(mm, new_pmd));
       if (failed) break;
       const from = old_addr + done;
-      if (yield* move_ptes(vma, old_pmd, from, from + extent, new_pmd, new_addr + done, need_rmap_locks)) break;
+      if (yield* move_ptes(vma, old_pmd, from, from + extent, new_pmd, new_addr + done, need_rmap_locks))
+        break;
     }
   }
   yield* mmu_notifier_invalidate_range_end(range);

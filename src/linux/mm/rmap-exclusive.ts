@@ -119,7 +119,7 @@ function* page_make_device_exclusive_one(
     if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     if (isTarget(args, mm, pvmw.address, pteval)) args.valid = true;
     yield* set_pte(ptep, exclusiveEntryFor(subpage, pteval));
-    if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(subpage);
+    if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(subpage, vma);
   }
   yield* endMakeRange(range);
   return ret;
@@ -300,7 +300,7 @@ function* convertEntry(vma: Vma, addr: number, ptep: PtePointer, page: Page): Pa
   const pteval = yield* ptep_clear_flush(vma.vm_mm, addr, ptep);
   if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
   yield* set_pte(ptep, exclusiveEntryFor(page, pteval));
-  if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(page);
+  if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(page, vma);
 }
 
 /**

@@ -66,11 +66,7 @@ function* is_mergeable_vma(vmg: VmaMerge, vma: Vma): Path<boolean> {
 }
 
 /** VMAs that came from a fork don't take over an anon_vma. @context mmap_lock held @kernel 6.12 mm/vma.c is_mergeable_anon_vma: faithful */
-function* is_mergeable_anon_vma(
-  anon_vma1: number,
-  anon_vma2: number,
-  vma: Vma | undefined,
-): Path<boolean> {
+function* is_mergeable_anon_vma(anon_vma1: number, anon_vma2: number, vma: Vma | undefined): Path<boolean> {
   if (anon_vma1 === anon_vma2) return true;
   if (anon_vma1 !== 0 && anon_vma2 !== 0) return false;
   return vma === undefined || vma.anon_vma_chain === undefined || (yield* anonVmaChainIsSingular(vma));

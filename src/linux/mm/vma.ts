@@ -6,6 +6,7 @@ import type { Mm, Vma } from '../include/mm_types.js';
 import { fput, vmaFile } from '../fs/file_table.js';
 import { free_pgtables, unmap_vmas } from './memory.js';
 import { tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
+import { lru_add_drain } from './swap.js';
 import { __split_vma } from './vma-merge.js';
 import { VMA, vm_area_free, vma_next, vma_prev } from './vma-tree.js';
 
@@ -107,6 +108,7 @@ function* reattach_vmas(vms: VmaMunmap): Path {
 function* vms_clear_ptes(vms: VmaMunmap): Path {
   if (!vms.clear_ptes) return;
   const { mm, detached } = vms;
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_vmas(tlb, mm, detached, vms.start, vms.end);
   yield* free_pgtables(tlb, mm, detached, vms.unmap_start, vms.unmap_end);
