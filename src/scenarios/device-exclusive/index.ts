@@ -19,9 +19,11 @@ import d31 from './d-31.js';
 import d33 from './d-33.js';
 import d35 from './d-35.js';
 import d36 from './d-36.js';
+import d37 from './d-37.js';
 import d40 from './d-40.js';
 import d42 from './d-42.js';
 import d43 from './d-43.js';
+import d45 from './d-45.js';
 import d48 from './d-48.js';
 import d51 from './d-51.js';
 
@@ -46,9 +48,11 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d33,
   d35,
   d36,
+  d37,
   d40,
   d42,
   d43,
+  d45,
   d48,
   d51,
 ];
