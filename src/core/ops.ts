@@ -98,6 +98,8 @@ export interface OpDefinition {
   exec(a: number, b: number, c: number, agent: number, choice: number): number;
   /** May the step run now? Absent: always. */
   enabled?(a: number, b: number, c: number, agent: number): boolean;
+  /** Who waits for it is served in his turn, as with LOCK: he is not passed over for ever by others who come later. */
+  readonly queued?: boolean;
   /** How many outcomes the step has now; each is explored. Absent: one. */
   choices?(a: number, b: number, c: number, agent: number): number;
   /** Lists the cells it reads and writes: for data races, lines that race, swapping independent steps, fusing. */

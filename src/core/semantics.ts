@@ -33,6 +33,14 @@ export function mayBlock(system: System, op: number): boolean {
   );
 }
 
+const onlyReads = (op: number): boolean =>
+  op === Op.LOAD ||
+  op === Op.READ ||
+  op === Op.EQ ||
+  op === Op.TEST ||
+  op === Op.AWAIT_EQ ||
+  op === Op.AWAIT_CLEAR;
+
 /** The semantics of `system`. Writes go through `system.set`, which must not be replaced afterwards. */
 export function semantics(system: System): Semantics {
   const { agents, ops, gates, storeBuffers, storeBufferDepth: depth, growable } = system;
@@ -135,7 +143,7 @@ export function semantics(system: System): Semantics {
 
   function execute(agent: number, op: number, a: number, b: number, c: number, choice: number): number {
     const mem = growable ? system.mem : fixedMem;
-    if (guarded && op <= Op.BIT_LOCK) system.touch(a);
+    if (guarded && op <= Op.BIT_LOCK) system.touch(a, onlyReads(op));
     switch (op) {
       case Op.LOAD:
       case Op.READ:

@@ -72,6 +72,8 @@ export interface Guard {
   readonly cell: Cell;
   /** Bit v set: the object lives while the guard cell holds v. */
   readonly alive: number;
+  /** The cell may be looked at at any time, and only be changed while the object lives. */
+  readonly readable?: boolean;
   /** What is guarded, for messages: `struct page of f0`. */
   readonly what: string;
   /** The property that an access breaks while the guard cell holds `value`. */
@@ -217,10 +219,10 @@ export class System {
     this.fault ??= { property, detail };
   }
 
-  /** Checks the guard of a cell: for operations that touch cells other than the one they name. */
-  touch(cell: number): void {
+  /** Checks the guard of a cell: for operations that touch cells other than the one they name. `reads`: changes nothing. */
+  touch(cell: number, reads = false): void {
     const guard = this.guards[cell];
-    if (guard === undefined) return;
+    if (guard === undefined || (reads && guard.readable === true)) return;
     const value = this.mem[guard.cell.at]!;
     if (!((guard.alive >> value) & 1))
       this.fail(

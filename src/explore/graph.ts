@@ -29,6 +29,7 @@ export class StateGraph {
   private choices = new Uint16Array(1 << 12);
   private marks = new Uint8Array(1 << 12);
   private readonly enabledThere: Uint8Array[] = [];
+  private readonly queuedThere: Uint8Array[] = [];
   /** By state: an agent that is no daemon has not returned. */
   readonly waiting: boolean[] = [];
   /** By state: end invariants that fail there, by number; only where nobody waits. */
@@ -59,6 +60,7 @@ export class StateGraph {
         state.set(packed);
         const able = Uint8Array.from(agents, (agent) => (walker.enabled(agent) ? 1 : 0));
         this.enabledThere.push(able);
+        this.queuedThere.push(Uint8Array.from(agents, (agent) => (walker.queued(agent) ? 1 : 0)));
         const waits = agents.some((agent) => !system.agents[agent]!.daemon && !walker.returned(agent));
         this.waiting.push(waits);
         this.unbalanced.push(
@@ -86,6 +88,11 @@ export class StateGraph {
 
   enabled(state: number, agent: number): boolean {
     return this.enabledThere[state]![agent] === 1;
+  }
+
+  /** The agent stands in a queue there, or may enter: it waits for a lock. */
+  queued(state: number, agent: number): boolean {
+    return this.queuedThere[state]![agent] === 1;
   }
 
   /** The steps from a state that declared no progress. */
@@ -128,10 +135,11 @@ export class StateGraph {
   }
 }
 
-/** The strongly connected components of the quiet edges that have an edge in them, as lists of states. */
-export function cycles(graph: StateGraph): number[][] {
+/** The strongly connected components of the quiet edges `within` some states that have an edge in them, as lists of states. */
+export function cycles(graph: StateGraph, within?: readonly number[]): number[][] {
   const { size, firstEdge } = graph;
-  const index = new Int32Array(size); // 0: not visited
+  const index = new Int32Array(size).fill(within === undefined ? 0 : -1); // 0: not visited
+  for (const state of within ?? []) index[state] = 0;
   const low = new Int32Array(size);
   const onStack = new Uint8Array(size);
   const cursor = Int32Array.from(firstEdge.slice(0, size));
@@ -150,7 +158,7 @@ export function cycles(graph: StateGraph): number[][] {
       }
       if (cursor[at]! < firstEdge[at + 1]!) {
         const to = graph.quietTarget(cursor[at]!++);
-        if (to < 0) continue;
+        if (to < 0 || index[to] === -1) continue;
         if (index[to] === 0) way.push(to);
         else if (onStack[to] === 1) low[at] = Math.min(low[at]!, index[to]!);
         continue;
@@ -166,6 +174,7 @@ export function cycles(graph: StateGraph): number[][] {
         component.push(member);
         if (member === at) break;
       }
+      component.sort((x, y) => x - y);
       if (component.length > 1 || [...graph.quietEdges(at)].some(({ to }) => to === at))
         found.push(component);
     }

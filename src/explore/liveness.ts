@@ -21,8 +21,8 @@ export interface Liveness {
 }
 
 /**
- * Looks for a cycle without declared progress that a weakly fair scheduler can't leave: every fair agent takes a step
- * in it or can't run somewhere in it. While an agent that is no daemon has not returned, that is a livelock; after that,
+ * Looks for a cycle without declared progress that a fair scheduler can't leave: every fair agent takes a step in it or
+ * can't run somewhere in it; and who waits for a lock, which has a queue, can't run anywhere in it. While an agent that is no daemon has not returned, that is a livelock; after that,
  * daemons may go on for ever, but an end invariant that fails all the way round will fail for ever.
  *
  * Steps are not fused: where a lock is taken and released in one step nobody is seen to wait for it. Frames may be
@@ -38,11 +38,10 @@ export function findLivelock(system: System, options: LivenessOptions = {}): Liv
     if (graph.bound !== undefined) return { finding: undefined, states: graph.size, bound: graph.bound };
     const fair = system.agents.flatMap((agent, number) => (agent.fair ? [number] : []));
     const inOrder = cycles(graph)
-      .map((component) => component.sort((x, y) => x - y))
+      .flatMap((component) => fairParts(graph, component, fair))
       .sort((x, y) => x[0]! - y[0]!);
     for (const component of inOrder) {
       const inside = new Set(component);
-      if (!fair.every((agent) => canBeFair(graph, component, inside, agent))) continue;
       const wrong = judge(system, graph, component);
       if (wrong === undefined) continue;
       walker.state.set(start);
@@ -60,17 +59,22 @@ export function findLivelock(system: System, options: LivenessOptions = {}): Liv
   }
 }
 
-function canBeFair(
-  graph: StateGraph,
-  component: readonly number[],
-  inside: ReadonlySet<number>,
-  agent: number,
-): boolean {
-  return component.some(
-    (state) =>
-      !graph.enabled(state, agent) ||
+/** What of a component is fair to all: it, or what is left of it without the states in which a lock is free for one who waits. */
+function fairParts(graph: StateGraph, component: number[], fair: readonly number[]): number[][] {
+  const inside = new Set(component);
+  let left = component;
+  for (const agent of fair) {
+    const moves = component.some((state) =>
       [...graph.quietEdges(state)].some((edge) => edge.agent === agent && inside.has(edge.to)),
-  );
+    );
+    if (moves) continue;
+    const waits = component.filter((state) => !graph.enabled(state, agent));
+    if (waits.length === 0) return [];
+    // It takes no step here, so it stands at the same one everywhere.
+    if (graph.queued(component[0]!, agent)) left = left.filter((state) => !graph.enabled(state, agent));
+  }
+  if (left.length === component.length) return [component];
+  return cycles(graph, left).flatMap((part) => fairParts(graph, part, fair));
 }
 
 /** What is wrong with going round for ever. */

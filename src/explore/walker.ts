@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { Op } from '../core/ops.js';
+import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import { semantics, type Semantics } from '../core/semantics.js';
 import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
@@ -56,6 +56,12 @@ export class Walker {
     const { op, a, b, c } = this.automaton;
     const node = this.node(agent);
     return this.semantics.enabled(agent, op[node]!, a[node]!, b[node]!, c[node]!);
+  }
+
+  /** Whether the agent's next step is to take a lock whose waiters queue. */
+  queued(agent: number): boolean {
+    const op = this.automaton.op[this.node(agent)]!;
+    return op === Op.LOCK || (op >= FIRST_OWN_OP && this.system.ops[op - FIRST_OWN_OP]!.queued === true);
   }
 
   outcomes(agent: number): number {

@@ -5,12 +5,13 @@ import type { Agent, Cell } from '../core/system.js';
 import { System } from '../core/system.js';
 import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
-import { Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
+import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import {
   type MmuIntervalNotifier,
   type MmuNotifier,
   MmuNotifierSubscriptions,
 } from './include/mmu_notifier.js';
+import { type CpuFbatches, FolioBatch } from './include/pagevec.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
@@ -27,8 +28,10 @@ import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
 import { ksm_init, KsmThread } from './mm/ksm-thread.js';
+import { defineAnonVmaOps } from './mm/rmap-anon_vma.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
+import { defineShmemOps } from './mm/shmem.js';
 import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
 
 export interface KernelOptions {
@@ -43,6 +46,16 @@ export interface KernelOptions {
   readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
+  /** Stores are tracked by the soft-dirty bit (CONFIG_MEM_SOFT_DIRTY). Absent: no entry has it. */
+  readonly softDirty?: boolean;
+  /** A read fault of anonymous memory maps the zero page. Absent: it allocates. */
+  readonly zeroPage?: boolean;
+  /** Files in memory (shmem): pages that one may have; 0: there are none. They are made as they are needed. */
+  readonly shmemPages?: number;
+  /** anon_vmas as in the kernel, with chains; absent: one for each mm, if the set-up makes it. */
+  readonly anonVmaChains?: boolean;
+  /** Folios reach the LRU lists, and locks of mlock() are counted, by way of per-CPU batches. Absent: at once, and no mlock(). */
+  readonly lruBatches?: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
   /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
@@ -62,8 +75,10 @@ function defineOps(kernel: Kernel) {
     ...definePageIsolationOps(kernel),
     ...defineDevPagemapOps(kernel),
     ...defineRmapOps(kernel),
+    ...defineAnonVmaOps(kernel),
     ...defineRmapBatchOps(kernel),
     ...defineSwapOps(kernel),
+    ...defineShmemOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
     ...defineMmuNotifierOps(kernel),
@@ -89,6 +104,14 @@ export class Kernel {
   readonly mms: Mm[] = [];
   /** Locks of the anon_vmas; an anon_vma is its index here, from 1. */
   readonly anon_vmas: Rwsem[] = [];
+  /** The anon_vmas themselves, where chains are modelled, from 1; made as they are needed. */
+  readonly anon_vma_pool: AnonVma[] | undefined;
+  /** Files in memory, from 1; undefined where the scenario has none. */
+  readonly inodes: Inode[] | undefined;
+  /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
+  readonly cpu_fbatches: CpuFbatches[] | undefined;
+  /** The frame of the zero page; undefined: there is none. */
+  readonly zero_page: Page | undefined;
   /** The swap area; undefined where the scenario has none. */
   readonly swap: SwapInfo | undefined;
   /** KSM's stable nodes, from 1. */
@@ -119,9 +142,24 @@ export class Kernel {
     kernels.set(system, this);
     this.machine = new Machine(system, { ...options.machine, hugePages: options.thp });
     this.knobs = { ...documentedKnobs(), ...options.knobs };
-    const { swapSlots = 0, ksmNodes = 0 } = options;
+    const { swapSlots = 0, ksmNodes = 0, shmemPages = 0 } = options;
     for (const frame of this.machine.frames)
-      this.mem_map.push(new Page(system, frame, options.hotplug, options.thp, swapSlots > 0));
+      this.mem_map.push(
+        new Page(system, frame, options.hotplug, options.thp, swapSlots > 0, options.lruBatches === true),
+      );
+    this.anon_vma_pool = options.anonVmaChains === true ? [] : undefined;
+    this.inodes = shmemPages > 0 ? [] : undefined;
+    if (options.lruBatches === true)
+      this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
+        lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
+        lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
+        mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
+      }));
+    if (options.zeroPage === true) {
+      this.zero_page = this.setupPage();
+      system.fixedFrames.add(this.zero_page.pfn);
+      this.hold(this.zero_page.pfn);
+    }
     this.swap = swapSlots > 0 ? new SwapInfo(system, swapSlots, options.machine.data !== false) : undefined;
     for (let number = 1; number <= ksmNodes; number++)
       this.ksm_nodes[number] = new KsmStableNode(system, number);
@@ -166,6 +204,7 @@ export class Kernel {
       this.machine.addSpace(name, pages, cpus),
       this.mms.length,
       this.options.thp,
+      this.inodes !== undefined,
     );
     this.mms.push(mm);
     return mm;
@@ -173,7 +212,23 @@ export class Kernel {
 
   /** A device that mirrors `mm`. */
   addDevice(name: string, mm: Mm): Device {
+    this.guardFolioLocks();
     return this.machine.addDevice(name, mm.number);
+  }
+
+  /**
+   * NO-TOUCH-FREED: who takes or drops the lock of a folio has a reference, or another reason why it can't be free.
+   * Look-ups without a reference may look at it.
+   */
+  guardFolioLocks(): void {
+    for (const { lock, frame } of this.mem_map)
+      this.system.guards[lock.at] ??= {
+        cell: frame.use,
+        alive: ~(1 << Use.FREE),
+        readable: true,
+        what: `f${frame.number}`,
+        property: () => 'NO-TOUCH-FREED',
+      };
   }
 
   /** The devices that have page tables of their own. */
@@ -182,7 +237,7 @@ export class Kernel {
   }
 
   addVma(mm: Mm): Vma {
-    const vma = new Vma(this.system, mm, mm.vmas.length);
+    const vma = new Vma(this.system, mm, mm.vmas.length, this.anon_vma_pool !== undefined);
     mm.vmas.push(vma);
     return vma;
   }
@@ -201,6 +256,23 @@ export class Kernel {
     const number = mm.number + 1;
     this.anon_vmas[number] ??= new Rwsem(this.system, `${mm.name}.anon_vma`, 'anon_vma');
     return number;
+  }
+
+  /** One more anon_vma, free. */
+  addAnonVma(): AnonVma {
+    const pool = this.anon_vma_pool!;
+    const anon_vma = new AnonVma(this.system, Math.max(1, pool.length));
+    pool[anon_vma.number] = anon_vma;
+    this.anon_vmas[anon_vma.number] = new Rwsem(this.system, `anon_vma${anon_vma.number}.rwsem`, 'anon_vma');
+    return anon_vma;
+  }
+
+  /** One more inode, free. */
+  addInode(): Inode {
+    const inodes = this.inodes!;
+    const inode = new Inode(this.system, Math.max(1, inodes.length), this.options.shmemPages!);
+    inodes[inode.number] = inode;
+    return inode;
   }
 
   /** The entry of a page table, interned so that a local may hold it. */

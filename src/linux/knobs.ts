@@ -194,6 +194,26 @@ export const KNOBS = {
       '5.14 to 6.14: page_vma_mapped_walk() takes device-exclusive entries, and with PVMW_MIGRATION as well',
     normal: '6.15: not when it looks for migration entries',
   },
+  'change_protection.notifier': {
+    on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
+    off: 'D-40 twin: nobody is told',
+  },
+  'move_pages.exclusive': {
+    refused: '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
+    'moved-untold': 'D-40 twin: moved as a swap entry is, and nobody is told',
+  },
+  'ksm.nonpresent': {
+    taken: '5.14 to 6.14: write_protect_page() takes what page_vma_mapped_walk() finds for a present entry',
+    refused: '6.15: gives up when the entry is not present',
+  },
+  'try_to_migrate.nonpresent': {
+    taken: '5.14 to 6.14: try_to_migrate_one() takes a device-exclusive entry for a present one',
+    known: '6.15: clears it, and puts a migration entry in its place',
+  },
+  'mkclean.nonpresent': {
+    taken: '5.14 to 6.14: page_vma_mkclean_one() takes what page_vma_mapped_walk() finds for a present entry',
+    skipped: '6.15: leaves entries alone that are not present; the notifier has told the device',
+  },
   'make.gup': {
     write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
     read: 'D-06: for a read; the page may be shared',
@@ -216,6 +236,10 @@ export const KNOBS = {
   'make.mapcount_check': {
     on: '5.14: the folio is not mapped any more after the walk',
     off: 'D-37 twin: an entry that the walk has missed stays',
+  },
+  'make.sharing': {
+    cow: '5.14: any private page; GUP breaks COW, and fork restores the entry',
+    dontcopy: 'D-08: only pages that are mapped once, in VMAs that fork leaves out (VM_DONTCOPY)',
   },
   'make.anon_only': {
     on: '5.14: anonymous folios only',
@@ -277,6 +301,26 @@ export const KNOBS = {
     on: '5.14: restored only if the entry is still the one that faulted',
     off: 'D-25 twin',
   },
+  'restore.page': {
+    entry: '5.14: the page that the entry names is mapped again',
+    head: 'D-23: the head of its folio is',
+  },
+  'restore.null_table': {
+    handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',
+    'not-handled': 'D-24 twin: goes on with what it returned',
+  },
+  'retract_page_tables.anon_vma': {
+    skipped: '6.12: page tables of a VMA that has an anon_vma are left alone',
+    ignored: 'D-24: an empty one is taken from any VMA',
+  },
+  'clear_refs.notifier': {
+    on: '6.12: clear_refs sends SOFT_DIRTY for the whole mm',
+    off: 'D-30 twin: nobody is told',
+  },
+  'make.touch': {
+    on: '5.14: get_user_pages_remote() asks for FOLL_TOUCH: who may store is taken to have stored',
+    off: 'D-48 twin: GUP leaves the folio as clean as it is',
+  },
   'restore.order': {
     'lock-notify': '5.14: the folio lock, then the notifier',
     'notify-lock': 'D-25: the other way round',
@@ -295,6 +339,7 @@ export const KNOBS = {
   'restore.rmap': {
     'rmap-set': '6.12: the mapping is counted, then the entry is set',
     'set-rmap': 'v8: the entry is set, then the mapping is counted',
+    'not-counted': 'D-42 twin: the mapping is not counted',
   },
   'fork.exclusive': {
     restore: '5.14: the entry is restored and copied as a present one; fork fails if the folio is locked',
@@ -315,6 +360,71 @@ export const KNOBS = {
     'anon-exclusive': '5.19 (6c287605fd56): a page that is marked exclusive is reused, else by its count',
     'page-count': '5.9 (09854ba94c6a): reused if nobody else has a reference',
     'map-count': 'before 5.9: reused if it is mapped once',
+  },
+  'nouveau.owner_filter': {
+    on: '5.14: nouveau_svm_range_invalidate() does not count MMU_NOTIFY_EXCLUSIVE events of its own device',
+    off: 'D-13: counts them, so that each attempt invalidates itself',
+    'any-owner': "D-13: does not count other devices' either",
+  },
+  'nouveau.own_restore': {
+    counted: '5.14: a restore that make_device_exclusive_range() itself causes is counted as any other',
+    filtered: 'D-49: what the thread that makes the page exclusive causes is not counted',
+  },
+  'nouveau.begin': {
+    'before-make': '5.14: mmu_interval_read_begin(), then make_device_exclusive_range() with its GUP',
+    'after-gup':
+      'D-49: the page is faulted in before, so that the GUP in make_device_exclusive_range() restores nothing',
+  },
+  'nouveau.read_retry': {
+    locked: '5.14: mmu_interval_read_retry() under svmm->mutex, then the GPU is programmed',
+    none: 'D-15 twin: programmed without',
+  },
+  'nouveau.hold_folio': {
+    on: '5.14: the folio stays locked and referenced until the GPU is programmed',
+    off: 'D-28: only until make_device_exclusive_range() has returned',
+  },
+  'nouveau.callback_lock': {
+    mutex: '5.14: the callback takes svmm->mutex only',
+    folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
+  },
+  'test_hmm.owner_filter': {
+    off: '5.14: makes pages exclusive for nobody, and acts on every event',
+    on: 'D-13: names itself, and ignores its own',
+  },
+  'test_hmm.read_retry': {
+    none: '5.14: dmirror_atomic_map() does not ask whether an invalidation has come between',
+    locked: 'D-15: asks under dmirror->mutex, and begins anew',
+  },
+  'test_hmm.hold_folio': {
+    on: '5.14: the folios stay locked until dmirror_atomic_map() is done',
+    off: 'D-28: only until make_device_exclusive_range() has returned',
+  },
+  'test_hmm.callback_lock': {
+    mutex: '5.14: the callback takes dmirror->mutex only',
+    folio: 'D-29: it takes the lock of the folio that is mapped as well',
+  },
+  'mn_itree_inv_end.even': {
+    'last-end': '6.12: invalidate_seq becomes even when the last of the parallel and nested ranges ends',
+    'first-end': 'N-04 twin: when the first one ends',
+  },
+  'mmu_interval_notifier_insert.partial': {
+    mark: '6.12: ranges are in flight that hit nobody: invalidate_seq becomes odd, as if they had hit the new one',
+    'no-mark': 'N-05 twin: it stays even, and the subscription gets it',
+    'as-idle': 'N-05 twin: as if no range were in flight',
+  },
+  'mmu_interval_notifier_insert.full': {
+    defer: '6.12: while invalidate_seq is odd the insertion is left to the last end',
+    retry: 'N-06: what the comment in 6.12 argues against: tries again until it is even',
+    'at-once': 'N-06 twin: inserted at once',
+  },
+  'mmu_interval_read_begin.wait': {
+    on: '6.12: waits while the range is being invalidated',
+    off: 'N-06 twin: does not wait',
+  },
+  'mmu_interval_notifier_remove.wait': {
+    locked: '5.18: waits until invalidate_seq has changed, looking at it under the lock',
+    lockless: 'before 5.18-rc4: looks at it without the lock',
+    none: 'N-07 twin: does not wait for the last end',
   },
   'mmu_gather.table_free': {
     rcu: 'MMU_GATHER_RCU_TABLE_FREE: tables are freed by call_rcu() (x86 PV guests, arm64, powerpc …)',
@@ -363,6 +473,9 @@ function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
     'exclusive.mapcount': 'kept',
     'zap.exclusive_rmap': 'removed',
     'pvmw.exclusive': 'normal',
+    'ksm.nonpresent': 'refused',
+    'try_to_migrate.nonpresent': 'known',
+    'mkclean.nonpresent': 'skipped',
   };
   return {
     v2: { ...v8, 'make.walk': 'own-walk', 'fork.exclusive': 'copy' },

@@ -43,6 +43,14 @@ export interface MachineSpec {
   readonly ksmNodes?: number;
   /** Folios of ptrsPerPte pages, and PMDs that map one. */
   readonly thp?: boolean;
+  /** The kernel tracks soft-dirty pages. */
+  readonly softDirty?: boolean;
+  /** Read faults of anonymous memory map the zero page. It takes one frame. */
+  readonly zeroPage?: boolean;
+  /** Folios reach the LRU lists, and locks of mlock() are counted, by way of per-CPU batches. Without, there is no mlock(). */
+  readonly lruBatches?: boolean;
+  /** Pages that a file in memory may have; 0: there are none. */
+  readonly shmemPages?: number;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
   /**
@@ -231,6 +239,10 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     swapSlots: machine.swapSlots ?? 0,
     ksmNodes: machine.ksmNodes ?? 0,
     thp: machine.thp ?? false,
+    softDirty: machine.softDirty ?? false,
+    zeroPage: machine.zeroPage ?? false,
+    lruBatches: machine.lruBatches ?? false,
+    shmemPages: machine.shmemPages ?? 0,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
     seqModulus: machine.seqModulus ?? 0,
   });

@@ -7,6 +7,7 @@ import {
   type MmuNotifierOps,
 } from '../linux/include/mmu_notifier.js';
 import { PG, VM, type Mm, type Page, type PtePointer, type Vma } from '../linux/include/mm_types.js';
+import { UserfaultfdCtx } from '../linux/include/userfaultfd_k.js';
 import type { Kernel } from '../linux/kernel.js';
 import { p2pdma_page_free } from '../linux/drivers/pci/p2pdma.js';
 import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
@@ -28,7 +29,14 @@ import {
   SwapType,
 } from '../machine/pte.js';
 import type { Device } from '../machine/machine.js';
-import { deviceEntryLive, PinHold, PinWatch, TornWatch } from '../properties/index.js';
+import {
+  deviceEntryLive,
+  exclusivePrivate,
+  PinHold,
+  PinWatch,
+  TornWatch,
+  watchSum,
+} from '../properties/index.js';
 
 /** A mapped range: what mmap() returned. Addresses are page numbers. */
 export interface Region {
@@ -51,6 +59,8 @@ export interface MapOptions {
   readonly folio?: 'pte' | 'pmd';
   /** First page; default: after the last region. */
   readonly at?: number;
+  /** vm_flags beside what `prot` says. */
+  readonly vm_flags?: number;
 }
 
 /** A process: an mm and what is mapped in it. Set-up only. */
@@ -71,6 +81,7 @@ export class Process {
     shared = false,
     folio,
     at = this.next,
+    vm_flags = 0,
   }: MapOptions): Region {
     const { kernel, mm } = this;
     const end = at + pages;
@@ -80,7 +91,7 @@ export class Process {
     const vma = kernel.addVma(mm);
     vma.vm_start.init(at);
     vma.vm_end.init(end);
-    vma.vm_flags.init(VM.READ | (prot === 'rw' ? VM.WRITE : 0));
+    vma.vm_flags.init(VM.READ | (prot === 'rw' ? VM.WRITE : 0) | vm_flags);
     vma.attached.init(1);
     vma.vm_pgoff.init(at);
     vma.anon_vma.init(kernel.anonVma(mm));
@@ -273,6 +284,17 @@ export class Testbed {
     return child;
   }
 
+  /**
+   * A userfaultfd that watches regions of one process for stores to what it write-protects. With `sigbus` such a store
+   * ends in SIGBUS; else it waits for userfaultfd_writeprotect().
+   */
+  userfaultfd(regions: readonly Region[], { sigbus = false }: { sigbus?: boolean } = {}): UserfaultfdCtx {
+    const { mm } = regions[0]!;
+    const ctx = new UserfaultfdCtx(this.kernel.system, `${mm.name}.uffd`, mm, sigbus);
+    for (const { vma } of regions) vma.vm_userfaultfd_ctx = ctx;
+    return ctx;
+  }
+
   /** The page belongs to a driver that is told at the last put (knob swap.page_free_hook). */
   hookFree(page: Page): Page {
     this.kernel.hooked.add(page.pfn);
@@ -287,6 +309,30 @@ export class Testbed {
   /** A device with a page table of its own, empty, that mirrors a process. */
   device(name: string, { mirrors }: { mirrors: Process }): Device {
     return this.kernel.addDevice(name, mirrors.mm);
+  }
+
+  /**
+   * The page that `owner` maps at `addr` is device exclusive, as make_device_exclusive_range() leaves it: in the place of
+   * its entry, and of those of the `sharers`, stand exclusive ones. `gpu` has it mapped for atomics.
+   */
+  exclusive(
+    owner: Process,
+    addr: number,
+    gpu?: Device,
+    { sharers = [] }: { sharers?: readonly Process[] } = {},
+  ): void {
+    const { knobs, machine, mem_map } = this.kernel;
+    const page = mem_map[pfnOf(machine.leaf(owner.mm.space, addr))]!;
+    for (const process of [owner, ...sharers]) {
+      const value = machine.leaf(process.mm.space, addr);
+      const writable = (value & PTE.RW) !== 0 && knobs['exclusive.entry'] === 'write-read';
+      const type = writable ? SwapType.DEVICE_EXCLUSIVE_WRITE : SwapType.DEVICE_EXCLUSIVE_READ;
+      process.setPte(addr, makeSwapEntry(type, page.pfn, value & (PTE.SOFT_DIRTY | PTE.UFFD_WP)));
+      if (knobs['exclusive.mapcount'] === 'dropped') page._mapcount.init(page._mapcount.value - 1);
+    }
+    page.flags.init(page.flags.value | PG.dirty); // by the GUP of make
+    if (gpu !== undefined)
+      gpu.pte[addr]!.init(makeEntry(page.pfn, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
@@ -435,6 +481,16 @@ export class Testbed {
   /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
   watchHold(mm: Mm, addr: number): PinHold {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
+  /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
+  watchSum(process: Process, addr: number): void {
+    watchSum(this.kernel, process.mm, addr);
+  }
+
+  /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */
+  watchExclusivePrivate(): void {
+    exclusivePrivate(this.kernel);
   }
 
   /** Watches one lockless read of a page-table entry: NO-TORN. */

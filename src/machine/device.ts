@@ -140,7 +140,7 @@ export function defineDeviceOps(machine: Machine) {
           ? `${device(a).name}: fault at page ${b} (atomic)`
           : `${device(a).name}: atomic: load page ${b} = ${observed - 1}`,
     }),
-    /** The second half: stores c where the first half loaded from, whatever the page table says by now. */
+    /** The second half of an add of 1: stores c where the first half loaded from, whatever the page table says by now. */
     devAtomicStore: system.op({
       name: 'device_atomic_store',
       drains: false,
@@ -151,7 +151,7 @@ export function defineDeviceOps(machine: Machine) {
         const { data } = reach(name, frame);
         if (data !== undefined) system.set(data.at, c);
         system.set(inFlight[b]!.at, 0);
-        machine.countAdd(space, b);
+        machine.countAdd(space, b, 1);
         return 0;
       },
       touches: (a, b, _c, _agent, access) => {
@@ -182,6 +182,20 @@ export function defineDeviceOps(machine: Machine) {
       touches: (a, b, _c, _agent, access) =>
         void access.writes.push(...each(device(a).pte, b).map(({ at }) => at)),
       describe: (a, b) => `${device(a).name}: ${pages(b)} unmapped`,
+    }),
+    /** As devUnmap and devFlush in one step, of a device that keeps its TLB in step with its page table. */
+    devErase: system.op({
+      name: 'device_erase',
+      exec: (a, b) => {
+        const { pte, tlb } = device(a);
+        for (const { at } of [...each(pte, b), ...each(tlb, b)]) system.set(at, 0);
+        return 0;
+      },
+      touches: (a, b, _c, _agent, access) => {
+        const { pte, tlb } = device(a);
+        access.writes.push(...[...each(pte, b), ...each(tlb, b)].map(({ at }) => at));
+      },
+      describe: (a, b) => `${device(a).name}: ${pages(b)} unmapped, its TLB flushed`,
     }),
     /** Drops the TLB entries of pages b of device a. */
     devFlush: system.op({
@@ -222,11 +236,11 @@ export function* deviceStore(
   return hit === 0 ? undefined : value;
 }
 
-/** The device adds to a page with an atomic operation, two steps: returns what it loaded; undefined if it faults. */
-export function* deviceAtomicAdd(device: Device, addr: number, delta = 1): Path<number | undefined> {
+/** The device adds 1 to a page with an atomic operation, two steps: returns what it loaded; undefined if it faults. */
+export function* deviceAtomicAdd(device: Device, addr: number): Path<number | undefined> {
   const hit = yield* request(device.machine.op.devAtomicLoad, device.number, addr);
   if (hit === 0) return undefined;
-  yield* request(device.machine.op.devAtomicStore, device.number, addr, hit - 1 + delta);
+  yield* request(device.machine.op.devAtomicStore, device.number, addr, hit);
   return hit - 1;
 }
 
@@ -243,5 +257,11 @@ export function* deviceUnmap(device: Device, start: number, end: number): Path {
 /** Drops the device's TLB entries of [start, end), then waits for what is under way there. */
 export function* deviceFlush(device: Device, start: number, end: number): Path {
   yield* request(device.machine.op.devFlush, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
+}
+
+/** Clears the entries of [start, end) in the device's page table and TLB, then waits for what is under way there. */
+export function* deviceErase(device: Device, start: number, end: number): Path {
+  yield* request(device.machine.op.devErase, device.number, (start << 10) | end);
   yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
 }

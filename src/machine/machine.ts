@@ -10,6 +10,7 @@ import { defineTlbOps } from './tlb.js';
 export {
   Device,
   deviceAtomicAdd,
+  deviceErase,
   deviceFlush,
   deviceLoad,
   deviceMap,
@@ -67,7 +68,7 @@ export class Machine {
   /** [cpu][space][pmd]: page-walk cache. */
   readonly pwc: Cell[][][] = [];
   readonly devices: Device[] = [];
-  /** Ghosts that count the atomic adds to a page of a space, by CPUs and by devices that mirror the space. */
+  /** Ghosts that sum up the atomic adds to a page of a space, by CPUs and by devices that mirror the space. */
   readonly sums: { readonly space: number; readonly page: number; readonly adds: Cell }[] = [];
   /** By CPU: the CPUs whose answer to this CPU's interrupt is still out, one bit each. */
   readonly ipiPending: Cell[] = [];
@@ -158,9 +159,9 @@ export class Machine {
   }
 
   /** An atomic add to a page of a space was carried out: the ghosts that count it do. */
-  countAdd(space: number, page: number): void {
+  countAdd(space: number, page: number, delta: number): void {
     for (const sum of this.sums)
-      if (sum.space === space && sum.page === page) this.system.set(sum.adds.at, sum.adds.value + 1);
+      if (sum.space === space && sum.page === page) this.system.set(sum.adds.at, sum.adds.value + delta);
   }
 
   /** The ghosts that `countAdd` writes. */

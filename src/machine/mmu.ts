@@ -88,7 +88,7 @@ export function defineMmuOps(machine: Machine) {
         if (frame === undefined) return 0;
         const old = frame.data?.value ?? 0;
         if (frame.data !== undefined) system.set(frame.data.at, old + c);
-        machine.countAdd(a, b);
+        machine.countAdd(a, b, c);
         return 1 + old;
       },
       touches: (a, b, _c, agent, access) => {

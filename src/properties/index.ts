@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
+import { watchDevices } from './device.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
+import { watchNotifiers } from './notifier.js';
 import { balances } from './sums.js';
 import { tlbPermission } from './tlb.js';
 
+export { exclusivePrivate, watchSum } from './device.js';
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
@@ -26,6 +29,8 @@ export function watchAlways(kernel: Kernel): string[] {
   walkCacheLive(kernel);
   // Before 5.19 no flag says so.
   if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
+  const devices = watchDevices(kernel);
+  const notifiers = watchNotifiers(kernel);
   return [
     'TLB-LIVE',
     'TLB-PERM',
@@ -36,6 +41,8 @@ export function watchAlways(kernel: Kernel): string[] {
     ...(kernel.knobs['cow.reuse'] === 'anon-exclusive' ? ['ANON-EXCL'] : []),
     'LOCK',
     'LOCK-REF',
+    ...devices,
+    ...notifiers,
     ...balances(kernel),
   ];
 }

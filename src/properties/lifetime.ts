@@ -2,7 +2,7 @@
 import type { Cell } from '../core/system.js';
 import type { Kernel } from '../linux/kernel.js';
 import { Use } from '../machine/machine.js';
-import { frameOf, PTE, showEntry } from '../machine/pte.js';
+import { frameOf, PTE, showEntry, swapType, SwapType } from '../machine/pte.js';
 
 /**
  * TLB-LIVE: a TLB entry names a frame that is still allocated. A frame is freed only after the flush, so in a sound
@@ -48,6 +48,41 @@ export function pteLive(kernel: Kernel): void {
           const frame = machine.frames[frameOf(value)];
           if (frame !== undefined && system.mem[frame.use.at] !== Use.DATA)
             return `${table.pte[index]!.name} = ${showEntry(value)}, and f${frame.number} is ${frame.use.type.show(frame.use.value)}`;
+        }
+      }
+      return undefined;
+    },
+  });
+}
+
+/**
+ * FRAME-REUSE, seen from the entries that are for devices: each holds a reference, so it names a frame in use. Judged
+ * while the table is not locked: who takes the entry away drops the reference first.
+ */
+export function deviceSwapEntryLive(kernel: Kernel): void {
+  const { machine, system, mem_map } = kernel;
+  const held = new Set<number>([
+    SwapType.DEVICE_READ,
+    SwapType.DEVICE_WRITE,
+    SwapType.DEVICE_EXCLUSIVE_READ,
+    SwapType.DEVICE_EXCLUSIVE_WRITE,
+  ]);
+  system.invariants.push({
+    property: 'FRAME-REUSE',
+    when: 'always',
+    cells: [
+      ...machine.frames.flatMap((frame) => [frame.use, ...frame.pte]),
+      ...mem_map.map(({ ptl }) => ptl),
+    ],
+    check() {
+      for (const table of machine.frames) {
+        if (system.mem[table.use.at] !== Use.TABLE || mem_map[table.number]!.ptl.value !== 0) continue;
+        for (const { name, value } of table.pte) {
+          if (!held.has(swapType(value))) continue;
+          const frame = machine.frames[frameOf(value)];
+          if (frame === undefined) return `${name} = ${showEntry(value)}, and there is no such frame`;
+          if (system.mem[frame.use.at] !== Use.DATA)
+            return `${name} = ${showEntry(value)}, and f${frame.number} is ${frame.use.type.show(frame.use.value)}`;
         }
       }
       return undefined;

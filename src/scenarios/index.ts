@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Scenario } from '../core/scenario.js';
+import { DEVICE_EXCLUSIVE } from './device-exclusive/index.js';
 import { GUP_FAST } from './gup-fast/index.js';
+import { INTERVAL_NOTIFIERS } from './interval-notifiers/index.js';
 
 /** Every built-in scenario, in the order of `shootdown check`. */
-export const SCENARIOS: readonly Scenario[] = [...GUP_FAST];
+export const SCENARIOS: readonly Scenario[] = [...GUP_FAST, ...INTERVAL_NOTIFIERS, ...DEVICE_EXCLUSIVE];

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stackKey } from '../../src/core/live.js';
+import { Op } from '../../src/core/ops.js';
 import type { System } from '../../src/core/system.js';
 import { findLivelock, type LivenessOptions } from '../../src/explore/liveness.js';
 import { Execution } from '../../src/explore/replay.js';
@@ -26,9 +27,15 @@ function expectLasso(system: System, { kind, run, loop }: Finding): void {
       .join('|')}|${JSON.stringify(execution.pending())}`;
   for (const step of run.slice(0, loop)) expect(execution.take(step)).not.toHaveProperty('reason');
   const before = point();
-  const open = new Set(system.agents.flatMap((agent, number) => (agent.fair ? [number] : [])));
+  const fair = system.agents.flatMap((agent, number) => (agent.fair ? [number] : []));
+  const open = new Set(fair);
+  const moves = new Set(run.slice(loop).map(({ agent }) => agent));
+  const queued = fair.filter(
+    (agent) => !moves.has(agent) && execution.pending().some((at) => at.agent === agent && at.op === Op.LOCK),
+  );
   for (const step of run.slice(loop)) {
     for (const agent of open) if (execution.outcomes(agent) === 0) open.delete(agent);
+    for (const agent of queued) expect(execution.outcomes(agent)).toBe(0);
     open.delete(step.agent);
     expect(execution.take(step)).toMatchObject({ progressed: [] });
   }
@@ -45,13 +52,20 @@ const systems: Record<string, readonly [() => System, string | undefined]> = {
   'a spin on a flag that hardware may set': [() => loops.spins({ setter: 'hardware' }), 'livelock PROGRESS'],
   'two that try again and again': [() => loops.mutualRetry(), 'livelock PROGRESS'],
   'two that try again, declared as progress': [() => loops.mutualRetry({ marked: true }), undefined],
-  'one that tries again, one that waits': [() => loops.mutualRetry({ patient: true }), 'livelock PROGRESS'],
+  'one that tries again, one that waits in the queue': [
+    () => loops.mutualRetry({ patient: true }),
+    undefined,
+  ],
   'a daemon that loops': [() => loops.daemonLoops(), undefined],
   'a daemon that loops while another agent is stuck': [
     () => loops.daemonLoops({ blocked: true }),
     'livelock PROGRESS',
   ],
-  'a lock that is taken again and again': [() => loops.starves(), 'livelock PROGRESS'],
+  'a queue for a lock that is taken again and again': [() => loops.starves(), undefined],
+  'tries for a lock that is taken again and again': [
+    () => loops.starves({ tries: true }),
+    'livelock PROGRESS',
+  ],
   'a daemon that never rests, and a leak': [() => loops.endless(), 'leak BALANCE'],
   'a daemon that never rests and gives back': [() => loops.endless({ gives: true }), undefined],
 };

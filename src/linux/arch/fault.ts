@@ -19,22 +19,48 @@ export type Signal = 'SIGSEGV' | 'SIGBUS' | 'OOM';
  */
 export function* do_user_addr_fault(addr: number, write: boolean): Path<Signal | undefined> {
   const { mm } = current;
-  if (knob('fault.mmap_lock') === 'none') return yield* serveFault(mm, addr, write);
+  if (knob('fault.mmap_lock') === 'none') {
+    const killed = yield* serveFault(mm, addr, write);
+    return killed === LOCK_DROPPED ? undefined : killed;
+  }
   yield* mmap_read_lock(mm);
   const signal = yield* serveFault(mm, addr, write);
+  if (signal === LOCK_DROPPED) return undefined;
   yield* mmap_read_unlock(mm);
   return signal;
 }
 
+/** VM_FAULT_RETRY: what the fault waited for is done, and mmap_lock was dropped for it. */
+const LOCK_DROPPED = 'retry';
+
 /** do_user_addr_fault(), what is done under the lock. */
-function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | undefined> {
+function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | typeof LOCK_DROPPED | undefined> {
   const vma = yield* find_vma(mm, addr);
   const flags = vma === undefined ? 0 : yield* load(vma.vm_flags);
   if (vma === undefined || (flags & (write ? VM.WRITE : VM.READ)) === 0) return 'SIGSEGV';
-  const fault = yield* handle_mm_fault(mm, vma, addr, write ? FAULT_FLAG.WRITE : 0);
+  const fault_flags = FAULT_FLAG.ALLOW_RETRY | (write ? FAULT_FLAG.WRITE : 0);
+  const fault = yield* handle_mm_fault(mm, vma, addr, fault_flags);
+  if (fault & VM_FAULT.RETRY) return LOCK_DROPPED;
   if (fault & VM_FAULT.OOM) return 'OOM';
   if (fault & VM_FAULT.SIGBUS) return 'SIGBUS';
   return fault & VM_FAULT.SIGSEGV ? 'SIGSEGV' : undefined;
+}
+
+/** @kernel 6.12 include/uapi/asm-generic/siginfo.h SEGV_*, BUS_*: faithful */
+export const SEGV_MAPERR = 1;
+export const SEGV_ACCERR = 2;
+export const BUS_ADRERR = 2;
+
+/**
+ * The si_code of a SIGSEGV at `addr`: nothing is mapped there, or not for that access.
+ * @context takes mmap_lock for read
+ * @kernel 6.12 arch/x86/mm/fault.c bad_area, bad_area_access_error: adapted (asked after the signal: nothing was mapped since)
+ */
+export function* segvCode(mm: Mm, addr: number): Path<number> {
+  yield* mmap_read_lock(mm);
+  const vma = yield* find_vma(mm, addr);
+  yield* mmap_read_unlock(mm);
+  return vma === undefined ? SEGV_MAPERR : SEGV_ACCERR;
 }
 
 /** A user access of the current process: TLB, then walker, then page fault, until it succeeds or is killed. `access` is the machine's operation, c as there. */

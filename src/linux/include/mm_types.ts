@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { equals } from '../../core/primitives.js';
 import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
@@ -28,6 +30,8 @@ export const PG = {
   reserved: 1 << 14,
   /** The page's zone is ZONE_DEVICE (zone number, in the upper bits of flags). */
   zone_device: 1 << 15,
+  mlocked: 1 << 16,
+  unevictable: 1 << 17,
   head: 1 << 20,
 } as const;
 const PG_NAMES = Object.entries(PG);
@@ -75,11 +79,13 @@ export class Page {
     { readonly entire_mapcount: Cell; readonly mapcount: Cell; readonly pincount: Cell } | undefined;
   /** Head page + 1 if this is a tail page, else 0. */
   readonly compound_head: Cell;
-  /** 0, or the number of the address_space, anon_vma or KSM stable node it belongs to. */
+  /** 0, or what it belongs to: the number of an anon_vma, PAGE_MAPPING_KSM + that of a stable node, less than 0: of an inode. */
   readonly mapping: Cell;
   readonly index: Cell;
   /** Slot of swap + 1 while it is in the swap cache; undefined where the scenario has no swap. */
   readonly swap: Cell | undefined;
+  /** By how many VM_LOCKED VMAs it is mapped, as far as that is known; undefined where the scenario has no mlock(). */
+  readonly mlock_count: Cell | undefined;
   /** The lock of the page table that the frame holds (ptdesc.ptl). */
   readonly ptl: Cell;
   /** The frame that it describes. */
@@ -87,7 +93,7 @@ export class Page {
   /** Life of the struct page itself; undefined where the scenario has no hot-unplug. */
   readonly meta: Cell | undefined;
 
-  constructor(system: System, frame: Frame, hotplug: boolean, thp = false, swap = false) {
+  constructor(system: System, frame: Frame, hotplug: boolean, thp = false, swap = false, mlock = false) {
     const { number } = frame;
     this.pfn = number;
     this.frame = frame;
@@ -125,6 +131,7 @@ export class Page {
     this.mapping = field('mapping');
     this.index = field('index');
     this.swap = swap ? field('swap') : undefined;
+    this.mlock_count = mlock ? field('mlock_count') : undefined;
     this.ptl = field('ptl', holder, 'ptl');
   }
 }
@@ -143,7 +150,19 @@ export const VM = {
   HUGEPAGE: 128,
   MERGEABLE: 256,
   DONTCOPY: 512,
+  /** All of it counts as written to, whatever the entries say. */
+  SOFTDIRTY: 1 << 10,
+  /** Counted against the memory that may be promised. */
+  ACCOUNT: 1 << 11,
+  WIPEONFORK: 1 << 12,
+  NOHUGEPAGE: 1 << 13,
+  DONTEXPAND: 1 << 14,
 } as const;
+
+/** Mappings that merge with nothing and can't be locked. @kernel 6.12 include/linux/mm.h VM_SPECIAL: faithful */
+export const VM_SPECIAL = VM.IO | VM.DONTEXPAND | VM.PFNMAP | VM.MIXEDMAP;
+/** What mprotect() changes. @kernel 6.12 include/linux/mm.h VM_ACCESS_FLAGS: adapted (no VM_EXEC) */
+export const VM_ACCESS_FLAGS = VM.READ | VM.WRITE;
 
 /**
  * struct vm_area_struct. Addresses are page numbers (PAGE_SIZE is 1).
@@ -153,7 +172,7 @@ export class Vma {
   readonly vm_start: Cell;
   readonly vm_end: Cell;
   readonly vm_flags: Cell;
-  /** 0: anonymous; else the number of the file's address_space. */
+  /** 0: anonymous; else the number of the file's inode. */
   readonly vm_file: Cell;
   /** Number of the anon_vma, 0 for none. */
   readonly anon_vma: Cell;
@@ -161,13 +180,16 @@ export class Vma {
   readonly vm_pgoff: Cell;
   /** 1: in the mm's tree. */
   readonly attached: Cell;
+  /** anon_vma_chain: how many anon_vmas it is linked to, and which, oldest first. undefined: one for each mm. */
+  readonly anon_vma_chain: { readonly length: Cell; readonly anon_vma: Cell[] } | undefined;
   /** The userfaultfd that watches it, set at set-up; a forked VMA has none. */
   vm_userfaultfd_ctx: UserfaultfdCtx | undefined;
 
   constructor(
-    system: System,
+    private readonly system: System,
     readonly vm_mm: Mm,
     readonly number: number,
+    chains = false,
   ) {
     const name = `${vm_mm.name}.vma${number}`;
     this.vm_start = system.cell(`${name}.vm_start`);
@@ -177,6 +199,79 @@ export class Vma {
     this.anon_vma = system.cell(`${name}.anon_vma`);
     this.vm_pgoff = system.cell(`${name}.vm_pgoff`);
     this.attached = system.cell(`${name}.attached`);
+    this.anon_vma_chain = chains
+      ? { length: system.cell(`${name}.anon_vma_chain.length`), anon_vma: [] }
+      : undefined;
+  }
+
+  /** Link `i` of the chain. */
+  avc(i: number): Cell {
+    const links = this.anon_vma_chain!.anon_vma;
+    return (links[i] ??= this.system.cell(`${this.vm_mm.name}.vma${this.number}.avc[${i}]`));
+  }
+}
+
+/**
+ * struct anon_vma, where chains are modelled: what finds the VMAs that may map an anonymous page.
+ * @kernel 6.12 include/linux/rmap.h struct anon_vma: adapted (the interval tree is what the VMAs' chains say, here only its size)
+ */
+export class AnonVma {
+  readonly root: Cell;
+  readonly parent: Cell;
+  /** 0: free. */
+  readonly refcount: Cell;
+  readonly num_children: Cell;
+  readonly num_active_vmas: Cell;
+  /** Links in rb_root. */
+  readonly rb_root: Cell;
+
+  constructor(
+    system: System,
+    readonly number: number,
+  ) {
+    const cell = (field: string): Cell => system.cell(`anon_vma${number}.${field}`);
+    this.root = cell('root');
+    this.parent = cell('parent');
+    this.refcount = cell('refcount');
+    this.num_children = cell('num_children');
+    this.num_active_vmas = cell('num_active_vmas');
+    this.rb_root = cell('rb_root');
+  }
+}
+
+/**
+ * struct inode of a file in memory, with its address_space and the struct file.
+ * @kernel 6.12 include/linux/fs.h struct inode: adapted (one struct file for each inode, folded in)
+ */
+export class Inode {
+  /** References: the file that is open, VMAs. 0: free. */
+  readonly f_count: Cell;
+  /** In pages. */
+  readonly i_size: Cell;
+  /** The page cache: frame + 1 by page of the file, 0 for none. */
+  readonly i_pages: readonly Cell[];
+  /** The lock of i_pages. */
+  readonly xa_lock: Cell;
+  readonly i_mmap_rwsem: Rwsem;
+
+  constructor(
+    system: System,
+    readonly number: number,
+    pages: number,
+  ) {
+    const name = `inode${number}`;
+    this.f_count = system.cell(`${name}.f_count`);
+    this.i_size = system.cell(`${name}.i_size`);
+    this.i_pages = Array.from({ length: pages }, (_, i) =>
+      system.cell(`${name}.i_pages[${i}]`, 0, { type: frameRef }),
+    );
+    this.xa_lock = system.cell(`${name}.xa_lock`, 0, { type: holder, lockClass: 'i_pages' });
+    this.i_mmap_rwsem = new Rwsem(system, `${name}.i_mmap_rwsem`, 'i_mmap_rwsem');
+  }
+
+  /** What page->mapping of its pages is. */
+  get mapping(): number {
+    return -this.number;
   }
 }
 
@@ -202,6 +297,8 @@ export class Mm {
   /** rss_stat[MM_ANONPAGES], rss_stat[MM_FILEPAGES]. */
   readonly anon_rss: Cell;
   readonly file_rss: Cell;
+  /** rss_stat[MM_SHMEMPAGES]; undefined where the scenario has no files in memory. */
+  readonly shmem_rss: Cell | undefined;
   /** By PMD: the page table deposited for a later split, 0 for none. Empty where the scenario has no huge pages. */
   readonly pmd_huge_pte: readonly Cell[];
   readonly vmas: Vma[] = [];
@@ -214,6 +311,7 @@ export class Mm {
     /** Index in `machine.spaces` and `kernel.mms`. */
     readonly number: number,
     thp = false,
+    shmem = false,
   ) {
     this.name = space.name;
     this.pmd = space.pmd;
@@ -228,10 +326,16 @@ export class Mm {
     this.tlb_flush_batched = system.cell(`${this.name}.tlb_flush_batched`);
     this.anon_rss = system.cell(`${this.name}.anon_rss`);
     this.file_rss = system.cell(`${this.name}.file_rss`);
+    this.shmem_rss = shmem ? system.cell(`${this.name}.shmem_rss`) : undefined;
     this.pmd_huge_pte = thp
       ? space.pmd.map((_, i) => system.cell(`${this.name}.pmd_huge_pte[${i}]`, 0, { type: frameRef }))
       : [];
   }
+}
+
+/** Whether somebody has changed entries and has still to flush. @context PTL held @kernel 6.12 include/linux/mm_types.h mm_tlb_flush_pending: faithful */
+export function* mm_tlb_flush_pending(mm: Mm): Path<boolean> {
+  return !(yield* equals(mm.tlb_flush_pending, 0));
 }
 
 /** struct rw_semaphore: -1 = a writer holds it, n > 0 = n readers; writers that wait keep new readers out. */

@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import {
   down_read,
+  down_read_trylock,
   down_write,
   down_write_nested,
   downgrade_write,
@@ -13,6 +14,10 @@ import type { Mm } from './mm_types.js';
 /** @context may sleep @kernel 6.12 include/linux/mmap_lock.h mmap_read_lock: faithful */
 export function* mmap_read_lock(mm: Mm): Path {
   yield* down_read(mm.mmap_lock);
+}
+/** @kernel 6.12 include/linux/mmap_lock.h mmap_read_trylock: faithful */
+export function* mmap_read_trylock(mm: Mm): Path<boolean> {
+  return yield* down_read_trylock(mm.mmap_lock);
 }
 /** @kernel 6.12 include/linux/mmap_lock.h mmap_read_unlock: faithful */
 export function* mmap_read_unlock(mm: Mm): Path {

@@ -27,16 +27,29 @@ export const pfn_to_page = (pfn: number): Page => current.kernel.mem_map[pfn]!;
 export const mk_pte = (page: Page, flags: number): Pte => makeEntry(page.pfn, flags);
 export const pte_wrprotect = (pte: Pte): Pte => pte & ~PTE.RW;
 export const pte_mkwrite = (pte: Pte): Pte => pte | PTE.RW;
+export const pte_mkspecial = (pte: Pte): Pte => pte | PTE.SPECIAL;
 export const pte_mkclean = (pte: Pte): Pte => pte & ~PTE.DIRTY;
-export const pte_mkdirty = (pte: Pte): Pte => pte | PTE.DIRTY;
-/** The uffd-wp bit, in present and in swap-type entries. */
+/** Soft-dirty as well, where the kernel tracks that. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mkdirty: faithful */
+export const pte_mkdirty = (pte: Pte): Pte =>
+  pte | PTE.DIRTY | (current.kernel.options.softDirty === true ? PTE.SOFT_DIRTY : 0);
+/** The soft-dirty bit, in present and in swap-type entries: something was written since it was last cleared. */
+export const pte_soft_dirty = (pte: Pte): boolean => (pte & PTE.SOFT_DIRTY) !== 0;
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mksoft_dirty: adapted (no bit where the kernel does not track it) */
+export const pte_mksoft_dirty = (pte: Pte): Pte =>
+  current.kernel.options.softDirty === true ? pte | PTE.SOFT_DIRTY : pte;
+export const pte_clear_soft_dirty = (pte: Pte): Pte => pte & ~PTE.SOFT_DIRTY;
+export const pte_swp_soft_dirty = pte_soft_dirty;
+export const pte_swp_mksoft_dirty = pte_mksoft_dirty;
+export const pte_swp_clear_soft_dirty = pte_clear_soft_dirty;
+export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
+
+/** The uffd-wp bit, in present and in swap-type entries: userfaultfd serves the next store. */
 export const pte_uffd_wp = (pte: Pte): boolean => (pte & PTE.UFFD_WP) !== 0;
 export const pte_mkuffd_wp = (pte: Pte): Pte => pte_wrprotect(pte) | PTE.UFFD_WP;
 export const pte_clear_uffd_wp = (pte: Pte): Pte => pte & ~PTE.UFFD_WP;
 export const pte_swp_mkuffd_wp = (pte: Pte): Pte => pte | PTE.UFFD_WP;
 export const pte_swp_uffd_wp = pte_uffd_wp;
 export const pte_swp_clear_uffd_wp = pte_clear_uffd_wp;
-export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
 /**
  * Whether a lockless walk may take the page: the caller has no VMA to ask.

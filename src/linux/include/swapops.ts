@@ -6,6 +6,7 @@ import { pfn_to_page, type Pte } from './pgtable.js';
 
 /** The bits of a present entry that a swap-type entry carries on. */
 const CARRIED = PTE.SOFT_DIRTY | PTE.UFFD_WP;
+export const carriedBits = (pte: Pte): number => pte & CARRIED;
 
 /** @kernel 6.12 include/linux/swapops.h is_device_exclusive_entry: faithful */
 export const is_device_exclusive_entry = (pte: Pte): boolean => {

@@ -14,7 +14,7 @@ import type { RmapTarget, RmapWalk } from './rmap.js';
 import { folio_put } from './swap.js';
 
 /** page->mapping of a KSM page: this + the number of its stable node; this alone while it has none. */
-export const PAGE_MAPPING_KSM = 64;
+export const PAGE_MAPPING_KSM = 1 << 16;
 
 /**
  * struct ksm_stable_node: one KSM page of the stable tree. It holds no reference on the page.

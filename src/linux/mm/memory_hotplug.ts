@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { load, store, write } from '../../core/primitives.js';
+import { load, store, testBits, write } from '../../core/primitives.js';
 import { Use } from '../../machine/frame.js';
-import type { Page } from '../include/mm_types.js';
+import { type Page, PG } from '../include/mm_types.js';
+import { folio_try_get, folioUnchanged, page_folio } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import {
   percpu_down_read,
@@ -15,6 +16,7 @@ import { rcu_sync_func } from '../kernel/rcu/sync.js';
 import { synchronize_rcu } from '../kernel/rcu/tree.js';
 import { percpu_ref_switch_to_atomic_rcu } from '../lib/percpu-refcount.js';
 import type { DevPagemap } from './memremap.js';
+import { migrate_pages } from './migrate.js';
 import {
   kfree_usage,
   MemSection,
@@ -24,6 +26,7 @@ import {
   type SectionOptions,
   sparse_remove_section,
 } from './sparse.js';
+import { folio_put } from './swap.js';
 
 /** Actions that the memory notifier chain is told. @kernel 6.12 include/linux/memory.h MEM_*: faithful */
 export const MEM = { GOING_OFFLINE: 1, OFFLINE: 2, FINISH_OFFLINE: 3 } as const;
@@ -81,6 +84,14 @@ export function definePageIsolationOps(kernel: Kernel) {
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) => access.reads.push(...uses(a)),
       describe: (a) => `all pages of section${a} are free`,
+    }),
+    /** Observes whether all pages of section a are free. */
+    pagesIsolated: system.op({
+      name: 'test_pages_isolated',
+      exec: (a) => (section(a).pages.every((page) => page.frame.use.value === Use.FREE) ? 1 : 0),
+      touches: (a, _b, _c, _agent, access) => access.reads.push(...uses(a)),
+      describe: (a, _b, _c, observed) =>
+        observed === 0 ? `section${a} has pages in use` : `all pages of section${a} are free`,
     }),
     /** Takes the free pages of section a from the allocator. */
     offlineIsolatedPages: system.op({
@@ -165,18 +176,54 @@ export function* lru_cache_disable(): Path {
 /**
  * Takes a section out of use: no new allocations, waits until its pages are free, takes them from the allocator.
  * @context mem_hotplug_lock held for write
- * @kernel 6.12 mm/memory_hotplug.c offline_pages: adapted (pages are waited for, not migrated; no per-CPU lists, no failures)
+ * @kernel 6.12 mm/memory_hotplug.c offline_pages: adapted (pages of a section that is not movable are waited for; no per-CPU lists, no signals, no failures)
  */
 export function* offline_pages(section: MemSection): Path<number> {
   yield* lru_cache_disable();
   yield* write(section.isolated, 1); // start_isolate_page_range()
   yield* memory_notify(MEM.GOING_OFFLINE, section);
-  yield* request(current.kernel.op.testPagesIsolated, section.number);
+  if (section.movable) yield* migrateUntilIsolated(section);
+  else yield* request(current.kernel.op.testPagesIsolated, section.number);
   yield* __offline_isolated_pages(section);
   if (knob('offline_pages.gp') === 'before-poison') yield* synchronize_rcu();
   yield* memory_notify(MEM.OFFLINE, section);
   yield* remove_pfn_range_from_zone(section.pages);
   return 0;
+}
+
+/**
+ * Migrates what can be migrated, again and again, until all pages of the section are free. Only a signal would end it.
+ * @context may sleep
+ * @kernel 6.12 mm/memory_hotplug.c offline_pages: adapted (the loop; no signals)
+ */
+function* migrateUntilIsolated(section: MemSection): Path {
+  for (;;) {
+    let first = yield* scan_movable_pages(section, 0);
+    while (first >= 0) {
+      yield* do_migrate_range(section, first);
+      first = yield* scan_movable_pages(section, first);
+    }
+    if ((yield* request(current.kernel.op.pagesIsolated, section.number)) !== 0) return;
+  }
+}
+
+/** The first page from `first` on that can be migrated, by its place in the section; -1 for none. @kernel 6.12 mm/memory_hotplug.c scan_movable_pages: adapted (pages on the LRU) */
+function* scan_movable_pages(section: MemSection, first: number): Path<number> {
+  for (let i = first; i < section.pages.length; i++)
+    if (yield* testBits(section.pages[i]!.flags, PG.lru)) return i;
+  return -1;
+}
+
+/** @context may sleep @kernel 6.12 mm/memory_hotplug.c do_migrate_range: adapted (small folios; migrate_pages() isolates them) */
+function* do_migrate_range(section: MemSection, first: number): Path {
+  const source: Page[] = [];
+  for (const page of section.pages.slice(first)) {
+    const folio = yield* page_folio(page);
+    if (!(yield* folio_try_get(folio))) continue;
+    if (yield* folioUnchanged(page, folio)) source.push(folio);
+    yield* folio_put(folio);
+  }
+  if (source.length > 0) yield* migrate_pages(source, 'sync');
 }
 
 /** @kernel 6.12 mm/page_alloc.c __offline_isolated_pages: adapted (offline_mem_sections folded in) */

@@ -124,12 +124,24 @@ function* migrate_folio(dst: Folio, src: Folio): Path<number> {
   return 0;
 }
 
+/** A folio that is unmapped, with its destination, both locked. */
+interface Unmapped {
+  readonly src: Folio;
+  readonly dst: Folio;
+  /** PAGE_WAS_MAPPED: there are migration entries. */
+  readonly page_was_mapped: boolean;
+}
+
 /**
- * Locks the folio and takes its page-table entries away. Returns the destination, locked, or an errno.
+ * Locks the folio and takes its page-table entries away. Returns what to move, or an errno.
  * @context folio isolated; may sleep
  * @kernel 6.12 mm/migrate.c migrate_folio_unmap: adapted (no writeback, no movable operations)
  */
-function* migrate_folio_unmap(src: Folio, mode: MigrateMode, ubc: TlbflushUnmapBatch): Path<Folio | number> {
+function* migrate_folio_unmap(
+  src: Folio,
+  mode: MigrateMode,
+  ubc: TlbflushUnmapBatch,
+): Path<Unmapped | number> {
   const dst = yield* alloc_page();
   if (dst === undefined) return -ENOMEM;
   if (!(yield* folio_trylock(src))) {
@@ -141,15 +153,17 @@ function* migrate_folio_unmap(src: Folio, mode: MigrateMode, ubc: TlbflushUnmapB
   }
   // Nobody else knows the new folio: this does not fail.
   yield* claim(yield* folio_trylock(dst), 'LOCK', 'the new folio of a migration is locked by somebody else');
-  if (yield* folio_mapped(src)) yield* try_to_migrate(src, mode === 'async' ? TTU.BATCH_FLUSH : 0, ubc);
-  if (!(yield* folio_mapped(src))) return dst;
-  yield* migrateFolioUndo(src, dst);
+  const page_was_mapped = yield* folio_mapped(src);
+  const unmapped = { src, dst, page_was_mapped };
+  if (page_was_mapped) yield* try_to_migrate(src, mode === 'async' ? TTU.BATCH_FLUSH : 0, ubc);
+  if (!page_was_mapped || !(yield* folio_mapped(src))) return unmapped;
+  yield* migrateFolioUndo(unmapped);
   return -EAGAIN;
 }
 
 /** @kernel 6.12 mm/migrate.c migrate_folio_undo_src, migrate_folio_undo_dst: faithful */
-function* migrateFolioUndo(src: Folio, dst: Folio): Path {
-  yield* remove_migration_ptes(src, src);
+function* migrateFolioUndo({ src, dst, page_was_mapped }: Unmapped): Path {
+  if (page_was_mapped) yield* remove_migration_ptes(src, src);
   yield* folio_unlock(src);
   yield* folio_unlock(dst);
   yield* folio_put(dst);
@@ -160,16 +174,17 @@ function* migrateFolioUndo(src: Folio, dst: Folio): Path {
  * @context both folios locked
  * @kernel 6.12 mm/migrate.c migrate_folio_move: adapted (one attempt)
  */
-function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
+function* migrate_folio_move(unmapped: Unmapped): Path<number> {
+  const { src, dst } = unmapped;
   lockdep_assert_held(src.lock);
   lockdep_assert_held(dst.lock);
   const rc = yield* migrate_folio(dst, src);
   if (rc !== 0) {
-    yield* migrateFolioUndo(src, dst);
+    yield* migrateFolioUndo(unmapped);
     return rc;
   }
   yield* setBits(dst.flags, PG.lru);
-  yield* remove_migration_ptes(src, dst);
+  if (unmapped.page_was_mapped) yield* remove_migration_ptes(src, dst);
   yield* folio_unlock(dst);
   yield* folio_put(dst);
   yield* folio_unlock(src);
@@ -185,22 +200,22 @@ function* migrate_folio_move(src: Folio, dst: Folio): Path<number> {
  */
 export function* migrate_pages(from: readonly Folio[], mode: MigrateMode): Path<number> {
   const ubc = newTlbUbc();
-  const unmapped: { src: Folio; dst: Folio }[] = [];
+  const unmapped: Unmapped[] = [];
   let nr_failed = 0;
   for (const src of from) {
     if (!(yield* folio_isolate_lru(src))) continue;
-    const dst = yield* migrate_folio_unmap(src, mode, ubc);
-    if (typeof dst !== 'number') unmapped.push({ src, dst });
+    const done = yield* migrate_folio_unmap(src, mode, ubc);
+    if (typeof done !== 'number') unmapped.push(done);
     else {
       nr_failed++;
       yield* folio_putback_lru(src);
     }
   }
   yield* try_to_unmap_flush(ubc);
-  for (const { src, dst } of unmapped) {
-    if ((yield* migrate_folio_move(src, dst)) === 0) continue;
+  for (const each of unmapped) {
+    if ((yield* migrate_folio_move(each)) === 0) continue;
     nr_failed++;
-    yield* folio_putback_lru(src);
+    yield* folio_putback_lru(each.src);
   }
   return nr_failed;
 }

@@ -16,6 +16,7 @@ const cleared = (page: Page): Cell[] => [
   page.mapping,
   page.index,
   ...(page.swap === undefined ? [] : [page.swap]),
+  ...(page.mlock_count === undefined ? [] : [page.mlock_count]),
   ...Object.values(page.large ?? {}),
   ...page.frame.pte,
   ...page.frame.pteHigh,

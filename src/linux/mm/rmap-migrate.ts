@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { setBits, testBits } from '../../core/primitives.js';
+import { claim, setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
 import { assertFolioLocked } from '../include/lockdep.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
@@ -11,18 +11,30 @@ import {
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
-import { PG, type Folio, type Vma } from '../include/mm_types.js';
+import { PG, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import {
   mk_pte,
   PAGE_SIZE,
+  pte_clear,
   pte_dirty,
+  pte_mksoft_dirty,
+  pte_mkuffd_wp,
   pte_mkwrite,
+  pte_present,
+  pte_swp_soft_dirty,
+  pte_swp_uffd_wp,
   pte_write,
   ptep_get,
   type Pte,
   set_pte,
 } from '../include/pgtable.js';
+import {
+  carriedBits,
+  is_device_private_entry,
+  is_writable_device_private_entry,
+} from '../include/swapops.js';
+import { current, knob } from '../kernel.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import {
   DEFINE_FOLIO_VMA_WALK,
@@ -45,7 +57,7 @@ import { folio_put } from './swap.js';
 /**
  * Puts a migration entry in the place of the folio's entry in one VMA. Returns false if it had to leave it there.
  * @context folio locked and referenced, anon_vma lock held
- * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (small folios; no device memory, hugetlb; no accessed and dirty bits in the entry)
+ * @kernel 6.12 mm/rmap.c try_to_migrate_one: adapted (small folios; no hugetlb; no accessed and dirty bits in the entry)
  */
 function* try_to_migrate_one(
   folio: Folio,
@@ -61,31 +73,53 @@ function* try_to_migrate_one(
   yield* mmu_notifier_invalidate_range_start(range);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
+    const present = yield* isPresent(ptep);
     const anon_exclusive =
       (yield* folio_test_anon(folio)) && (yield* testBits(folio.flags, PG.anon_exclusive));
     let pteval: Pte;
-    if (should_defer_flush(mm, flags)) {
+    if (!present) {
+      pteval = yield* ptep_get(ptep);
+      yield* pte_clear(ptep);
+    } else if (should_defer_flush(mm, flags)) {
       pteval = yield* clearDeferred(ptep);
       yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
     } else pteval = yield* ptep_clear_flush(mm, address, ptep);
-    if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
+    if (present && pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
       yield* set_pte(ptep, pteval);
       yield* page_vma_mapped_walk_done(pvmw);
       ret = false;
       break;
     }
-    const type = pte_write(pteval)
+    const writable = present ? pte_write(pteval) : is_writable_device_private_entry(pteval);
+    const type = writable
       ? SwapType.MIGRATION_WRITE
       : anon_exclusive
         ? SwapType.MIGRATION_READ_EXCLUSIVE
         : SwapType.MIGRATION_READ;
-    yield* set_pte(ptep, makeSwapEntry(type, pfnOf(pteval)));
-    yield* folio_remove_rmap_pte(folio);
+    yield* set_pte(ptep, makeSwapEntry(type, pfnOf(pteval), carriedBits(pteval)));
+    yield* folio_remove_rmap_pte(folio, vma);
     yield* folio_put(folio);
   }
   yield* mmu_notifier_invalidate_range_end(range);
   return ret;
+}
+
+/**
+ * Whether the entry that the walk has found is a present one. Only where there are devices can it be another.
+ * @context PTL held
+ */
+function* isPresent(ptep: PtePointer): Path<boolean> {
+  if (current.kernel.devices.length === 0) return true;
+  const pte = yield* ptep_get(ptep);
+  if (pte_present(pte)) return true;
+  const known = knob('try_to_migrate.nonpresent') === 'known' || is_device_private_entry(pte);
+  yield* claim(
+    known,
+    'META-ALIVE',
+    'try_to_migrate_one() takes the bits of a device-exclusive entry for a PFN',
+  );
+  return false;
 }
 
 /**
@@ -111,12 +145,15 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
   const pvmw = DEFINE_FOLIO_VMA_WALK(src, vma, address, PVMW.SYNC | PVMW.MIGRATION);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
-    const type = swapType(yield* ptep_get(ptep));
+    const old_pte = yield* ptep_get(ptep);
+    const type = swapType(old_pte);
     yield* folio_get(dst);
     let pte = mk_pte(dst, PTE.PRESENT | PTE.USER);
+    if (pte_swp_soft_dirty(old_pte)) pte = pte_mksoft_dirty(pte);
     if (type === SwapType.MIGRATION_WRITE) pte = pte_mkwrite(pte);
+    else if (pte_swp_uffd_wp(old_pte)) pte = pte_mkuffd_wp(pte);
     assertFolioLocked(dst); // __page_check_anon_rmap()
-    yield* folio_add_anon_rmap_pte(dst);
+    yield* folio_add_anon_rmap_pte(dst, vma);
     if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
     yield* set_pte(ptep, pte);
   }

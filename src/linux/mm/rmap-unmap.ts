@@ -22,7 +22,9 @@ import {
   type Pte,
   set_pte,
 } from '../include/pgtable.js';
+import { carriedBits, make_hwpoison_entry } from '../include/swapops.js';
 import { knob } from '../kernel.js';
+import { fileRss } from './memory-file.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
 import {
@@ -105,13 +107,16 @@ function* try_to_unmap_one(
       } else pteval = yield* ptep_clear_flush(mm, address, ptep);
       if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     } else yield* pte_clear(ptep);
-    if (!anon) yield* add(mm.file_rss, -1);
+    if (flags & TTU.HWPOISON && (yield* testBits(folio.flags, PG.hwpoison))) {
+      yield* add(anon ? mm.anon_rss : fileRss(mm), -1);
+      yield* set_pte(ptep, make_hwpoison_entry(folio));
+    } else if (!anon) yield* add(fileRss(mm), -1);
     else if (!(yield* unmapAnon(folio, vma, ptep, pteval))) {
       yield* page_vma_mapped_walk_done(pvmw);
       ret = false;
       break;
     }
-    yield* folio_remove_rmap_pte(folio);
+    yield* folio_remove_rmap_pte(folio, vma);
     yield* folio_put(folio);
   }
   yield* mmu_notifier_invalidate_range_end(range);
@@ -142,7 +147,8 @@ function* unmapAnon(folio: Folio, vma: Vma, ptep: PtePointer, pteval: Pte): Path
     return false;
   }
   yield* add(mm.anon_rss, -1);
-  yield* set_pte(ptep, makeSwapEntry(SwapType.SWAP, slot.number, anon_exclusive ? PTE.EXCLUSIVE : 0));
+  const bits = (anon_exclusive ? PTE.EXCLUSIVE : 0) | carriedBits(pteval);
+  yield* set_pte(ptep, makeSwapEntry(SwapType.SWAP, slot.number, bits));
   return true;
 }
 

@@ -24,6 +24,8 @@ export interface SectionOptions {
   readonly early?: boolean;
   /** Pages of the buddy allocator: the section is online. */
   readonly online?: boolean;
+  /** Going offline migrates its pages, until all are free; else it waits for that. */
+  readonly movable?: boolean;
 }
 
 /**
@@ -40,12 +42,13 @@ export class MemSection {
   readonly isolated: Cell;
   readonly usageFreed: Cell;
   readonly rcu: number;
+  readonly movable: boolean;
 
   constructor(
     kernel: Kernel,
     readonly number: number,
     readonly pages: readonly Page[],
-    { early = false, online = false }: SectionOptions,
+    { early = false, online = false, movable = false }: SectionOptions,
   ) {
     const { system } = kernel;
     const name = `section${number}`;
@@ -61,6 +64,7 @@ export class MemSection {
       guard: { cell: this.usageFreed, alive: 1, what: 'the usage map', property: () => 'GP-RULE' },
     });
     this.isolated = system.cell(`${name}.isolated`);
+    this.movable = movable;
     this.rcu = kernel.rcu.head(this, `${name}.usage`);
     for (const page of pages) system.fixedFrames.add(page.pfn);
   }

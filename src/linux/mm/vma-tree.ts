@@ -85,8 +85,9 @@ export function defineVmaOps(kernel: Kernel) {
         system.set(vma.vm_start.at, b);
         system.set(vma.vm_end.at, c);
         system.set(vma.vm_pgoff.at, b);
-        // anon_vma_prepare(), folded in: one for each mm, if the set-up has any.
-        if (kernel.anon_vmas[a + 1] !== undefined) system.set(vma.anon_vma.at, a + 1);
+        // anon_vma_prepare(), folded in: one for each mm, if the set-up has any. Chains are made at the first fault.
+        if (kernel.anon_vma_pool === undefined && kernel.anon_vmas[a + 1] !== undefined)
+          system.set(vma.anon_vma.at, a + 1);
         return numberOf(vma);
       },
       touches: (a, _b, _c, _agent, access) => touchesRecords(a, access),

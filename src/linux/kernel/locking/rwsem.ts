@@ -28,6 +28,7 @@ export function defineRwsemOps(system: System) {
     downRead: op({
       name: 'down_read',
       role: 'acquire',
+      queued: true,
       enabled: (a, b) => value(a) >= 0 && value(b) === 0,
       exec: (a) => (system.set(a, value(a) + 1), 0),
       touches: (a, b, _c, _agent, access) => void (access.writes.push(a), access.reads.push(b)),
@@ -68,11 +69,21 @@ export function defineRwsemOps(system: System) {
     }),
     downWriteWait: op({
       name: 'down_write_wait',
+      queued: true,
       enabled: (a) => value(a) === 0,
       exec: (a, b) => {
         system.set(a, -1);
         system.set(b, value(b) - 1);
         return 0;
+      },
+    }),
+    downWriteTrylock: op({
+      name: 'down_write_trylock',
+      role: 'try',
+      exec: (a) => {
+        if (value(a) !== 0) return 0;
+        system.set(a, -1);
+        return 1;
       },
     }),
     upWrite: op({
@@ -114,6 +125,10 @@ export function* up_read(sem: Rwsem): Path {
 export function* down_write(sem: Rwsem): Path {
   if (yield* request(current.kernel.op.downWriteBegin, sem.count.at, sem.waiters.at)) return;
   yield* request(current.kernel.op.downWriteWait, sem.count.at, sem.waiters.at);
+}
+/** @kernel 6.12 kernel/locking/rwsem.c down_write_trylock: faithful */
+export function* down_write_trylock(sem: Rwsem): Path<boolean> {
+  return (yield* request(current.kernel.op.downWriteTrylock, sem.count.at, sem.waiters.at)) !== 0;
 }
 /** As {@link down_write}, while a lock of the same class is held. @context may sleep @kernel 6.12 kernel/locking/rwsem.c down_write_nested: adapted (as down_write) */
 export function* down_write_nested(sem: Rwsem, subclass: number): Path {

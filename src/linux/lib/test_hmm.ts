@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Path } from '../../core/path.js';
+import { read } from '../../core/primitives.js';
+import type { Cell } from '../../core/system.js';
+import { type Device, deviceErase, deviceMap } from '../../machine/machine.js';
+import { PTE } from '../../machine/pte.js';
+import { lockMappedFolio, ownerOf } from '../drivers/gpu/drm/nouveau/nouveau_svm.js';
+import { EAGAIN, EBUSY, EPERM } from '../include/errno.js';
+import type { Mm, Page } from '../include/mm_types.js';
+import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
+import {
+  MMU_NOTIFY,
+  mmu_interval_read_retry,
+  mmu_interval_set_seq,
+  mmu_notifier_range_blockable,
+  type MmuIntervalNotifier,
+  type MmuIntervalNotifierOps,
+  type MmuNotifierRange,
+} from '../include/mmu_notifier.js';
+import { folio_put } from '../mm/swap.js';
+import { page_folio } from '../include/page_ref.js';
+import { folio_unlock } from '../include/pagemap.js';
+import { mk_pte } from '../include/pgtable.js';
+import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
+import { type Kernel, knob } from '../kernel.js';
+import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
+import { make_device_exclusive_range } from '../mm/rmap-exclusive.js';
+
+/**
+ * An open device file of the test driver.
+ * @kernel 6.12 lib/test_hmm.c struct dmirror: adapted (the xarray is the page table of a device that has atomics of its own)
+ */
+export class Dmirror {
+  readonly mutex: Cell;
+  /** Over the whole mm; set-up gives it. */
+  notifier: MmuIntervalNotifier | undefined;
+
+  constructor(
+    kernel: Kernel,
+    /** mdevice, with `pt`. */
+    readonly device: Device,
+    readonly mm: Mm,
+  ) {
+    this.mutex = defineMutex(kernel.system, `${device.name}.dmirror.mutex`, 'dmirror.mutex');
+  }
+}
+
+/** Drops the mirror's entries of [start, end). @context dmirror->mutex held @kernel 6.12 lib/test_hmm.c dmirror_do_update: adapted (one step; waits for device atomics, which the kernel's has not) */
+function* dmirror_do_update(dmirror: Dmirror, start: number, end: number): Path {
+  yield* deviceErase(dmirror.device, start, end);
+}
+
+/** The subscription of a mirror. */
+export class DmirrorMinOps implements MmuIntervalNotifierOps {
+  constructor(private readonly dmirror: Dmirror) {}
+
+  /**
+   * @context may sleep if the range is blockable
+   * @kernel 6.12 lib/test_hmm.c dmirror_interval_invalidate: faithful
+   */
+  *invalidate(mni: MmuIntervalNotifier, range: MmuNotifierRange, cur_seq: number): Path<boolean> {
+    const { dmirror } = this;
+    const own = range.owner === ownerOf(dmirror.device);
+    if (range.event === MMU_NOTIFY.MIGRATE && own) return true;
+    if (range.event === MMU_NOTIFY.EXCLUSIVE && own && knob('test_hmm.owner_filter') === 'on') return true;
+    if (mmu_notifier_range_blockable(range)) yield* mutex_lock(dmirror.mutex);
+    else if (!(yield* mutex_trylock(dmirror.mutex))) return false;
+    if (knob('test_hmm.callback_lock') === 'folio') yield* lockMappedFolio(dmirror.device, range.start);
+    yield* mmu_interval_set_seq(mni, cur_seq);
+    yield* dmirror_do_update(dmirror, range.start, range.end);
+    yield* mutex_unlock(dmirror.mutex);
+    return true;
+  }
+}
+
+/** Whether the mirror has an exclusive entry in [start, end): 0 if not, else -EPERM. @context dmirror->mutex held @kernel 6.12 lib/test_hmm.c dmirror_check_atomic: faithful */
+export function* dmirror_check_atomic(dmirror: Dmirror, start: number, end: number): Path<number> {
+  for (let pfn = start; pfn < end; pfn++) {
+    const entry = yield* read(dmirror.device.pte[pfn]!);
+    if (entry & PTE.ATOMIC) return -EPERM;
+  }
+  return 0;
+}
+
+/**
+ * Enters the pages that were made exclusive. Returns how many, or with knob test_hmm.read_retry -EAGAIN.
+ * @context may sleep
+ * @kernel 6.12 lib/test_hmm.c dmirror_atomic_map: adapted (entries allow stores as well as atomics; memory does not run out)
+ */
+function* dmirror_atomic_map(
+  start: number,
+  end: number,
+  pages: readonly (Page | undefined)[],
+  dmirror: Dmirror,
+  seq: number,
+): Path<number> {
+  let mapped = 0;
+  yield* mutex_lock(dmirror.mutex);
+  if (knob('test_hmm.read_retry') === 'locked' && (yield* mmu_interval_read_retry(dmirror.notifier!, seq))) {
+    yield* mutex_unlock(dmirror.mutex);
+    return -EAGAIN;
+  }
+  for (let i = 0; i < end - start; i++) {
+    const page = pages[i];
+    if (page === undefined) continue;
+    yield* deviceMap(dmirror.device, start + i, mk_pte(page, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
+    mapped++;
+  }
+  yield* mutex_unlock(dmirror.mutex);
+  return mapped;
+}
+
+/**
+ * HMM_DMIRROR_EXCLUSIVE: makes [addr, addr + npages) exclusive for the mirror. mmap_lock is held until the entries are
+ * made, which keeps munmap() and mprotect() out, and the folio locks CPU faults; what needs neither may come between.
+ * Returns 0 or a negative error number.
+ * @context may sleep; the caller has mm_users
+ * @kernel 6.12 lib/test_hmm.c dmirror_exclusive: adapted (one batch; the pages are not read back)
+ */
+export function* dmirror_exclusive(dmirror: Dmirror, addr: number, npages: number): Path<number> {
+  const { mm, device } = dmirror;
+  const owner = knob('test_hmm.owner_filter') === 'on' ? ownerOf(device) : 0;
+  const retries = knob('test_hmm.read_retry') === 'locked';
+  for (;;) {
+    const seq = retries ? yield* mmu_interval_read_begin(dmirror.notifier!) : 0;
+    yield* mmap_read_lock(mm);
+    const { ret, pages } = yield* make_device_exclusive_range(mm, addr, addr + npages, owner);
+    if (knob('test_hmm.hold_folio') === 'off') yield* releasePages(pages);
+    // A count of GUP's: pages that make has refused are among them.
+    const mapped = ret === npages ? yield* dmirror_atomic_map(addr, addr + npages, pages, dmirror, seq) : 0;
+    if (knob('test_hmm.hold_folio') === 'on') yield* releasePages(pages);
+    yield* mmap_read_unlock(mm);
+    if (mapped === -EAGAIN) continue;
+    return mapped < npages ? -EBUSY : 0;
+  }
+}
+
+function* releasePages(pages: readonly (Page | undefined)[]): Path {
+  for (const page of pages) {
+    if (page === undefined) continue;
+    const folio = yield* page_folio(page);
+    yield* folio_unlock(folio);
+    yield* folio_put(folio);
+  }
+}

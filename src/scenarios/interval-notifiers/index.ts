@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Scenario } from '../../core/scenario.js';
+import n01 from './n-01.js';
+import n04 from './n-04.js';
+import n05 from './n-05.js';
+import { n06, n06b } from './n-06.js';
+import n07 from './n-07.js';
+
+/** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
+export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07];
