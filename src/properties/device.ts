@@ -6,13 +6,13 @@ import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { deviceSwapEntryLive } from './lifetime.js';
 
-const isExclusive = (entry: number): boolean => {
+export const isExclusive = (entry: number): boolean => {
   const type = swapType(entry);
   return type === SwapType.DEVICE_EXCLUSIVE_READ || type === SwapType.DEVICE_EXCLUSIVE_WRITE;
 };
 
 /** The entry of the page tables of `mm` for a page, present or not; 0 where there is no table. */
-function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
+export function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
   const { machine } = kernel;
   const { ptrsPerPte } = machine.options;
   const pmd = mm.pmd[Math.floor(page / ptrsPerPte)]!.value;
@@ -35,7 +35,7 @@ export function watchDevices(kernel: Kernel): string[] {
 }
 
 const cellsOf = ({ pte, tlb, inFlight }: Device): Cell[] => [...pte, ...tlb, ...inFlight];
-const tableCells = ({ mms, mem_map }: Kernel): Cell[] => [
+export const tableCells = ({ mms, mem_map }: Kernel): Cell[] => [
   ...mms.flatMap((mm) => mm.pmd),
   ...mem_map.flatMap(({ frame }) => [...frame.pte, ...frame.pteHigh]),
 ];

@@ -82,7 +82,17 @@ export const VM_FAULT = {
   /** vmf.page is locked. */
   LOCKED: 32,
 } as const;
-export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2, ALLOW_RETRY: 4 } as const;
+export const FAULT_FLAG = {
+  WRITE: 1,
+  UNSHARE: 2,
+  ALLOW_RETRY: 4,
+  /** Not the kernel's: a write fault in a VMA that does not allow stores (FOLL_FORCE). COW is broken, the entry stays read-only. */
+  FORCED: 8,
+} as const;
+
+/** The entry, writable if the VMA allows stores. @kernel 6.12 include/linux/mm.h maybe_mkwrite: adapted (the fault's flags say what the VMA allows) */
+const maybe_mkwrite = (pte: Pte, { flags }: VmFault): Pte =>
+  flags & FAULT_FLAG.FORCED ? pte : pte_mkwrite(pte);
 
 /** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
 export interface VmFault {
@@ -254,7 +264,8 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
     return yield* wp_page_shared(vmf, ptep, ptl, folio);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
     if (yield* mayReuse(page, folio, vmf.vma)) {
-      if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
+      if (!(vmf.flags & FAULT_FLAG.UNSHARE))
+        yield* set_pte(ptep, maybe_mkwrite(pte_mkdirty(vmf.orig_pte), vmf));
       yield* pte_unmap_unlock(ptl);
       return VM_FAULT.NONE;
     }
@@ -290,7 +301,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     if (ofFile) yield* add(fileRss(mm), -1);
     if (ofFile || old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
-    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
+    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = maybe_mkwrite(pte_mkdirty(entry), vmf);
     else if (pte_soft_dirty(vmf.orig_pte)) entry = pte_mksoft_dirty(entry);
     if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
     yield* folio_add_new_anon_rmap(new_folio, vma, address);
@@ -337,7 +348,7 @@ function* do_pte_missing(vmf: VmFault): Path<number> {
  * Serves a fault below an existing or absent page table. The entry is read without a lock first; every path that acts
  * on it looks again under the PTL.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (FOLL_FORCE does not come here)
+ * @kernel 6.12 mm/memory.c handle_pte_fault: faithful
  */
 function* handle_pte_fault(vmf: VmFault): Path<number> {
   if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_pte_missing(vmf);

@@ -50,7 +50,7 @@ import {
   make_readable_exclusive_migration_entry,
 } from '../include/swapops.js';
 import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
-import { current } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { populate_vma_page_range } from './gup-populate.js';
@@ -204,7 +204,7 @@ export function* change_protection(
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
-    if (range === undefined) {
+    if (range === undefined && knob('change_protection.notifier') === 'on') {
       range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
       yield* mmu_notifier_invalidate_range_start(range);
     }

@@ -4,7 +4,7 @@ import { add, load, store, subAndTest } from '../../core/primitives.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { VM, VM_ACCESS_FLAGS, type AnonVma, type Vma } from '../include/mm_types.js';
 import { current, type Kernel } from '../kernel.js';
-import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
+import { down_read, down_write, down_write_trylock, up_read, up_write } from '../kernel/locking/rwsem.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { vma_next, vma_prev } from './vma-tree.js';
 
@@ -45,6 +45,10 @@ export function* anon_vma_lock_write(anon_vma: number): Path {
 /** @kernel 6.12 include/linux/rmap.h anon_vma_unlock_write: faithful */
 export function* anon_vma_unlock_write(anon_vma: number): Path {
   yield* up_write(current.kernel.anon_vmas[yield* anonVmaRoot(anon_vma)]!);
+}
+/** @kernel 6.12 include/linux/rmap.h anon_vma_trylock_write: faithful */
+export function* anon_vma_trylock_write(anon_vma: number): Path<boolean> {
+  return yield* down_write_trylock(current.kernel.anon_vmas[yield* anonVmaRoot(anon_vma)]!);
 }
 /** @context may sleep @kernel 6.12 include/linux/rmap.h anon_vma_lock_read: faithful */
 export function* anon_vma_lock_read(anon_vma: number): Path {
