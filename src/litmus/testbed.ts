@@ -32,6 +32,7 @@ import type { Device } from '../machine/machine.js';
 import {
   deviceEntryLive,
   exclusivePrivate,
+  MadeWatch,
   PinHold,
   PinWatch,
   TornWatch,
@@ -486,6 +487,11 @@ export class Testbed {
   /** Watches one pin of `addr`: PIN-VALID from begin() to release(). */
   watchHold(mm: Mm, addr: number): PinHold {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
+  }
+
+  /** Watches one make_device_exclusive() of `addr`: OWNER is judged on the page that it returns. */
+  watchMade(process: Process, addr: number): MadeWatch {
+    return new MadeWatch(this.kernel, `made${this.pins++}`, process.mm, addr);
   }
 
   /** Watches what is added to a page, by its sharers as well: ATOMIC-SUM. After the contents were set. */

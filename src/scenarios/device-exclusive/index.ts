@@ -10,6 +10,9 @@ import d09 from './d-09.js';
 import d11 from './d-11.js';
 import d17 from './d-17.js';
 import d18 from './d-18.js';
+import d19 from './d-19.js';
+import d20 from './d-20.js';
+import d21 from './d-21.js';
 import d22 from './d-22.js';
 import d23 from './d-23.js';
 import d24 from './d-24.js';
@@ -39,6 +42,9 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d11,
   d17,
   d18,
+  d19,
+  d20,
+  d21,
   d22,
   d23,
   d24,
