@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Scenario } from '../../core/scenario.js';
+import d00 from './d-00.js';
 import d01 from './d-01.js';
 import d02 from './d-02.js';
 import d03 from './d-03.js';
@@ -32,6 +33,7 @@ import d51 from './d-51.js';
 
 /** Seed 002: memory that a device has for itself. */
 export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
+  d00,
   d01,
   d02,
   d03,
