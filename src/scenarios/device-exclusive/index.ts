@@ -7,8 +7,12 @@ import d05 from './d-05.js';
 import d06 from './d-06.js';
 import d08 from './d-08.js';
 import d09 from './d-09.js';
+import d11 from './d-11.js';
 import d17 from './d-17.js';
 import d18 from './d-18.js';
+import d19 from './d-19.js';
+import d20 from './d-20.js';
+import d21 from './d-21.js';
 import d22 from './d-22.js';
 import d23 from './d-23.js';
 import d24 from './d-24.js';
@@ -25,6 +29,7 @@ import d43 from './d-43.js';
 import d44 from './d-44.js';
 import d45 from './d-45.js';
 import d48 from './d-48.js';
+import d51 from './d-51.js';
 
 /** Seed 002: memory that a device has for itself. */
 export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
@@ -35,8 +40,12 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d06,
   d08,
   d09,
+  d11,
   d17,
   d18,
+  d19,
+  d20,
+  d21,
   d22,
   d23,
   d24,
@@ -53,4 +62,5 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d44,
   d45,
   d48,
+  d51,
 ];
