@@ -57,6 +57,7 @@ export * from './mm/mempolicy.js';
 export * from './mm/memremap.js';
 export * from './mm/gup-slow.js';
 export * from './mm/migrate.js';
+export * from './mm/migrate_device.js';
 export * from './mm/memory-fork.js';
 export * from './mm/mmap.js';
 export * from './mm/mmap-relocate.js';

@@ -199,7 +199,8 @@ export const KNOBS = {
     off: 'D-40 twin: nobody is told',
   },
   'move_pages.exclusive': {
-    refused: '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
+    refused:
+      '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
     'moved-untold': 'D-40 twin: moved as a swap entry is, and nobody is told',
   },
   'ksm.nonpresent': {

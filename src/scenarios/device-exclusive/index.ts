@@ -27,6 +27,7 @@ import d37 from './d-37.js';
 import d40 from './d-40.js';
 import d42 from './d-42.js';
 import d43 from './d-43.js';
+import d44 from './d-44.js';
 import d45 from './d-45.js';
 import d48 from './d-48.js';
 import d51 from './d-51.js';
@@ -60,6 +61,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d40,
   d42,
   d43,
+  d44,
   d45,
   d48,
   d51,
