@@ -14,7 +14,8 @@ export class Position {
   dirty = 0;
   private undoCell = new Int32Array(4096);
   private undoValue = new Int32Array(4096);
-  private undone = 0;
+  /** How many changes there are to take back. */
+  changes = 0;
 
   /** Takes `mem` and `set` of the system over. */
   constructor(system: System) {
@@ -49,7 +50,7 @@ export class Position {
 
   /** The state was put together by hand: nothing to go back to, and the fingerprint is that of the whole. */
   begin(): void {
-    this.undone = 0;
+    this.changes = 0;
     this.low = this.high = 0;
     for (let at = 0; at < this.state.length; at++) {
       this.low ^= mixLow(at, this.state[at]!);
@@ -59,19 +60,24 @@ export class Position {
 
   /** `at` is about to change, from `value`. */
   log(at: number, value: number): void {
-    if (this.undone === this.undoCell.length) {
-      this.undoCell = grown(this.undoCell, new Int32Array(this.undone * 2));
-      this.undoValue = grown(this.undoValue, new Int32Array(this.undone * 2));
+    if (this.changes === this.undoCell.length) {
+      this.undoCell = grown(this.undoCell, new Int32Array(this.changes * 2));
+      this.undoValue = grown(this.undoValue, new Int32Array(this.changes * 2));
     }
-    this.undoCell[this.undone] = at;
-    this.undoValue[this.undone++] = value;
+    this.undoCell[this.changes] = at;
+    this.undoValue[this.changes++] = value;
   }
 
-  /** Takes all changes back. The caller knows the fingerprint. */
-  back(): void {
+  /** Where the change with this number was made. */
+  changed(number: number): number {
+    return this.undoCell[number]!;
+  }
+
+  /** Takes changes back, all but the first so many. The caller knows the fingerprint. */
+  back(changes = 0): void {
     const { state, undoCell, undoValue } = this;
-    while (this.undone > 0) {
-      const last = --this.undone;
+    while (this.changes > changes) {
+      const last = --this.changes;
       state[undoCell[last]!] = undoValue[last]!;
     }
   }

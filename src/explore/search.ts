@@ -6,13 +6,13 @@ import { Blocks } from './blocks.js';
 import { MONITORS } from './concerns.js';
 import { Findings } from './findings.js';
 import { Frontier } from './frontier.js';
-import { Fusion, NotFusable } from './fusion.js';
+import { Fusion, type Known, NotFusable } from './fusion.js';
 import { Position } from './position.js';
 import { judgeRest } from './rest.js';
 import type { Finding, SearchOptions, SearchResult, Step } from './result.js';
-import { lookedAt } from './scout.js';
+import { scout } from './scout.js';
 import { Stepper } from './stepper.js';
-import { DIRTY, DISABLED, HIGH, LOW, CHILD, NEVER, SOMETIMES } from './steps.js';
+import { ALWAYS, CHILD, DIRTY, DISABLED, HIGH, LOW, NEVER, SOMETIMES } from './steps.js';
 import { FrameSymmetry } from './symmetry.js';
 import { ExactSet, FingerprintSet, type Visited } from './visited.js';
 
@@ -21,14 +21,15 @@ export type { Finding, SearchOptions, SearchResult, Step };
 /** Visits every reachable state of `system` once. */
 export function search(system: System, options: SearchOptions = {}): SearchResult {
   const initial = system.mem.slice(0, system.cells.length);
-  const unfusable = options.fuse === true ? lookedAt(system, initial) : new Set<number>();
+  const known = options.fuse === true ? scout(system, initial) : undefined;
   for (;;) {
     system.mem.set(initial);
     try {
-      return new Search(system, options, unfusable).run();
+      return new Search(system, options, known).run();
     } catch (error) {
       if (!(error instanceof NotFusable)) throw error;
-      for (const cell of error.cells) unfusable.add(cell);
+      for (const cell of error.locks) known!.locks.add(cell);
+      for (const cell of error.movers) known!.movers.add(cell);
     } finally {
       system.mem.set(initial);
       system.fault = undefined;
@@ -68,7 +69,7 @@ class Search {
   constructor(
     private readonly system: System,
     private readonly options: SearchOptions,
-    unfusable: ReadonlySet<number>,
+    known: Known | undefined,
   ) {
     const { agents } = system;
     if (agents.length > 255)
@@ -88,9 +89,9 @@ class Search {
     options.onAutomaton?.(automaton);
     automaton.events.witness = (name) => findings.add('witness', name, '', true);
     automaton.events.report = (name, detail) => findings.add('report', name, detail, true);
-    this.fusion = options.fuse === true ? new Fusion(system, automaton, unfusable) : undefined;
-    this.stepper = new Stepper(system, automaton, this.position, findings, () => this.fusion?.examine());
-    this.blocks = this.fusion && new Blocks(system, automaton, this.position, this.stepper, this.fusion);
+    this.fusion = known && new Fusion(system, automaton, known);
+    this.stepper = new Stepper(system, automaton, this.position, findings, this.fusion);
+    this.blocks = this.fusion && new Blocks(system, this.position, this.stepper, this.fusion);
     const symmetry =
       options.symmetry === true ? new FrameSymmetry(system, automaton, this.agents) : undefined;
     this.symmetry = symmetry?.useful === true ? symmetry : undefined;
@@ -178,11 +179,14 @@ class Search {
     const { state, low, high } = position;
     const { steps } = stepper;
     let resting = true;
+    /** Somebody can go on who never waits. */
+    let free = false;
     for (let agent = 0; agent < agents && !findings.stopped; agent++) {
       const node = state[cells + agent]!;
       if (steps.ready[node] === NEVER) continue;
       const outcome = steps.outcomeIn(state, node);
       if (outcome === DISABLED) continue;
+      if (steps.ready[node] === ALWAYS) free = true;
       if (outcome === 0) {
         if (this.carryOut(agent, node, low, high) && fair[agent] === 1) resting = false;
         continue;
@@ -206,7 +210,19 @@ class Search {
       position.low = low;
       position.high = high;
     }
+    if (!free && this.fusion?.enters === true) this.lookForHiddenDeadlock(this.fusion);
     return resting;
+  }
+
+  /** Steps that were fused as if nobody came between may have hidden a deadlock: then without fusing them, again. */
+  private lookForHiddenDeadlock(fusion: Fusion): void {
+    const { stepper, position } = this;
+    const movers = fusion.hidesDeadlock(
+      position.state,
+      (agent) => stepper.node(agent),
+      (agent) => stepper.enabled(agent, stepper.node(agent)),
+    );
+    if (movers !== undefined) throw new NotFusable([], movers);
   }
 
   /** Takes the steps of one agent that are not remembered; returns whether there are any. */

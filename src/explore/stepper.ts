@@ -5,6 +5,7 @@ import type { Invariant, System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
 import { INVARIANT_BITS, INVARIANTS, MONITOR_BITS, MONITORS } from './concerns.js';
 import type { Findings } from './findings.js';
+import type { Fusion } from './fusion.js';
 import type { Position } from './position.js';
 import { dataRace } from './races.js';
 import { CHILD, DIRTY, HIGH, LOW, Steps, VALUE } from './steps.js';
@@ -26,8 +27,8 @@ export class Stepper {
     private readonly automaton: Automaton,
     private readonly position: Position,
     private readonly findings: Findings,
-    /** The automata have grown. */
-    private readonly onLearnt: () => void,
+    /** Is told of each request that may be made, and of what steps write. */
+    private readonly fusion: Fusion | undefined,
   ) {
     this.steps = new Steps(system, automaton);
     this.cells = system.cells.length;
@@ -66,7 +67,7 @@ export class Stepper {
   /** Call it when the automata may have grown. */
   learnt(): void {
     this.steps.examine();
-    this.onLearnt();
+    this.fusion?.examine();
   }
 
   enabled(agent: number, node: number): boolean {
@@ -91,10 +92,12 @@ export class Stepper {
     const found = cell < 0 ? 0 : state[cell]!;
     const low0 = position.low;
     const high0 = position.high;
+    const before = position.changes;
     position.dirty = 0;
     this.findings.taken++;
     const { op, a, b, c } = automaton;
     const value = this.semantics.execute(agent, op[node]!, a[node]!, b[node]!, c[node]!, choice);
+    if (op[node]! >= FIRST_OWN_OP) this.tell(agent, before);
     const child = this.childOf(node, value);
     position.log(at, node);
     state[at] = child;
@@ -128,12 +131,13 @@ export class Stepper {
     return dirty === 0 || this.sound(agent, dirty);
   }
 
-  /** Whether the path fails right after the request of `node`, if that observes `value`. */
-  failsAfter(node: number, value: number): boolean {
-    this.findings.taken++; // a witness that is seen now is seen after the step
-    const child = this.childOf(node, value);
+  /** Takes the last step back: there were so many changes before it, and this was the fingerprint. */
+  untake(changes: number, low: number, high: number): void {
+    this.position.back(changes);
+    this.position.low = low;
+    this.position.high = high;
     this.findings.taken--;
-    return this.automaton.op[child] === Op.FAIL;
+    this.transitions--;
   }
 
   /** Some agent is about to make a plain access. */
@@ -155,6 +159,16 @@ export class Stepper {
     findings.add('report', 'DATA-RACE', detail, true);
   }
 
+  /** Says what was written since there were so many changes. */
+  private tell(agent: number, before: number): void {
+    const { fusion, position } = this;
+    if (fusion === undefined) return;
+    for (let i = before; i < position.changes; i++) {
+      const cell = position.changed(i);
+      if (cell < this.cells) fusion.wrote(agent, cell);
+    }
+  }
+
   private childOf(node: number, value: number): number {
     let child = value >= 0 && value < 8 ? this.automaton.next[node * 8 + value]! : 0;
     if (child === 0) {
@@ -170,11 +184,13 @@ export class Stepper {
     const { monitors } = system;
     let dirty = changed;
     if ((dirty & MONITORS) !== 0) {
+      const before = position.changes;
       position.dirty = dirty;
       for (let i = 0; i < monitors.length; i++)
         if ((position.dirty >> (INVARIANT_BITS + (i % MONITOR_BITS))) & 1) monitors[i]!.update(agent);
       if (system.fault !== undefined) return this.broken();
       dirty = position.dirty; // monitors write, too
+      this.tell(agent, before);
     }
     if ((dirty & INVARIANTS) !== 0) {
       for (let i = 0; i < always.length; i++) {

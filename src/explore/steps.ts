@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { Op } from '../core/ops.js';
-import { namesCell } from '../core/semantics.js';
+import { mayBlock, namesCell } from '../core/semantics.js';
 import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
 import { grown } from './findings.js';
 import { mixHigh, mixLow } from './fingerprint.js';
-import { mayBlock } from './fusion.js';
 
 /** Values of a cell that are remembered: those below. */
 const VALUES = 16;

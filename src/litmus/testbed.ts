@@ -184,6 +184,11 @@ export class Process {
     return this.kernel.pte(table, addr % ptrsPerPte);
   }
 
+  /** Counts the users of the mm: mmget_not_zero(), and mmput(), which takes it down after the last. */
+  users(count: number): void {
+    this.mm.mm_users = this.kernel.system.cell(`${this.mm.name}.mm_users`, count);
+  }
+
   /**
    * A subscription of a driver to a range of this process. `inserted`: from the beginning; else for
    * mmu_interval_notifier_insert(). `ready`: the mm has had interval notifiers, so an insert need not take mmap_lock.
@@ -483,9 +488,14 @@ export class Testbed {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
   }
 
-  /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
-  watchSum(process: Process, addr: number): void {
-    watchSum(this.kernel, process.mm, addr);
+  /** Watches what is added to a page, by its sharers as well: ATOMIC-SUM. After the contents were set. */
+  watchSum(process: Process, addr: number, sharers: readonly Process[] = []): void {
+    watchSum(
+      this.kernel,
+      process.mm,
+      addr,
+      sharers.map(({ mm }) => mm),
+    );
   }
 
   /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */

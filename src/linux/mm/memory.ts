@@ -180,7 +180,7 @@ function* unlink_file_vma(vma: Vma): Path {
 }
 
 /** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
-function* free_pgd_range(
+export function* free_pgd_range(
   tlb: MmuGather,
   mm: Mm,
   start: number,

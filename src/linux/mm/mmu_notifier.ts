@@ -11,7 +11,7 @@ import {
   testBits,
   write,
 } from '../../core/primitives.js';
-import { EAGAIN, EOVERFLOW } from '../include/errno.js';
+import { EAGAIN, EINVAL, EOVERFLOW } from '../include/errno.js';
 import { lockdep_assert_held, mmap_assert_write_locked } from '../include/lockdep.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import type { Mm, Rwsem } from '../include/mm_types.js';
@@ -631,7 +631,7 @@ export function* mmu_notifier_unregister(subscription: MmuNotifier, mm: Mm): Pat
  * Links a subscription. While an invalidation is under way nobody knows what it covers, so the subscription counts as
  * hit; while the tree stands still, linking it is left to the last end. Its number is always odd, as callbacks set it.
  * @context does not sleep
- * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is the caller's business; fields and mmgrab() are one step)
+ * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is looked at where the scenario counts them; fields and mmgrab() are one step)
  */
 function* __mmu_interval_notifier_insert(
   interval_sub: MmuIntervalNotifier,
@@ -642,7 +642,9 @@ function* __mmu_interval_notifier_insert(
   const { op, options } = current.kernel;
   const partial = knob('mmu_interval_notifier_insert.partial');
   const full = knob('mmu_interval_notifier_insert.full');
+  const { mm_users } = interval_sub.mm;
   if (length === 0) return -EOVERFLOW;
+  if (mm_users !== undefined && (yield* equals(mm_users, 0))) return -EINVAL;
   yield* request(op.intervalInit, interval_sub.number, start, start + length - 1);
   yield* spin_lock(subscriptions.lock);
   if (full === 'retry') {

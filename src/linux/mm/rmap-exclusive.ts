@@ -177,10 +177,8 @@ export function* make_device_exclusive_range(
       'NO-TOUCH-FREED',
       'make_device_exclusive_range() takes a negative count for a large one and reads pages[] that nobody has set',
     );
-  if (knob('make.mmap_lock') === 'dropped') {
-    yield* mmap_read_unlock(mm);
-    yield* mmap_read_lock(mm);
-  }
+  if (knob('make.mmap_lock') !== 'held') yield* mmap_read_unlock(mm);
+  if (knob('make.mmap_lock') === 'dropped') yield* mmap_read_lock(mm);
   const pages: (Page | undefined)[] = [];
   for (let i = 0; i < got.pages.length; i++) {
     const page = got.pages[i]!;
@@ -200,6 +198,7 @@ export function* make_device_exclusive_range(
     yield* folio_put(folio);
     pages.push(undefined);
   }
+  if (knob('make.mmap_lock') === 'not-for-walk') yield* mmap_read_lock(mm);
   return { ret: got.pages.length, pages };
 }
 

@@ -7,6 +7,7 @@ import d05 from './d-05.js';
 import d06 from './d-06.js';
 import d08 from './d-08.js';
 import d09 from './d-09.js';
+import d11 from './d-11.js';
 import d17 from './d-17.js';
 import d18 from './d-18.js';
 import d22 from './d-22.js';
@@ -18,10 +19,13 @@ import d31 from './d-31.js';
 import d33 from './d-33.js';
 import d35 from './d-35.js';
 import d36 from './d-36.js';
+import d37 from './d-37.js';
 import d40 from './d-40.js';
 import d42 from './d-42.js';
 import d43 from './d-43.js';
+import d45 from './d-45.js';
 import d48 from './d-48.js';
+import d51 from './d-51.js';
 
 /** Seed 002: memory that a device has for itself. */
 export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
@@ -32,6 +36,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d06,
   d08,
   d09,
+  d11,
   d17,
   d18,
   d22,
@@ -43,8 +48,11 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d33,
   d35,
   d36,
+  d37,
   d40,
   d42,
   d43,
+  d45,
   d48,
+  d51,
 ];
