@@ -301,6 +301,10 @@ export const KNOBS = {
     entry: '5.14: the page that the entry names is mapped again',
     head: 'D-23: the head of its folio is',
   },
+  'restore.mlock': {
+    on: '5.18: mapping the page again counts the mlock of its VMA again; v8 did it by name',
+    off: 'D-32 twin: it does not',
+  },
   'restore.null_table': {
     handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',
     'not-handled': 'D-24 twin: goes on with what it returned',

@@ -12,6 +12,7 @@ export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
 export { PinHold } from './pin-valid.js';
 export { TornWatch } from './torn.js';
+export { uffdWriteProtected } from './tracking.js';
 export { countMappings } from './sums.js';
 
 /**
