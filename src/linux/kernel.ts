@@ -140,7 +140,7 @@ export class Kernel {
   constructor(readonly options: KernelOptions) {
     const system = (this.system = new System(options.machine.memory));
     kernels.set(system, this);
-    this.machine = new Machine(system, options.machine);
+    this.machine = new Machine(system, { ...options.machine, hugePages: options.thp });
     this.knobs = { ...documentedKnobs(), ...options.knobs };
     const { swapSlots = 0, ksmNodes = 0, shmemPages = 0 } = options;
     for (const frame of this.machine.frames)

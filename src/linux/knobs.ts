@@ -237,6 +237,10 @@ export const KNOBS = {
     on: '5.14: the folio is not mapped any more after the walk',
     off: 'D-37 twin: an entry that the walk has missed stays',
   },
+  'make.sharing': {
+    cow: '5.14: any private page; GUP breaks COW, and fork restores the entry',
+    dontcopy: 'D-08: only pages that are mapped once, in VMAs that fork leaves out (VM_DONTCOPY)',
+  },
   'make.anon_only': {
     on: '5.14: anonymous folios only',
     off: 'up to v6: pages of files as well',
@@ -260,6 +264,7 @@ export const KNOBS = {
   'make.mmap_lock': {
     held: '5.14: the caller holds mmap_lock from GUP to the end of the walk',
     dropped: 'D-07 twin: not between GUP and the walk',
+    'not-for-walk': 'D-37: not from GUP to the end of the walk',
   },
   'make.npages': {
     signed: '5.14: a negative count is an error number',
@@ -386,6 +391,10 @@ export const KNOBS = {
   'nouveau.callback_lock': {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
+  },
+  'nouveau.release': {
+    none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
+    unmaps: 'D-45: a release() that takes everything off the GPU',
   },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',

@@ -25,6 +25,11 @@ const ADVICE: Readonly<Record<string, number>> = {
   populate_read: MADV.POPULATE_READ,
   populate_write: MADV.POPULATE_WRITE,
   dontneed_locked: MADV.DONTNEED_LOCKED,
+  mergeable: MADV.MERGEABLE,
+  unmergeable: MADV.UNMERGEABLE,
+  cold: MADV.COLD,
+  pageout: MADV.PAGEOUT,
+  collapse: MADV.COLLAPSE,
 };
 
 /** What a word of an operation is. */
@@ -42,7 +47,9 @@ type WordKind =
   | 'process'
   /** 64 bits */
   | 'value'
-  | 'number';
+  | 'number'
+  /** At most {@link REGION_PAGES}. */
+  | 'count';
 
 /** The operations, with the words that follow their names. */
 const OPERATIONS = {
@@ -58,7 +65,7 @@ const OPERATIONS = {
   exit: [],
   pin: ['region', 'page', 'pages', 'number'],
   unpin: [],
-  pinread: ['number'],
+  pinread: ['count'],
 } as const satisfies Readonly<Record<string, readonly WordKind[]>>;
 export type OperationName = keyof typeof OPERATIONS;
 
@@ -93,8 +100,10 @@ export interface Script {
   readonly regions: number;
   /** Pages that a region needs. */
   readonly pages: number;
-  /** Pages of all files that there may be at once. */
-  readonly filePages: number;
+  /** Pages that may be in use at once. */
+  readonly inUse: number;
+  /** It needs an area for swap. */
+  readonly swaps: boolean;
 }
 
 export const mapKind = (word: number): MapKind => KINDS[word]!;
@@ -104,7 +113,9 @@ export function parseOps(text: string, name: string): Script {
   const values = [0n];
   const positions = new Map([[0n, 0]]);
   const lines: OpsLine[] = [];
-  let [processes, regions, pages, filePages, filePagesNow] = [1, 1, 1, 0, 0];
+  let [processes, regions, pages] = [1, 1, 1];
+  let swaps = false;
+  const use = new Use();
 
   text.split('\n').forEach((line, index) => {
     const number = index + 1;
@@ -172,13 +183,16 @@ export function parseOps(text: string, name: string): Script {
           return position(word);
         case 'number':
           return whole(word, bad);
+        case 'count': {
+          const count = whole(word, bad);
+          return count <= REGION_PAGES ? count : bad(`expected at most ${REGION_PAGES}, found ${word}`);
+        }
       }
     });
     // mremap() keeps the length.
     if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
-    if (operation === 'mmap' && words[3] !== 0) filePagesNow += words[1]!;
-    if (operation === 'reset') filePagesNow = 0;
-    filePages = Math.max(filePages, filePagesNow);
+    use.count(operation, words);
+    if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
     if (process !== undefined) processes = Math.max(processes, process + 1);
     lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
 
@@ -199,7 +213,37 @@ export function parseOps(text: string, name: string): Script {
       return at;
     }
   });
-  return { lines, values, processes, regions, pages, filePages };
+  return { lines, values, processes, regions, pages, inUse: use.most(processes * regions * pages), swaps };
+}
+
+/** Counts what operations may take, at most: between two resets a page is taken by who touches it first. */
+class Use {
+  /** Pages that were touched, and pages of files. */
+  private now = [0, 0];
+  private all: (readonly number[])[] = [];
+  private pinned = 0;
+
+  count(operation: string, words: readonly number[]): void {
+    const [, , pages = 0] = words;
+    if (operation === 'reset') {
+      this.all.push(this.now);
+      this.now = [0, 0];
+    }
+    if (operation === 'mmap' && words[3] !== 0) this.now[1]! += words[1]!;
+    if (operation === 'pin') this.pinned = Math.max(this.pinned, pages);
+    // A page of the file, and a private copy of it.
+    if (operation === 'r' || operation === 'w') this.now[0]! += 2;
+    if (['mlock', 'madvise', 'mprotect', 'pin'].includes(operation)) this.now[0]! += 2 * pages;
+    if (operation === 'fork') this.now[0]! += this.pinned; // the child gets copies at once
+  }
+
+  /** The most at any time, where processes can map that many. */
+  most(mapped: number): number {
+    return (
+      Math.max(...[...this.all, this.now].map(([touched, files]) => Math.min(touched!, mapped + files!))) +
+      this.pinned
+    );
+  }
 }
 
 /** The number in Pn or Rn. */

@@ -7,7 +7,7 @@ import { kpagecount_read, KPF, stable_page_flags } from '../linux/fs/proc/page.j
 import { type PagemapEntry, pagemap_read, PM } from '../linux/fs/proc/task_mmu-pagemap.js';
 import { EBADF, ENOMEM } from '../linux/include/errno.js';
 import { GUP_PIN_COUNTING_BIAS, type Mm } from '../linux/include/mm_types.js';
-import { type FolioBatch, PAGEVEC_SIZE } from '../linux/include/pagevec.js';
+import { PAGEVEC_SIZE } from '../linux/include/pagevec.js';
 import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { current, Kernel } from '../linux/kernel.js';
@@ -25,6 +25,7 @@ import { do_mprotect_pkey } from '../linux/mm/mprotect.js';
 import { mremap } from '../linux/mm/mremap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
 import { shmem_file_setup } from '../linux/mm/shmem.js';
+import { VMA } from '../linux/mm/vma-tree.js';
 import { Use } from '../machine/machine.js';
 import { SwapType } from '../machine/pte.js';
 import { lockdep, watchAlways } from '../properties/index.js';
@@ -50,6 +51,8 @@ interface Process {
   readonly agent: number;
   live: boolean;
   gup_test: OpenFile | undefined;
+  /** What drivers copy contents to; beyond what they copy it shows what was there before, be it of an earlier process. */
+  readonly buffer: number[];
 }
 
 const SIGBUS = 7;
@@ -67,7 +70,7 @@ const SPARE_FRAMES = 8 + 3 * PAGEVEC_SIZE;
 export class Ops {
   readonly kernel: Kernel;
   readonly properties: readonly string[];
-  /** Frames that were in use when all processes had exited. */
+  /** What was in use when all processes had exited. */
   readonly leaked: string[] = [];
   private readonly processes: Process[];
   private readonly observer: number;
@@ -83,7 +86,7 @@ export class Ops {
     private readonly run: Runner,
     knobs: Partial<Knobs> = {},
   ) {
-    const { processes, regions, pages, filePages } = script;
+    const { processes, regions, pages, inUse } = script;
     this.stride = pages + 1;
     this.kernel = new Kernel({
       machine: {
@@ -91,7 +94,7 @@ export class Ops {
         tlb: 'ipi',
         fill: 'demand',
         memory: 'sc',
-        frames: SPARE_FRAMES + processes * regions * (pages + 1) + filePages,
+        frames: SPARE_FRAMES + processes * regions + inUse, // a page table for each region
         ptrsPerPte: this.stride,
         pae: undefined,
         pageWalkCache: true,
@@ -105,6 +108,7 @@ export class Ops {
       softDirty: true,
       zeroPage: true,
       shmemPages: pages,
+      swapSlots: script.swaps ? inUse : 0,
       anonVmaChains: true,
       lruBatches: true,
     });
@@ -114,7 +118,7 @@ export class Ops {
       kernel.addTask({ name, cpu: 0, daemon: false, fair: true, mm, start: () => nothing() }).agent;
     this.processes = Array.from({ length: processes }, (_, number) => {
       const mm = kernel.addMm(`P${number}`, regions * this.stride, [0]);
-      return { mm, agent: task(mm.name, mm), live: number === 0, gup_test: undefined };
+      return { mm, agent: task(mm.name, mm), live: number === 0, gup_test: undefined, buffer: [] };
     });
     this.observer = task('observer');
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
@@ -149,17 +153,25 @@ export class Ops {
     this.run(this.observer, () => lru_add_drain());
   }
 
-  /** Frames that are in use though no process is there. */
+  /** What is in use though no process is there: frames but for those in per-CPU batches, inodes, anon_vmas, VMAs. */
   private leftover(): string[] {
-    const { mem_map, zero_page, cpu_fbatches } = this.kernel;
-    const batched = new Set(
-      cpu_fbatches!
-        .flatMap((batches) => Object.values(batches) as FolioBatch[])
-        .flatMap(({ folios }) => folios.map(({ value }) => value - 1)),
-    );
-    return mem_map
-      .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
-      .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`);
+    const { mem_map, zero_page, cpu_fbatches, inodes = [], anon_vma_pool = [], mms } = this.kernel;
+    const batched = new Set<number>();
+    for (const { lru_add, lru_lazyfree, mlock_fbatch } of cpu_fbatches ?? [])
+      for (const { folios } of [lru_add, lru_lazyfree, mlock_fbatch])
+        for (const { value } of folios) batched.add(value - 1);
+    return [
+      ...mem_map
+        .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
+        .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`),
+      ...[...inodes.map((inode) => inode?.f_count), ...anon_vma_pool.map((anon_vma) => anon_vma?.refcount)]
+        .filter((count) => count !== undefined && count.value !== 0)
+        .map((count) => `${count!.name} is ${count!.value}`),
+      ...mms
+        .flatMap(({ vmas }) => vmas)
+        .filter(({ attached }) => attached.value !== VMA.FREE)
+        .map(({ attached }) => `${attached.name} is ${attached.value}`),
+    ];
   }
 
   private end(): void {
@@ -245,8 +257,8 @@ export class Ops {
         if (process.gup_test === undefined) return { err: EBADF };
         const contents = this.run(agent, () => pin_longterm_test_read(this.gup_test));
         if (typeof contents === 'number') return { err: -contents };
-        // The agent's buffer is its own: beyond what is pinned it shows what was there before.
-        return { err: 0, data: contents.slice(0, words[0]) };
+        contents.forEach((value, i) => (process.buffer[i] = value));
+        return { err: 0, data: Array.from({ length: words[0]! }, (_, i) => process.buffer[i] ?? 0) };
       }
     }
   }

@@ -22,13 +22,7 @@ import { type Process, Testbed } from './testbed.js';
 /** An agent: a path, or a path with the CPU and the process that it runs on. */
 export type AgentSpec =
   | (() => Path<unknown>)
-  | {
-      readonly cpu: number;
-      readonly process?: Process | undefined;
-      /** Goes on for ever, or waits for ever: what the others do against must end all the same. */
-      readonly daemon?: boolean;
-      run(): Path<unknown>;
-    };
+  | { readonly cpu: number; readonly process?: Process | undefined; run(): Path<unknown> };
 
 /** Machine as a scenario states it; what it leaves out has a default. */
 export interface MachineSpec {
@@ -262,8 +256,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
       typeof (agent as Partial<typeof agent> | undefined)?.run !== 'function'
     )
       throw new UsageError(`${spec.id}: agent ${name} is not a path: write it as *${name}() { … }`);
-    const spelled =
-      typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined, daemon: false } : agent;
+    const spelled = typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined } : agent;
     if (spelled.cpu >= machine.cpus)
       throw new UsageError(
         `${spec.id}: agent ${name} runs on CPU ${spelled.cpu}, the machine has ${machine.cpus}`,
@@ -272,7 +265,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     kernel.addTask({
       name,
       cpu: spelled.cpu,
-      daemon: spelled.daemon ?? false,
+      daemon: false,
       fair: true,
       mm: spelled.process?.mm ?? kernel.mms[0],
       start: () => spelled.run(),

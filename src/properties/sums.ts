@@ -80,7 +80,7 @@ export function balances(kernel: Kernel): string[] {
         for (const { value } of batch.folios) if (value !== 0) references[value - 1]!++;
     for (const inode of kernel.inodes ?? [])
       for (const { value } of inode?.i_pages ?? [])
-        if (value !== 0) inFiles[value - 1] = (inFiles[value - 1] ?? 0) + 1;
+        if (value > 0) inFiles[value - 1] = (inFiles[value - 1] ?? 0) + 1;
     // A large folio is counted at its head.
     for (const { pfn, compound_head } of mem_map)
       if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
@@ -177,9 +177,11 @@ export function balances(kernel: Kernel): string[] {
   return [...sums, 'SWAP-SUM'];
 }
 
-/** How often page tables name each slot of swap. */
-function countSwapEntries({ machine, mms, swap }: Kernel): number[] {
+/** How often page tables, and pages of files, name each slot of swap. */
+function countSwapEntries({ machine, mms, swap, inodes }: Kernel): number[] {
   const entries = swap!.slots.map(() => 0);
+  for (const inode of inodes ?? [])
+    for (const { value } of inode?.i_pages ?? []) if (value < 0) entries[-1 - value]!++;
   for (const { space } of mms)
     for (const pmd of space.pmd) {
       if ((pmd.value & (PTE.PRESENT | PTE.PSE)) !== PTE.PRESENT) continue;

@@ -33,7 +33,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'EXCL-PRIVATE': 'exclusive entries stand in private mappings only',
   'ATS-COHERENT': 'an IOMMU TLB entry is gone once its flush is relied upon',
   'NOTIFY-ORDER': 'an entry that mirrors can see shrinks only between a start and its end',
-  'NOTIFY-BALANCE': 'every start of an invalidation has its end',
+  'NOTIFY-BALANCE': 'every start of an invalidation has its end, and invalidate_seq is odd only between them',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
   'META-ALIVE': 'nothing touches a struct page that is gone',

@@ -17,12 +17,12 @@ import { folio_put } from './swap.js';
 /**
  * The folio that a page cache has in a slot, with a reference. Lockless: the count may be frozen, or the folio may have
  * gone by the time it is taken.
- * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the slot was found; no shadow entries)
+ * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the slot was found; no shadow entries; what is in swap is the caller's business)
  */
 export function* filemap_get_entry(slot: Cell): Path<Folio | undefined> {
   for (;;) {
     const found = yield* read(slot);
-    if (found === 0) return undefined;
+    if (found <= 0) return undefined;
     const folio = current.kernel.mem_map[found - 1]!;
     if (yield* folio_try_get(folio)) {
       if (yield* equals(slot, found)) return folio;
@@ -53,7 +53,7 @@ function* next_uptodate_folio(
   for (let at = index; at < end; at++) {
     const slot = inode.i_pages[at]!;
     const found = yield* read(slot);
-    if (found === 0) continue;
+    if (found <= 0) continue; // nothing, or in swap
     const folio = current.kernel.mem_map[found - 1]!;
     if (yield* folio_test_locked(folio)) continue;
     if (!(yield* folio_try_get(folio))) continue;

@@ -15,7 +15,7 @@ import {
   type Page,
   type Vma,
 } from '../include/mm_types.js';
-import { folio_test_large, nth_page } from '../include/page-flags.js';
+import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
   HPAGE_PMD_NR,
@@ -29,6 +29,7 @@ import {
   pmd_write,
   pmdp_get_lockless,
   pte_offset_map_lock,
+  type Pte,
   pte_dirty,
   pte_page,
   pte_pfn,
@@ -39,12 +40,14 @@ import {
   pte_write,
   ptep_get,
 } from '../include/pgtable.js';
+import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { FOLL, gup_fast, gup_must_unshare, mm_set_has_pinned_flag } from './gup.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { __split_huge_pmd } from './huge_memory.js';
 import { find_vma } from './mmap.js';
+import { pte_needs_soft_dirty_wp } from './internal.js';
 import { folio_mark_dirty } from './page-writeback.js';
 
 /** What a look-up came to: the pages it took references on, and a negative error number if that stopped it. */
@@ -74,9 +77,24 @@ function* try_grab_folio(folio: Folio, refs: number, flags: number): Path<number
 }
 
 /**
+ * Whether a store through the page is allowed though the entry does not: FOLL_FORCE, and COW is broken already.
+ * @context PTL held
+ * @kernel 6.12 mm/gup.c can_follow_write_pte: adapted (VM_MAYWRITE is always set)
+ */
+function* can_follow_write_pte(vma: Vma, pte: Pte, flags: number): Path<boolean> {
+  if (pte_write(pte)) return true;
+  if (!(flags & FOLL.FORCE)) return false;
+  if ((yield* load(vma.vm_flags)) & (VM.SHARED | VM.WRITE)) return false;
+  if (pte_special(pte)) return false;
+  const page = pte_page(pte);
+  if (!(yield* folio_test_anon(yield* page_folio(page))) || !(yield* PageAnonExclusive(page))) return false;
+  return !(yield* pte_needs_soft_dirty_wp(vma, pte)) && !userfaultfd_pte_wp(vma, pte);
+}
+
+/**
  * Looks one page up in its table, under the PTL: nothing it sees can change before it has its reference.
  * @context mmap_lock held
- * @kernel 6.12 mm/gup.c follow_page_pte: adapted (no FOLL_FORCE, no devmap; a page without struct page is -EFAULT)
+ * @kernel 6.12 mm/gup.c follow_page_pte: adapted (no devmap; a page without struct page is -EFAULT)
  */
 function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): Path<Followed> {
   const mapped = yield* pte_offset_map_lock(pmd, address);
@@ -84,7 +102,7 @@ function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): 
   const pte = yield* ptep_get(mapped.ptep);
   let page: Followed;
   if (!pte_present(pte) || pte_protnone(pte)) page = undefined;
-  else if (flags & FOLL.WRITE && !pte_write(pte)) page = undefined;
+  else if (flags & FOLL.WRITE && !(yield* can_follow_write_pte(vma, pte, flags))) page = undefined;
   else if (pte_special(pte) && !is_zero_pfn(pte_pfn(pte))) page = -EFAULT;
   else if (!pte_write(pte) && (yield* gup_must_unshare(vma, flags, pte_page(pte)))) page = -EMLINK;
   else {
@@ -138,7 +156,9 @@ function* follow_page_mask(vma: Vma, address: number, flags: number): Path<Follo
 /** Has the fault served that the look-up met. @context mmap_lock held @kernel 6.12 mm/gup.c faultin_page: adapted (the lock is never dropped) */
 function* faultin_page(vma: Vma, address: number, flags: number, unshare: boolean): Path<number> {
   if (flags & FOLL.NOFAULT) return -EFAULT;
-  const fault_flags = unshare ? FAULT_FLAG.UNSHARE : flags & FOLL.WRITE ? FAULT_FLAG.WRITE : 0;
+  let fault_flags = unshare ? FAULT_FLAG.UNSHARE : flags & FOLL.WRITE ? FAULT_FLAG.WRITE : 0;
+  if (fault_flags === FAULT_FLAG.WRITE && flags & FOLL.FORCE && !((yield* load(vma.vm_flags)) & VM.WRITE))
+    fault_flags |= FAULT_FLAG.FORCED;
   const ret = yield* handle_mm_fault(vma.vm_mm, vma, address, fault_flags);
   if (ret & VM_FAULT.OOM) return -ENOMEM;
   return ret & (VM_FAULT.SIGSEGV | VM_FAULT.SIGBUS) ? -EFAULT : 0;

@@ -2,6 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { clearBits, equals, load, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
+import { SwapType, swapType } from '../../machine/pte.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
 import { vma_is_anonymous } from '../include/mm.js';
@@ -17,7 +18,7 @@ import {
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
-import { PG, VM, type Mm, type Vma } from '../include/mm_types.js';
+import { PG, VM, VM_SPECIAL, type Folio, type Mm, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   PAGE_SIZE,
@@ -26,6 +27,7 @@ import {
   pmd_offset,
   pmdp_get_lockless,
   pte_dirty,
+  pte_clear,
   pte_mkclean,
   pte_offset_map_lock,
   pte_present,
@@ -40,13 +42,15 @@ import { vm_normal_page, zap_page_range_single } from './memory.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 import { folio_mark_lazyfree, lru_add_drain } from './swap.js';
+import { folio_free_swap, free_swap_and_cache } from './swapfile.js';
+import { folio_isolate_lru, folio_putback_lru, reclaim_pages } from './vmscan.js';
 import { vma_modify_flags } from './vma-merge.js';
 import { vma_next, vma_prev } from './vma-tree.js';
 
 /**
  * Cleans folio and PTEs of [addr, end).
  * @context mmap_lock held for read
- * @kernel 6.12 mm/madvise.c madvise_free_pte_range: adapted (present entries; no accessed bit; small folios)
+ * @kernel 6.12 mm/madvise.c madvise_free_pte_range: adapted (no accessed bit; small folios)
  */
 function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: number): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
@@ -55,12 +59,22 @@ function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end:
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start);
     const ptent = yield* ptep_get(ptep);
-    if (!pte_present(ptent)) continue;
+    if (!pte_present(ptent)) {
+      if (current.kernel.swap === undefined || swapType(ptent) !== SwapType.SWAP) continue;
+      yield* free_swap_and_cache(ptent);
+      yield* pte_clear(ptep);
+      continue;
+    }
     const folio = vm_normal_page(ptent);
     if (folio === undefined) continue;
-    if (yield* testBits(folio.flags, PG.dirty)) {
+    const swapcache = current.kernel.swap !== undefined && (yield* testBits(folio.flags, PG.swapcache));
+    if (swapcache || (yield* testBits(folio.flags, PG.dirty))) {
       if (!(yield* folio_trylock(folio))) continue;
       if (!(yield* equals(folio._mapcount, 1))) {
+        yield* folio_unlock(folio);
+        continue;
+      }
+      if (swapcache && !(yield* folio_free_swap(folio))) {
         yield* folio_unlock(folio);
         continue;
       }
@@ -163,6 +177,56 @@ function* madvise_dontneed_free(vma: Vma, start: number, end: number, behavior: 
   return 0;
 }
 
+/**
+ * Finds the folios of [start, end), in one table, that only this mapping has and that are on the LRU. For reclaim they
+ * are isolated; else nothing that shows is done to them.
+ * @context mmap_lock held for read
+ * @kernel 6.12 mm/madvise.c madvise_cold_or_pageout_pte_range: adapted (no accessed bit, no active list; small folios)
+ */
+function* madvise_cold_or_pageout_pte_range(
+  mm: Mm,
+  pmdp: Cell,
+  start: number,
+  end: number,
+  pageout: boolean,
+): Path {
+  const mapped = yield* pte_offset_map_lock(pmdp, start);
+  if (mapped === undefined) return;
+  yield* flush_tlb_batched_pending(mm);
+  const isolated: Folio[] = [];
+  for (let addr = start; addr < end; addr += PAGE_SIZE) {
+    const ptent = yield* ptep_get(
+      current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start),
+    );
+    const folio = pte_present(ptent) ? vm_normal_page(ptent) : undefined;
+    if (folio === undefined || !(yield* testBits(folio.flags, PG.lru))) continue;
+    if (!(yield* equals(folio._mapcount, 1))) continue;
+    yield* clearBits(folio.flags, PG.referenced);
+    if (!pageout || !(yield* folio_isolate_lru(folio))) continue;
+    if (yield* testBits(folio.flags, PG.unevictable)) yield* folio_putback_lru(folio);
+    else isolated.push(folio);
+  }
+  yield* pte_unmap_unlock(mapped.ptl);
+  yield* reclaim_pages(isolated);
+}
+
+/** @context mmap_lock held for read; may sleep @kernel 6.12 mm/madvise.c madvise_cold, madvise_pageout: adapted (the caller may write to all files) */
+function* madviseColdOrPageout(vma: Vma, start: number, end: number, pageout: boolean): Path<number> {
+  if ((yield* load(vma.vm_flags)) & (VM.LOCKED | VM.PFNMAP)) return -EINVAL;
+  const mm = vma.vm_mm;
+  yield* lru_add_drain();
+  const tlb = yield* tlb_gather_mmu(mm);
+  let next: number;
+  for (let addr = start; addr < end; addr = next) {
+    next = pmd_addr_end(addr, end);
+    const pmdp = pmd_offset(mm, addr);
+    const pmd = yield* pmdp_get_lockless(pmdp);
+    if (!pmd_none(pmd)) yield* madvise_cold_or_pageout_pte_range(mm, pmdp, addr, next, pageout);
+  }
+  yield* tlb_finish_mmu(tlb);
+  return 0;
+}
+
 /** @context mmap_lock held for read; may sleep @kernel 6.12 mm/madvise.c madvise_populate: adapted (the lock is never dropped) */
 function* madvise_populate(mm: Mm, start: number, end: number, behavior: number): Path<number> {
   let at = start;
@@ -174,7 +238,7 @@ function* madvise_populate(mm: Mm, start: number, end: number, behavior: number)
   return 0;
 }
 
-/** vm_flags after the advice, or a negative error number. @kernel 6.12 mm/madvise.c madvise_vma_behavior: adapted (the advice that only changes flags) */
+/** vm_flags after the advice, or a negative error number. @kernel 6.12 mm/madvise.c madvise_vma_behavior: adapted (the advice that only changes flags; ksmd does not run) */
 function advisedFlags(vm_flags: number, file: boolean, behavior: number): number {
   switch (behavior) {
     case MADV.DONTFORK:
@@ -187,6 +251,10 @@ function advisedFlags(vm_flags: number, file: boolean, behavior: number): number
       return vm_flags & ~VM.WIPEONFORK;
     case MADV.HUGEPAGE:
       return (vm_flags & ~VM.NOHUGEPAGE) | VM.HUGEPAGE;
+    case MADV.MERGEABLE:
+      return vm_flags & (VM.SHARED | VM_SPECIAL) ? vm_flags : vm_flags | VM.MERGEABLE;
+    case MADV.UNMERGEABLE:
+      return vm_flags & ~VM.MERGEABLE;
     case MADV.NOHUGEPAGE:
       return (vm_flags & ~VM.HUGEPAGE) | VM.NOHUGEPAGE;
     default:
@@ -216,7 +284,7 @@ function* madvise_update_vma(
  * Follows an advice for [start, start + len), VMA by VMA; holes are passed over, and are -ENOMEM at the end. Returns 0 or
  * a negative error number.
  * @context may sleep; takes mmap_lock
- * @kernel 6.12 mm/madvise.c do_madvise, madvise_walk_vmas, madvise_vma_behavior: adapted (no reclaim, KSM, removal of file pages)
+ * @kernel 6.12 mm/madvise.c do_madvise, madvise_walk_vmas, madvise_vma_behavior: adapted (no KSM, no removal of file pages)
  */
 export function* do_madvise(mm: Mm, start: number, len: number, behavior: number): Path<number> {
   if (len === 0) return 0;
@@ -229,6 +297,19 @@ export function* do_madvise(mm: Mm, start: number, len: number, behavior: number
       : yield* madvise_walk_vmas(mm, start, end, behavior);
   yield* writes ? mmap_write_unlock(mm) : mmap_read_unlock(mm);
   return error;
+}
+
+/** Follows an advice that does not change the VMA. @context mmap_lock held for read; may sleep @kernel 6.12 mm/madvise.c madvise_vma_behavior: adapted (no mapping is large enough to be collapsed) */
+function* adviceThatReads(vma: Vma, start: number, end: number, behavior: number): Path<number> {
+  switch (behavior) {
+    case MADV.COLLAPSE:
+      return -EINVAL;
+    case MADV.COLD:
+    case MADV.PAGEOUT:
+      return yield* madviseColdOrPageout(vma, start, end, behavior === MADV.PAGEOUT);
+    default:
+      return yield* madvise_dontneed_free(vma, start, end, behavior);
+  }
 }
 
 function* madvise_walk_vmas(mm: Mm, first: number, end: number, behavior: number): Path<number> {
@@ -247,7 +328,7 @@ function* madvise_walk_vmas(mm: Mm, first: number, end: number, behavior: number
     }
     const tmp: number = Math.min(yield* load(vma.vm_end), end);
     if (READS.includes(behavior)) {
-      const error = yield* madvise_dontneed_free(vma, start, tmp, behavior);
+      const error = yield* adviceThatReads(vma, start, tmp, behavior);
       if (error !== 0) return error;
       prev = vma;
     } else {

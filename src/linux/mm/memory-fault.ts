@@ -62,10 +62,11 @@ import { vmaFile } from '../fs/file_table.js';
 import { vm_normal_page } from './memory.js';
 import { do_fault, fileRss, wp_page_shared } from './memory-file.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
-import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
+import { folio_add_new_anon_rmap, folio_move_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { vmf_anon_prepare } from './rmap-anon_vma.js';
 import { fbatches, folio_add_lru_vma, folio_put, lru_add_drain } from './swap.js';
 import { do_numa_page } from './memory-numa.js';
+import { free_swap_cache } from './swap_state.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
@@ -81,7 +82,17 @@ export const VM_FAULT = {
   /** vmf.page is locked. */
   LOCKED: 32,
 } as const;
-export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2, ALLOW_RETRY: 4 } as const;
+export const FAULT_FLAG = {
+  WRITE: 1,
+  UNSHARE: 2,
+  ALLOW_RETRY: 4,
+  /** Not the kernel's: a write fault in a VMA that does not allow stores (FOLL_FORCE). COW is broken, the entry stays read-only. */
+  FORCED: 8,
+} as const;
+
+/** The entry, writable if the VMA allows stores. @kernel 6.12 include/linux/mm.h maybe_mkwrite: adapted (the fault's flags say what the VMA allows) */
+const maybe_mkwrite = (pte: Pte, { flags }: VmFault): Pte =>
+  flags & FAULT_FLAG.FORCED ? pte : pte_mkwrite(pte);
 
 /** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
 export interface VmFault {
@@ -175,7 +186,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
  * @context PTL held
  * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: faithful
  */
-function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
+function* wp_can_reuse_anon_folio(folio: Folio, vma: Vma): Path<boolean> {
   if (yield* folio_test_ksm(folio)) return false;
   // Only where there are batches can one have a reference.
   if (fbatches() !== undefined) {
@@ -192,17 +203,18 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
     return false;
   }
   lockdep_assert_held(folio.lock); // folio_move_anon_rmap()
+  yield* folio_move_anon_rmap(folio, vma);
   yield* setBits(folio.flags, PG.anon_exclusive);
   yield* folio_unlock(folio);
   return true;
 }
 
 /** Whether a page that is written to may stay where it is: knob cow.reuse. @context PTL held */
-function* mayReuse(page: Page, folio: Folio): Path<boolean> {
+function* mayReuse(page: Page, folio: Folio, vma: Vma): Path<boolean> {
   const rule = knob('cow.reuse');
   if (rule === 'page-count') return yield* reuseByPageCount(folio);
   if (rule === 'map-count') return yield* reuseByMapCount(folio);
-  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio));
+  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio, vma));
 }
 
 /** @context PTL held @kernel 5.14 mm/memory.c do_wp_page: adapted (the part that decides for anonymous pages) */
@@ -251,8 +263,9 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   )
     return yield* wp_page_shared(vmf, ptep, ptl, folio);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
-    if (yield* mayReuse(page, folio)) {
-      if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
+    if (yield* mayReuse(page, folio, vmf.vma)) {
+      if (!(vmf.flags & FAULT_FLAG.UNSHARE))
+        yield* set_pte(ptep, maybe_mkwrite(pte_mkdirty(vmf.orig_pte), vmf));
       yield* pte_unmap_unlock(ptl);
       return VM_FAULT.NONE;
     }
@@ -280,6 +293,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
   yield* mmu_notifier_invalidate_range_start(range);
   let unused: Folio | undefined = new_folio;
+  let copied = false;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
     const ofFile =
@@ -287,7 +301,7 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     if (ofFile) yield* add(fileRss(mm), -1);
     if (ofFile || old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
-    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
+    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = maybe_mkwrite(pte_mkdirty(entry), vmf);
     else if (pte_soft_dirty(vmf.orig_pte)) entry = pte_mksoft_dirty(entry);
     if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
     yield* folio_add_new_anon_rmap(new_folio, vma, address);
@@ -296,11 +310,15 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
     if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
     if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page, vma);
     unused = old_folio;
+    copied = true;
   }
   if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
   yield* mmu_notifier_invalidate_range_end(range);
   if (unused !== undefined) yield* folio_put(unused);
-  if (old_folio !== undefined) yield* folio_put(old_folio);
+  if (old_folio !== undefined) {
+    if (copied) yield* free_swap_cache(old_folio);
+    yield* folio_put(old_folio);
+  }
   return VM_FAULT.NONE;
 }
 
@@ -330,7 +348,7 @@ function* do_pte_missing(vmf: VmFault): Path<number> {
  * Serves a fault below an existing or absent page table. The entry is read without a lock first; every path that acts
  * on it looks again under the PTL.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (FOLL_FORCE does not come here)
+ * @kernel 6.12 mm/memory.c handle_pte_fault: faithful
  */
 function* handle_pte_fault(vmf: VmFault): Path<number> {
   if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_pte_missing(vmf);

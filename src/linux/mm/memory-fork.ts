@@ -52,7 +52,7 @@ import { restore_exclusive_pte } from './memory-exclusive.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
 import { COPIED_TO_OWN_PAGE, copy_nonpresent_pte, type RssVec } from './memory-swap.js';
-import { folio_put } from './swap.js';
+import { folio_add_lru_vma, folio_put } from './swap.js';
 
 /** What copying one entry came to, for the counters. */
 const Copied = { SPECIAL: 0, ANON: 1, FILE: 2, OWN_PAGE: 3 } as const;
@@ -73,6 +73,7 @@ function* copy_present_page(
   if (prealloc === undefined) return -EAGAIN;
   yield* copy_user_page(prealloc, page);
   yield* folio_add_new_anon_rmap(prealloc, dst_vma, addr);
+  yield* folio_add_lru_vma(prealloc, dst_vma);
   const vm_flags = yield* load(dst_vma.vm_flags);
   let pte = pte_mkdirty(mk_pte(prealloc, vm_page_prot(vm_flags)));
   if (vm_flags & VM.WRITE) pte = pte_mkwrite(pte); // maybe_mkwrite()

@@ -85,7 +85,7 @@ export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: numb
       } else rss--;
       yield* folio_remove_rmap_pte(page, vma);
       tlb_remove_page(tlb, page);
-    } else rss += yield* zapNonpresent(ptep, ptent);
+    } else rss += yield* zapNonpresent(vma, ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   if (file_rss !== 0) yield* add(fileRss(tlb.mm), file_rss);
@@ -165,7 +165,7 @@ function* unlink_file_vma(vma: Vma): Path {
 }
 
 /** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
-function* free_pgd_range(
+export function* free_pgd_range(
   tlb: MmuGather,
   mm: Mm,
   start: number,

@@ -34,7 +34,7 @@ export function defineAnonVmaOps(kernel: Kernel) {
 const anonVma = (number: number): AnonVma => current.kernel.anon_vma_pool![number]!;
 
 /** The lock of a whole tree of anon_vmas is that of its root; without chains each has its own. */
-function* anonVmaRoot(anon_vma: number): Path<number> {
+export function* anonVmaRoot(anon_vma: number): Path<number> {
   return current.kernel.anon_vma_pool === undefined ? anon_vma : yield* load(anonVma(anon_vma).root);
 }
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Access } from '../../core/ops.js';
 import { request, type Path } from '../../core/path.js';
-import { add, clearBits, equals, read } from '../../core/primitives.js';
+import { add, clearBits, equals, load, read, setBits, store, write } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
-import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
+import { PG, type Folio, type Inode, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large } from '../include/page-flags.js';
 import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
-import { down_write, up_write } from '../kernel/locking/rwsem.js';
-import { anon_vma_lock_read, anon_vma_unlock_read, anonVmaForkChain } from './rmap-anon_vma.js';
+import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
+import { anon_vma_lock_read, anon_vma_unlock_read, anonVmaForkChain, anonVmaRoot } from './rmap-anon_vma.js';
+import { linear_page_index } from './memory-file.js';
+import { VMA } from './vma-tree.js';
 import { mlock_vma_folio, munlock_vma_folio } from './mlock.js';
 import { unmapBarrier } from './rmap-batch.js';
 import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
@@ -33,8 +36,30 @@ export function* folio_add_file_rmap_pte(page: Page, vma: Vma): Path {
  * @kernel 6.12 mm/rmap.c folio_add_new_anon_rmap: adapted (folio_add_lru_vma folded in; one step, since nobody knows the page yet)
  */
 export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number, exclusive = true): Path {
-  const where = (address << 1) | (exclusive ? 1 : 0);
+  let index = address;
+  if (current.kernel.anon_vma_pool !== undefined) {
+    index = yield* linear_page_index(vma, address);
+    if (!exclusive) {
+      yield* setSharedAnon(page, vma, index);
+      return;
+    }
+  }
+  const where = (index << 1) | (exclusive ? 1 : 0);
   yield* request(current.kernel.op.addNewAnonRmap, page.pfn + 1, vma.anon_vma.at, where);
+}
+
+/** A page that others map as well belongs to the root of the anon_vmas, where all are found. @context PTL held, folio locked @kernel 6.12 mm/rmap.c __folio_set_anon: adapted (not exclusive) */
+function* setSharedAnon(page: Page, vma: Vma, index: number): Path {
+  const root = yield* anonVmaRoot(yield* load(vma.anon_vma));
+  yield* store(page.mapping, root);
+  yield* store(page.index, index);
+  yield* setBits(page.flags, PG.anon | PG.swapbacked);
+  yield* add(page._mapcount, 1);
+}
+
+/** A page turns out to be this VMA's alone. Not a step without chains. @context PTL held, folio locked @kernel 6.12 mm/rmap.c folio_move_anon_rmap: adapted (PG_anon_exclusive is the caller's business) */
+export function* folio_move_anon_rmap(folio: Folio, vma: Vma): Path {
+  if (current.kernel.anon_vma_pool !== undefined) yield* write(folio.mapping, yield* load(vma.anon_vma));
 }
 
 /** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
@@ -53,7 +78,38 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
   const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
+  /** The next VMA after number c (counted over all mms, from 1) that may map page offset b and that `linked` accepts; 0 for none. */
+  const next = (b: number, c: number, linked: (vma: Vma) => boolean): number => {
+    const vmas = mms.flatMap((mm) => mm.vmas);
+    const found = vmas.findIndex((vma, i) => {
+      const from = vma.vm_pgoff.value;
+      return i >= c && from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
+    });
+    return found + 1;
+  };
+  const readsVmas = (_a: number, _b: number, _c: number, _agent: number, access: Access): void => {
+    for (const mm of mms)
+      for (const vma of mm.vmas)
+        access.reads.push(vma.anon_vma.at, vma.vm_file.at, vma.vm_start.at, vma.vm_end.at, vma.vm_pgoff.at);
+  };
   return {
+    /** With chains: the next VMA that is linked to anon_vma a. */
+    anonVmaNext: system.op({
+      name: 'anon_vma_interval_tree',
+      exec: (a, b, c) =>
+        next(b, c, (vma) =>
+          vma.anon_vma_chain!.anon_vma.some(
+            (link, i) => i < vma.anon_vma_chain!.length.value && link.value === a,
+          ),
+        ),
+      touches: readsVmas,
+    }),
+    /** The next VMA that maps inode a. */
+    iMmapNext: system.op({
+      name: 'vma_interval_tree',
+      exec: (a, b, c) => next(b, c, (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
+      touches: readsVmas,
+    }),
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
     addNewAnonRmap: system.op({
       name: 'folio_add_new_anon_rmap',
@@ -116,9 +172,10 @@ export function* anon_vma_fork(vma: Vma, pvma: Vma): Path {
   yield* up_write(current.kernel.anon_vmas[anon_vma]!);
 }
 
-/** What an rmap walk holds: the anon_vma lock. */
+/** What an rmap walk holds: the anon_vma lock, or i_mmap_rwsem. */
 export interface RmapWalk {
   readonly anon_vma: number;
+  readonly file?: Inode;
   readonly targets: readonly RmapTarget[];
 }
 
@@ -130,7 +187,7 @@ export interface RmapWalk {
  */
 export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   const mapping = yield* read(folio.mapping);
-  if (mapping < 0) throw new Error('expected an anonymous folio');
+  if (mapping < 0) return yield* rmap_walk_file(folio, current.kernel.inodes![-mapping]!);
   if (mapping >= PAGE_MAPPING_KSM) return yield* rmapWalkKsmBegin(mapping);
   const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
@@ -138,10 +195,39 @@ export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   return { anon_vma, targets: yield* rmap_targets(folio, anon_vma) };
 }
 
+/** Begins a walk over the VMAs that may map a page of a file. @context folio locked; may sleep @kernel 6.12 mm/rmap.c rmap_walk_file: adapted (the loop is the caller's) */
+function* rmap_walk_file(folio: Folio, file: Inode): Path<RmapWalk> {
+  const index = yield* read(folio.index);
+  yield* down_read(file.i_mmap_rwsem);
+  return {
+    anon_vma: 0,
+    file,
+    targets: yield* targetsOneByOne(current.kernel.op.iMmapNext, file.number, index),
+  };
+}
+
+/** The VMAs that `op` finds for a page offset, where there may be more than a word has bits. */
+function* targetsOneByOne(op: number, of: number, index: number): Path<RmapTarget[]> {
+  const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
+  const targets: RmapTarget[] = [];
+  for (
+    let found = yield* request(op, of, index, 0);
+    found !== 0;
+    found = yield* request(op, of, index, found)
+  ) {
+    const vma = vmas[found - 1]!;
+    const start = yield* read(vma.vm_start);
+    targets.push({ vma, address: index - (yield* read(vma.vm_pgoff)) + start });
+  }
+  return targets;
+}
+
 /** The VMAs that may map the folio. @context anon_vma lock held @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (the tree walk is one step) */
 export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]> {
   const index = yield* read(folio.index);
-  const found = yield* request(current.kernel.op.anonVmaFind, anon_vma, index);
+  const { op, anon_vma_pool } = current.kernel;
+  if (anon_vma_pool !== undefined) return yield* targetsOneByOne(op.anonVmaNext, anon_vma, index);
+  const found = yield* request(op.anonVmaFind, anon_vma, index);
   const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
   const targets: RmapTarget[] = [];
   for (const i of bits(found)) {
@@ -154,6 +240,7 @@ export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]
 
 /** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
 export function* rmapWalkEnd(walk: RmapWalk): Path {
+  if (walk.file !== undefined) yield* up_read(walk.file.i_mmap_rwsem);
   if (walk.anon_vma !== 0) yield* anon_vma_unlock_read(walk.anon_vma);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
 import { equals, lock, read, setBits, store, testBits, write } from '../../core/primitives.js';
-import { EINVAL, ENOMEM } from '../include/errno.js';
+import { EEXIST, EINVAL, ENOMEM } from '../include/errno.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { type Folio, type Inode, PG, type Vma } from '../include/mm_types.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
@@ -10,6 +10,7 @@ import { current, type Kernel } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { filemap_get_entry, truncate_inode_pages } from './filemap.js';
 import { clear_user_highpage, VM_FAULT, type VmFault } from './memory-fault.js';
+import { shmem_free_swap, shmem_swapin_folio, xa_is_value } from './shmem-swap.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_lru, folio_put } from './swap.js';
 
@@ -59,8 +60,11 @@ export function* shmem_zero_setup(vma: Vma, pages: number): Path<boolean> {
   return file !== undefined;
 }
 
-/** The last reference on the file has gone. @context may sleep @kernel 6.12 mm/shmem.c shmem_evict_inode: adapted (no swap) */
+/** The last reference on the file has gone. @context may sleep @kernel 6.12 mm/shmem.c shmem_evict_inode, shmem_undo_range: adapted (all pages) */
 export function* shmem_evict_inode(inode: Inode): Path {
+  const pages = yield* read(inode.i_size);
+  if (current.kernel.swap !== undefined)
+    for (let index = 0; index < pages; index++) yield* shmem_free_swap(inode, index);
   yield* truncate_inode_pages(inode);
 }
 
@@ -102,11 +106,17 @@ function* shmem_alloc_and_add_folio(inode: Inode, index: number): Path<Folio | f
 /**
  * The page of a file, which is made if it is not there: locked, with a reference; or a negative error number.
  * @context may sleep
- * @kernel 6.12 mm/shmem.c shmem_get_folio_gfp: adapted (SGP_CACHE; no swap, no huge pages)
+ * @kernel 6.12 mm/shmem.c shmem_get_folio_gfp: adapted (SGP_CACHE; no huge pages)
  */
 export function* shmem_get_folio(inode: Inode, index: number): Path<Folio | number> {
   for (;;) {
     if (index >= (yield* read(inode.i_size))) return -EINVAL;
+    const entry = current.kernel.swap === undefined ? 0 : yield* read(inode.i_pages[index]!);
+    if (xa_is_value(entry)) {
+      const swapped = yield* shmem_swapin_folio(inode, index, entry);
+      if (swapped === -EEXIST) continue;
+      return swapped;
+    }
     const cached = yield* filemap_get_entry(inode.i_pages[index]!);
     if (cached !== undefined) {
       yield* folio_lock(cached);
