@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, deviceAtomicAdd, scenario, see, violates } from '../../litmus/index.js';
-import { EFAULT, move_pages, pte_page, ptep_get, task_numa_work, userStore } from '../../linux/index.js';
+import {
+  EFAULT,
+  move_pages,
+  mremap,
+  pte_page,
+  ptep_get,
+  task_numa_work,
+  userStore,
+} from '../../linux/index.js';
 import { mirrorDriver } from './drivers.js';
 
 /**
@@ -16,7 +24,7 @@ export default scenario({
   machine: { cpus: 2, frames: 3, ptrsPerPte: 2, data: true },
   kernels: ['6.12', '6.15'],
   knobs: {
-    by: ['numa', 'move'],
+    by: ['numa', 'move', 'mremap'],
     'change_protection.notifier': ['on', 'off'],
     'move_pages.exclusive': ['refused', 'moved-untold'],
   },
@@ -29,17 +37,18 @@ export default scenario({
     const gpu = m.device('gpu0', { mirrors: p });
     mirrorDriver('single', m, gpu, p, x);
     m.exclusive(p, x.start, gpu);
-    return { p, x, y, page, gpu, ctx: m.userfaultfd([y]), ptep: p.ptep(x.start) };
+    return { p, x, y, page, gpu, ctx: m.userfaultfd([y]), ptep: p.ptep(x.start), moved: p.ptep(y.start) };
   },
-  agents: ({ x, y, page, gpu, ctx, ptep }, { by }) => ({
+  agents: ({ p, x, y, page, gpu, ctx, ptep, moved }, { by }) => ({
     *user() {
       if (by === 'numa') yield* task_numa_work();
+      else if (by === 'mremap') yield* mremap(p.mm, x.start, 1, y.start);
       else {
         const err = yield* move_pages(ctx, y.start, x.start, 1);
         yield* claim(err === -EFAULT, 'ERRNO', 'UFFDIO_MOVE moves a device-exclusive entry');
       }
-      yield* userStore(x.start, 5);
-      const now = pte_page(yield* ptep_get(ptep));
+      yield* userStore(by === 'mremap' ? y.start : x.start, 5);
+      const now = pte_page(yield* ptep_get(by === 'mremap' ? moved : ptep));
       yield* claim(now === page, 'ORIGINAL-STAYS', 'the store went to a copy');
       see('stored');
     },
@@ -53,6 +62,8 @@ export default scenario({
     'kernel=6.15': 'safe',
     'by=move': 'safe',
     'by=move,kernel=6.15': 'safe',
+    'by=mremap': 'safe',
+    'by=mremap,kernel=6.15': 'safe',
     'change_protection.notifier=off': violates('SPTE-COHERENT'),
     'by=move,move_pages.exclusive=moved-untold': violates('OWNER'),
   },
