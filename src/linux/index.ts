@@ -77,6 +77,7 @@ export * from './mm/rmap-unmap.js';
 export * from './mm/swap.js';
 export * from './mm/swap_state.js';
 export * from './mm/swapfile.js';
+export * from './mm/swapfile-unuse.js';
 export * from './mm/userfaultfd.js';
 export * from './mm/userfaultfd-move.js';
 export * from './mm/vma.js';

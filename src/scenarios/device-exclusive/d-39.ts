@@ -19,7 +19,7 @@ export default scenario({
   kernels: ['6.12', '6.15'],
   knobs: {
     memory_type: ['thp', 'hugetlb'],
-    driver: ['test_hmm', 'single'],
+    driver: ['test_hmm', 'single', 'nouveau'],
     'gup.split_pmd': ['on', 'ignored'],
     'gup.split_hugetlb': ['refused', 'accepted'],
   },
@@ -35,7 +35,7 @@ export default scenario({
   },
   agents: ({ x, gpu, driver }, k) => ({
     *user() {
-      if (k.driver === 'single') return;
+      if (k.driver !== 'test_hmm') return;
       const value = yield* userLoad(x.start + 1);
       yield* claim(value === 7, 'DATA', 'the second page has the contents of another');
     },
@@ -52,6 +52,8 @@ export default scenario({
     base: 'safe',
     'kernel=6.15': 'safe',
     'driver=single': livelocks(),
+    'driver=nouveau': livelocks(),
+    'driver=single,kernel=6.15': livelocks(),
     'gup.split_pmd=ignored': violates('BUG-ON'),
     'memory_type=hugetlb': 'safe',
     'memory_type=hugetlb,kernel=6.15': 'safe',
