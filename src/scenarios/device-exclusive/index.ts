@@ -6,6 +6,7 @@ import d02 from './d-02.js';
 import d03 from './d-03.js';
 import d05 from './d-05.js';
 import d06 from './d-06.js';
+import d07 from './d-07.js';
 import d08 from './d-08.js';
 import d09 from './d-09.js';
 import d11 from './d-11.js';
@@ -19,11 +20,14 @@ import d23 from './d-23.js';
 import d24 from './d-24.js';
 import d25 from './d-25.js';
 import d27 from './d-27.js';
+import d30 from './d-30.js';
 import d31 from './d-31.js';
+import d32 from './d-32.js';
 import d33 from './d-33.js';
 import d35 from './d-35.js';
 import d36 from './d-36.js';
 import d37 from './d-37.js';
+import d39 from './d-39.js';
 import d40 from './d-40.js';
 import d42 from './d-42.js';
 import d43 from './d-43.js';
@@ -40,6 +44,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d03,
   d05,
   d06,
+  d07,
   d08,
   d09,
   d11,
@@ -53,11 +58,14 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d24,
   d25,
   d27,
+  d30,
   d31,
+  d32,
   d33,
   d35,
   d36,
   d37,
+  d39,
   d40,
   d42,
   d43,
