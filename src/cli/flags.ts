@@ -17,9 +17,16 @@ export interface VariantFlags {
 
 /** Adds what selects variants. */
 export function withVariant(command: Command): Command {
+  return withKnobs(
+    command
+      .option('--variant <k=v,…>', 'this variant, by its name; "base" is the documented protocol')
+      .option('--machine <name>', 'ipi or bcast'),
+  );
+}
+
+/** Adds what sets knobs of the kernel. */
+export function withKnobs(command: Command): Command {
   return command
-    .option('--variant <k=v,…>', 'this variant, by its name; "base" is the documented protocol')
-    .option('--machine <name>', 'ipi or bcast')
     .option('--kernel <version>', 'kernel release')
     .option('--set <knob=value>', 'this value of a knob; may be repeated', collect);
 }

@@ -8,12 +8,13 @@ import {
   checkOptions,
   type SearchFlags,
   type VariantFlags,
+  withKnobs,
   withSearch,
   withVariant,
   withWorkers,
 } from './flags.js';
 import { fail, tell } from './output.js';
-import { wanted } from './variants.js';
+import { kernelKnobs, wanted } from './variants.js';
 
 Error.stackTraceLimit = 100; // a user's frame may stand below many of ours
 
@@ -152,6 +153,23 @@ withWorkers(
       json: options.json ?? false,
     });
   });
+
+withKnobs(
+  program
+    .command('ops')
+    .description('execute a script of mm operations straight through, and print what they answer')
+    .argument('<FILE>', 'a script, or - for standard input'),
+)
+  .option('--normalise', 'print the answer as it compares: frames renumbered, without unstable flags')
+  .action(
+    async (
+      file: string,
+      { normalise = false, ...knobs }: { normalise?: boolean; kernel?: string; set?: readonly string[] },
+    ) => {
+      const { opsCommand } = await import('./ops.js');
+      process.exitCode = opsCommand({ file, normalise, knobs: kernelKnobs(wanted(knobs)) });
+    },
+  );
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(); // the reader has seen enough

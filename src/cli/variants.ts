@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { type KnobSetting, type Scenario, UsageError, type Variant, variantName } from '../core/scenario.js';
-import { KNOBS, RELEASES } from '../linux/knobs.js';
+import { type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { TlbFlush } from '../machine/machine.js';
 import { nearest } from './near.js';
 
@@ -112,6 +112,23 @@ function faultOf(scenario: Scenario, settings: KnobSetting): string | undefined 
     return `${scenario.id}: ${what}; there is ${values.join(', ')}`;
   }
   return undefined;
+}
+
+/** Knobs of the kernel that are asked for, where there is no scenario. Throws a UsageError for an unknown knob or value. */
+export function kernelKnobs({ settings: { kernel = '6.12', ...settings } }: Wanted): Partial<Knobs> {
+  const release = Object.hasOwn(RELEASES, kernel) ? RELEASES[kernel] : undefined;
+  if (release === undefined)
+    throw new UsageError(`no kernel ${kernel}; there is ${Object.keys(RELEASES).join(', ')}`);
+  for (const [knob, value] of Object.entries(settings)) {
+    const values = Object.hasOwn(KNOBS, knob) ? Object.keys(KNOBS[knob as keyof typeof KNOBS]) : undefined;
+    if (values === undefined) {
+      const near = nearest(knob, Object.keys(KNOBS));
+      throw new UsageError(`no knob ${knob}${near.length > 0 ? `; near it: ${near.join(', ')}` : ''}`);
+    }
+    if (!values.includes(value))
+      throw new UsageError(`knob ${knob} has no value ${value}; there is ${values.join(', ')}`);
+  }
+  return { ...release, ...(settings as Partial<Knobs>) };
 }
 
 /** A scenario may declare fewer values than there are: all can be asked for. */

@@ -70,11 +70,19 @@ export const FIRST_OWN_OP = 32;
 /** Names for traces and errors, by number. */
 export const OP_NAMES: readonly string[] = Object.entries(Op).map(([name]) => name.toLowerCase());
 
-/** What a request reads and writes; `plain` if a compiler may tear or repeat it. */
+/** What a request reads and writes, whatever the state is. */
 export interface Access {
   reads: number[];
   writes: number[];
+  /** Read or written without a memory access of the code: ghosts, what the model wipes. Nothing races with that. */
+  silent: number[];
+  /** A compiler may tear or repeat it. */
   plain: boolean;
+}
+
+/** An access to nothing, to be filled in. */
+export function noAccess(): Access {
+  return { reads: [], writes: [], silent: [], plain: false };
 }
 
 /** How a request argument behaves when frames are renamed (see `explore/symmetry.ts`). */
@@ -94,13 +102,19 @@ export interface OpDefinition {
   readonly queued?: boolean;
   /** How many outcomes the step has now; each is explored. Absent: one. */
   choices?(a: number, b: number, c: number, agent: number): number;
-  /** Lists the cells it reads and writes: for data races, for lines that race, for swapping independent steps. */
+  /** Lists the cells it reads and writes: for data races, lines that race, swapping independent steps, fusing. */
   touches(a: number, b: number, c: number, agent: number, access: Access): void;
   /** Kinds of a, b and c under a renaming of frames. Absent: plain numbers. */
   readonly args?: readonly ArgKind[];
   /** Kind of the observed value. Absent: a plain number. */
   readonly result?: ValueType;
-  /** Lipton's movers, for fusing a step with the next: an acquire moves right, a release moves left. */
+  /**
+   * Lipton's movers, for fusing (`explore/fusion.ts`). right: others can do before the step what they can do after it,
+   * with the same effects but for whom they wait for; so it may be put off until right before its agent's next step.
+   * left: others can do after it what they can do before it; so it may be taken right after its agent's last step. Both:
+   * it never waits, and what it writes is nobody's business but that of own operations that do not merely try. Those
+   * that wait for others to leave touch what these write as they enter.
+   */
   readonly mover?: 'right' | 'left';
   /** A locked operation: drains this agent's store buffer first. Absent: yes. */
   readonly drains?: boolean;

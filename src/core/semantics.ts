@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { FIRST_OWN_OP, Op, type Access } from './ops.js';
+import { FIRST_OWN_OP, noAccess, Op, type Access } from './ops.js';
 import type { System } from './system.js';
 
 /**
@@ -18,6 +18,19 @@ export interface Semantics {
 /** Operations whose first argument is the cell they touch. */
 export function namesCell(op: number): boolean {
   return op >= Op.LOAD && op <= Op.BIT_LOCK;
+}
+
+/** Whether other agents can keep a request from being carried out. */
+export function mayBlock(system: System, op: number): boolean {
+  if (op >= FIRST_OWN_OP) return system.ops[op - FIRST_OWN_OP]!.enabled !== undefined;
+  return (
+    op === Op.LOCK ||
+    op === Op.AWAIT_EQ ||
+    op === Op.AWAIT_CLEAR ||
+    op === Op.BIT_LOCK ||
+    op === Op.DRAIN ||
+    op === Op.DONE
+  );
 }
 
 const onlyReads = (op: number): boolean =>
@@ -220,7 +233,7 @@ export function semantics(system: System): Semantics {
   return { enabled, choices, execute };
 }
 
-/** Lists what a request reads and writes into `access` (which it empties first). */
+/** Lists what a request reads and writes into `access` (which it empties first) and returns it. */
 export function accessOf(
   system: System,
   agent: number,
@@ -228,9 +241,9 @@ export function accessOf(
   a: number,
   b: number,
   c: number,
-  access: Access,
+  access: Access = noAccess(),
 ): Access {
-  access.reads.length = access.writes.length = 0;
+  access.reads.length = access.writes.length = access.silent.length = 0;
   access.plain = op === Op.LOAD || op === Op.STORE;
   switch (op) {
     case Op.DONE:

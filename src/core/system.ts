@@ -110,6 +110,8 @@ export interface Invariant {
   readonly property: string;
   /** The cells it looks at: it is checked again when one of them changed. */
   readonly cells: readonly Cell[];
+  /** Of these, the ones that only excuse while they are not 0: a lock that is held, a change that is under way. */
+  readonly excuses?: readonly Cell[];
   check(): string | undefined;
   /** 'always': in every state. 'end': when all agents but the daemons have returned. */
   readonly when: 'always' | 'end';

@@ -96,11 +96,6 @@ export class Automaton {
       this.a[node]!,
       this.b[node]!,
       this.c[node]!,
-      {
-        reads: [],
-        writes: [],
-        plain: false,
-      },
     ));
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import type { Access } from '../core/ops.js';
+import { noAccess } from '../core/ops.js';
 import type { Built } from '../core/scenario.js';
 import { accessOf } from '../core/semantics.js';
 import { Findings } from './findings.js';
@@ -109,7 +109,7 @@ export function searchRandomly(built: Built, options: RandomOptions): SearchResu
 
 function raceOf(execution: Execution): ReturnType<typeof dataRace> {
   const { system } = execution;
-  const accesses = system.agents.map((): Access => ({ reads: [], writes: [], plain: false }));
+  const accesses = system.agents.map(noAccess);
   for (const { agent, op, a, b, c } of execution.pending())
     accessOf(system, agent, op, a, b, c, accesses[agent]!);
   return dataRace(accesses.length, (agent) => accesses[agent]!);

@@ -32,11 +32,11 @@ export function fewestSwitches(built: Built, { kind, name, run }: Finding): read
     return same && taken.length === run.length ? taken : undefined;
   };
   const conflict = (x: TraceStep, y: TraceStep): boolean => {
-    const [one, other] = [x, y].map(({ agent, op, a, b, c }) =>
-      accessOf(system, agent, op, a, b, c, access()),
-    );
-    const meets = (writes: Access, all: Access): boolean =>
-      writes.writes.some((cell) => all.writes.includes(cell) || all.reads.includes(cell));
+    const [one, other] = [x, y].map(({ agent, op, a, b, c }) => accessOf(system, agent, op, a, b, c));
+    const meets = ({ writes, silent }: Access, all: Access): boolean =>
+      [...writes, ...silent].some(
+        (cell) => all.writes.includes(cell) || all.reads.includes(cell) || all.silent.includes(cell),
+      );
     return meets(one!, other!) || meets(other!, one!);
   };
 
@@ -86,8 +86,4 @@ function turns(run: readonly Step[]): Turn[] {
     from = to;
   }
   return found;
-}
-
-function access(): Access {
-  return { reads: [], writes: [], plain: false };
 }

@@ -1,42 +1,58 @@
 // SPDX-License-Identifier: MIT
-import { Op } from '../core/ops.js';
+import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import type { System } from '../core/system.js';
 import { Automaton } from './automaton.js';
+import type { Known } from './fusion.js';
+import { Sharing } from './sharing.js';
 import { Walker } from './walker.js';
 
-const RUNS = 16;
-const STEPS = 400;
+/** Runs that must show nothing new before it is enough, and the most there are. */
+const VAIN = 12;
+const RUNS = 200;
+const STEPS = 600;
+/** The odds that another agent goes on than the one that took the last step, by turns: paths are seen to the end, and mixed. */
+const SWITCHING = [0.02, 0.1, 1];
 
 /**
- * Locks that somebody tries or looks at, as far as a few runs at random show: they can't be fused. The search would find
- * out by itself, but it would have to start again. Leaves `system.mem` at any state.
+ * What a few runs at random show of who touches what, so of what can't be fused. The search would find out by itself, but
+ * it would have to start again. Leaves `system.mem` at any state.
  */
-export function lookedAt(system: System, initial: Int32Array): Set<number> {
-  const locks = new Set<number>();
-  system.lockClasses.forEach((lockClass, cell) => lockClass !== undefined && locks.add(cell));
-  const found = new Set<number>();
-  if (locks.size === 0) return found;
+export function scout(system: System, initial: Int32Array): Known {
+  const known: Known = { sharing: new Sharing(system), locks: new Set(), movers: new Set() };
   const automaton = new Automaton(system);
   const always = system.invariants.filter(({ when }) => when === 'always');
   const broken = (): boolean => always.some((invariant) => invariant.check() !== undefined);
   const below = random(1);
-  for (let run = 0; run < RUNS; run++) {
+  for (let run = 0, vain = 0; run < RUNS && vain < VAIN; run++) {
+    const size = automaton.size;
     system.mem.set(initial);
     const walker = new Walker(system, automaton, false);
+    const switching = SWITCHING[run % SWITCHING.length]! * 1000;
+    let agent = -1;
     for (let i = 0; i < STEPS; i++) {
-      const ready = system.agents.flatMap((_, agent) => (walker.enabled(agent) ? [agent] : []));
+      const ready = system.agents.flatMap((_, other) => (walker.enabled(other) ? [other] : []));
       if (ready.length === 0) break;
-      const agent = ready[below(ready.length)]!;
-      if (!walker.step(agent, below(walker.outcomes(agent))).sound || broken()) break;
+      if (!ready.includes(agent) || below(1000) < switching) agent = ready[below(ready.length)]!;
+      const node = walker.node(agent);
+      const named = automaton.op[node]! < FIRST_OWN_OP ? automaton.a[node]! : -1;
+      const { sound } = walker.step(agent, below(walker.outcomes(agent)));
+      for (const cell of walker.changed) if (cell !== named) known.sharing.wrote(agent, cell);
+      if (!sound || broken()) break;
     }
+    vain = automaton.size === size ? vain + 1 : 0;
   }
   for (let node = 1; node < automaton.size; node++) {
     const op = automaton.op[node]!;
-    if (op === Op.LOCK || op === Op.UNLOCK || op === Op.DONE || op === Op.FAIL) continue;
-    const { reads, writes } = automaton.access(node);
-    for (const cell of [...reads, ...writes]) if (locks.has(cell)) found.add(cell);
+    if (op === Op.DONE || op === Op.FAIL) continue;
+    const access = automaton.access(node);
+    known.sharing.see(automaton.agent[node]!, op, access);
+    const tries = op < FIRST_OWN_OP || system.ops[op - FIRST_OWN_OP]!.role === 'try';
+    for (const cell of [...access.reads, ...access.writes, ...access.silent]) {
+      if (op !== Op.LOCK && op !== Op.UNLOCK && system.lockClasses[cell] !== undefined) known.locks.add(cell);
+      if (tries) known.movers.add(cell);
+    }
   }
-  return found;
+  return known;
 }
 
 /** Numbers below a bound: a linear congruence, the same each time. */

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { Op } from '../core/ops.js';
-import { namesCell } from '../core/semantics.js';
+import { mayBlock, namesCell } from '../core/semantics.js';
 import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
 import { grown } from './findings.js';
 import { mixHigh, mixLow } from './fingerprint.js';
-import { mayBlock } from './fusion.js';
 
 /** Values of a cell that are remembered: those below. */
-export const VALUES = 16;
+const VALUES = 16;
 /** Fields of a remembered step: new value of the cell, next node, change of the fingerprint, what it concerns. */
 export const VALUE = 0;
 export const CHILD = 1;
@@ -86,6 +85,17 @@ export class Steps {
     if (guard === undefined) return;
     this.guard[node] = guard.cell.at;
     this.alive[node] = guard.alive;
+  }
+
+  /** Where the step of `node` in `state` stands in `fields`; 0 if it has to be carried out, DISABLED if it can't be. */
+  outcomeIn(state: Int32Array, node: number): number {
+    const cell = this.cell[node]!;
+    if (cell < 0) return 0;
+    const value = state[cell]!;
+    if (value >>> 0 >= VALUES) return 0;
+    const guard = this.guard[node]!;
+    if (guard >= 0 && ((this.alive[node]! >> state[guard]!) & 1) === 0) return 0;
+    return this.outcome[node * VALUES + value]!;
   }
 
   /** `node` found `value` in its cell and can't go on. */

@@ -4,7 +4,7 @@
  * made it, and replayable, because it carries its token. Values are texts, as people write them.
  */
 import { site } from '../core/live.js';
-import { type Access, FIRST_OWN_OP, Op } from '../core/ops.js';
+import { FIRST_OWN_OP, noAccess, Op } from '../core/ops.js';
 import type { KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
 import { accessOf, namesCell } from '../core/semantics.js';
 import { type Cell, holder, type System } from '../core/system.js';
@@ -184,7 +184,7 @@ class Writer {
   private readonly named = new Set<number>();
   /** Cells that a step touches which is not a ghost's. */
   private readonly real = new Set<number>();
-  private readonly access: Access = { reads: [], writes: [], plain: false };
+  private readonly access = noAccess();
 
   constructor(
     private readonly system: System,

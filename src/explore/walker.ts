@@ -19,7 +19,8 @@ export class Walker {
   private readonly cells: number;
   private readonly semantics: Semantics;
   private readonly symmetry: FrameSymmetry | undefined;
-  private readonly changed = new Set<number>();
+  /** The cells that the last step wrote to. */
+  readonly changed = new Set<number>();
 
   constructor(
     readonly system: System,

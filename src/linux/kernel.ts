@@ -11,6 +11,7 @@ import {
   type MmuNotifier,
   MmuNotifierSubscriptions,
 } from './include/mmu_notifier.js';
+import { type CpuFbatches, FolioBatch } from './include/pagevec.js';
 import { definePteOps } from './include/pgtable.js';
 import { defineSrcuOps, SrcuStruct } from './kernel/rcu/srcu.js';
 import { defineRcuOps, RcuState } from './kernel/rcu/tree.js';
@@ -27,8 +28,10 @@ import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
 import { ksm_init, KsmThread } from './mm/ksm-thread.js';
+import { defineAnonVmaOps } from './mm/rmap-anon_vma.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
+import { defineShmemOps } from './mm/shmem.js';
 import { defineSwapOps, SwapInfo } from './mm/swapfile.js';
 
 export interface KernelOptions {
@@ -51,8 +54,8 @@ export interface KernelOptions {
   readonly shmemPages?: number;
   /** anon_vmas as in the kernel, with chains; absent: one for each mm, if the set-up makes it. */
   readonly anonVmaChains?: boolean;
-  /** mlock() is counted in the pages. */
-  readonly mlock?: boolean;
+  /** Folios reach the LRU lists, and locks of mlock() are counted, by way of per-CPU batches. Absent: at once, and no mlock(). */
+  readonly lruBatches?: boolean;
   /** How many call_rcu() callbacks can be outstanding at once. */
   readonly rcuCallbacks: number;
   /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
@@ -72,8 +75,10 @@ function defineOps(kernel: Kernel) {
     ...definePageIsolationOps(kernel),
     ...defineDevPagemapOps(kernel),
     ...defineRmapOps(kernel),
+    ...defineAnonVmaOps(kernel),
     ...defineRmapBatchOps(kernel),
     ...defineSwapOps(kernel),
+    ...defineShmemOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
     ...defineMmuNotifierOps(kernel),
@@ -103,6 +108,8 @@ export class Kernel {
   readonly anon_vma_pool: AnonVma[] | undefined;
   /** Files in memory, from 1; undefined where the scenario has none. */
   readonly inodes: Inode[] | undefined;
+  /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
+  readonly cpu_fbatches: CpuFbatches[] | undefined;
   /** The frame of the zero page; undefined: there is none. */
   readonly zero_page: Page | undefined;
   /** The swap area; undefined where the scenario has none. */
@@ -133,15 +140,21 @@ export class Kernel {
   constructor(readonly options: KernelOptions) {
     const system = (this.system = new System(options.machine.memory));
     kernels.set(system, this);
-    this.machine = new Machine(system, options.machine);
+    this.machine = new Machine(system, { ...options.machine, hugePages: options.thp });
     this.knobs = { ...documentedKnobs(), ...options.knobs };
     const { swapSlots = 0, ksmNodes = 0, shmemPages = 0 } = options;
     for (const frame of this.machine.frames)
       this.mem_map.push(
-        new Page(system, frame, options.hotplug, options.thp, swapSlots > 0, options.mlock === true),
+        new Page(system, frame, options.hotplug, options.thp, swapSlots > 0, options.lruBatches === true),
       );
     this.anon_vma_pool = options.anonVmaChains === true ? [] : undefined;
     this.inodes = shmemPages > 0 ? [] : undefined;
+    if (options.lruBatches === true)
+      this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
+        lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
+        lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
+        mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
+      }));
     if (options.zeroPage === true) {
       this.zero_page = this.setupPage();
       system.fixedFrames.add(this.zero_page.pfn);

@@ -194,6 +194,14 @@ export const KNOBS = {
       '5.14 to 6.14: page_vma_mapped_walk() takes device-exclusive entries, and with PVMW_MIGRATION as well',
     normal: '6.15: not when it looks for migration entries',
   },
+  'change_protection.notifier': {
+    on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
+    off: 'D-40 twin: nobody is told',
+  },
+  'move_pages.exclusive': {
+    refused: '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
+    'moved-untold': 'D-40 twin: moved as a swap entry is, and nobody is told',
+  },
   'ksm.nonpresent': {
     taken: '5.14 to 6.14: write_protect_page() takes what page_vma_mapped_walk() finds for a present entry',
     refused: '6.15: gives up when the entry is not present',
@@ -229,6 +237,10 @@ export const KNOBS = {
     on: '5.14: the folio is not mapped any more after the walk',
     off: 'D-37 twin: an entry that the walk has missed stays',
   },
+  'make.sharing': {
+    cow: '5.14: any private page; GUP breaks COW, and fork restores the entry',
+    dontcopy: 'D-08: only pages that are mapped once, in VMAs that fork leaves out (VM_DONTCOPY)',
+  },
   'make.anon_only': {
     on: '5.14: anonymous folios only',
     off: 'up to v6: pages of files as well',
@@ -252,6 +264,7 @@ export const KNOBS = {
   'make.mmap_lock': {
     held: '5.14: the caller holds mmap_lock from GUP to the end of the walk',
     dropped: 'D-07 twin: not between GUP and the walk',
+    'not-for-walk': 'D-37: not from GUP to the end of the walk',
   },
   'make.npages': {
     signed: '5.14: a negative count is an error number',
@@ -289,6 +302,26 @@ export const KNOBS = {
     on: '5.14: restored only if the entry is still the one that faulted',
     off: 'D-25 twin',
   },
+  'restore.page': {
+    entry: '5.14: the page that the entry names is mapped again',
+    head: 'D-23: the head of its folio is',
+  },
+  'restore.null_table': {
+    handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',
+    'not-handled': 'D-24 twin: goes on with what it returned',
+  },
+  'retract_page_tables.anon_vma': {
+    skipped: '6.12: page tables of a VMA that has an anon_vma are left alone',
+    ignored: 'D-24: an empty one is taken from any VMA',
+  },
+  'clear_refs.notifier': {
+    on: '6.12: clear_refs sends SOFT_DIRTY for the whole mm',
+    off: 'D-30 twin: nobody is told',
+  },
+  'make.touch': {
+    on: '5.14: get_user_pages_remote() asks for FOLL_TOUCH: who may store is taken to have stored',
+    off: 'D-48 twin: GUP leaves the folio as clean as it is',
+  },
   'restore.order': {
     'lock-notify': '5.14: the folio lock, then the notifier',
     'notify-lock': 'D-25: the other way round',
@@ -307,6 +340,7 @@ export const KNOBS = {
   'restore.rmap': {
     'rmap-set': '6.12: the mapping is counted, then the entry is set',
     'set-rmap': 'v8: the entry is set, then the mapping is counted',
+    'not-counted': 'D-42 twin: the mapping is not counted',
   },
   'fork.exclusive': {
     restore: '5.14: the entry is restored and copied as a present one; fork fails if the folio is locked',
@@ -353,6 +387,10 @@ export const KNOBS = {
   'nouveau.callback_lock': {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
+  },
+  'nouveau.release': {
+    none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
+    unmaps: 'D-45: a release() that takes everything off the GPU',
   },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',

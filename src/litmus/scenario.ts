@@ -22,13 +22,7 @@ import { type Process, Testbed } from './testbed.js';
 /** An agent: a path, or a path with the CPU and the process that it runs on. */
 export type AgentSpec =
   | (() => Path<unknown>)
-  | {
-      readonly cpu: number;
-      readonly process?: Process | undefined;
-      /** Goes on for ever, or waits for ever: what the others do against must end all the same. */
-      readonly daemon?: boolean;
-      run(): Path<unknown>;
-    };
+  | { readonly cpu: number; readonly process?: Process | undefined; run(): Path<unknown> };
 
 /** Machine as a scenario states it; what it leaves out has a default. */
 export interface MachineSpec {
@@ -53,6 +47,10 @@ export interface MachineSpec {
   readonly softDirty?: boolean;
   /** Read faults of anonymous memory map the zero page. It takes one frame. */
   readonly zeroPage?: boolean;
+  /** Folios reach the LRU lists, and locks of mlock() are counted, by way of per-CPU batches. Without, there is no mlock(). */
+  readonly lruBatches?: boolean;
+  /** Pages that a file in memory may have; 0: there are none. */
+  readonly shmemPages?: number;
   /** call_rcu() callbacks that may be outstanding. */
   readonly rcuCallbacks?: number;
   /**
@@ -243,6 +241,8 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     thp: machine.thp ?? false,
     softDirty: machine.softDirty ?? false,
     zeroPage: machine.zeroPage ?? false,
+    lruBatches: machine.lruBatches ?? false,
+    shmemPages: machine.shmemPages ?? 0,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
     seqModulus: machine.seqModulus ?? 0,
   });
@@ -256,8 +256,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
       typeof (agent as Partial<typeof agent> | undefined)?.run !== 'function'
     )
       throw new UsageError(`${spec.id}: agent ${name} is not a path: write it as *${name}() { … }`);
-    const spelled =
-      typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined, daemon: false } : agent;
+    const spelled = typeof agent === 'function' ? { cpu: nextCpu, run: agent, process: undefined } : agent;
     if (spelled.cpu >= machine.cpus)
       throw new UsageError(
         `${spec.id}: agent ${name} runs on CPU ${spelled.cpu}, the machine has ${machine.cpus}`,
@@ -266,7 +265,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     kernel.addTask({
       name,
       cpu: spelled.cpu,
-      daemon: spelled.daemon ?? false,
+      daemon: false,
       fair: true,
       mm: spelled.process?.mm ?? kernel.mms[0],
       start: () => spelled.run(),

@@ -32,6 +32,7 @@ import type { Device } from '../machine/machine.js';
 import {
   deviceEntryLive,
   exclusivePrivate,
+  MadeWatch,
   PinHold,
   PinWatch,
   TornWatch,
@@ -182,6 +183,11 @@ export class Process {
     const table = pfnOf(this.mm.pmd[Math.floor(addr / ptrsPerPte)]!.value);
     this.kernel.system.fixedFrames.add(table);
     return this.kernel.pte(table, addr % ptrsPerPte);
+  }
+
+  /** Counts the users of the mm: mmget_not_zero(), and mmput(), which takes it down after the last. */
+  users(count: number): void {
+    this.mm.mm_users = this.kernel.system.cell(`${this.mm.name}.mm_users`, count);
   }
 
   /**
@@ -483,9 +489,19 @@ export class Testbed {
     return new PinHold(this.kernel, `hold${this.pins++}`, mm, addr);
   }
 
-  /** Watches what is added to a page: ATOMIC-SUM. After the contents were set. */
-  watchSum(process: Process, addr: number): void {
-    watchSum(this.kernel, process.mm, addr);
+  /** Watches one make_device_exclusive() of `addr`: OWNER is judged on the page that it returns. */
+  watchMade(process: Process, addr: number): MadeWatch {
+    return new MadeWatch(this.kernel, `made${this.pins++}`, process.mm, addr);
+  }
+
+  /** Watches what is added to a page, by its sharers as well: ATOMIC-SUM. After the contents were set. */
+  watchSum(process: Process, addr: number, sharers: readonly Process[] = []): void {
+    watchSum(
+      this.kernel,
+      process.mm,
+      addr,
+      sharers.map(({ mm }) => mm),
+    );
   }
 
   /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */

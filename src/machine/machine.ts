@@ -46,6 +46,8 @@ export interface MachineOptions {
   readonly ptrsPerPte: number;
   /** Page-table entries are two words that are stored and read separately (x86 PAE); undefined: one word. */
   readonly pae: PaeLayout | undefined;
+  /** PMDs may map pages; default: they may. */
+  readonly hugePages?: boolean;
   /** Walkers cache PMDs: a freed table can be walked until a flush that says that tables were freed. */
   readonly pageWalkCache: boolean;
   /** Frames have contents, that loads and stores follow: one word, or so many. */

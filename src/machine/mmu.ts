@@ -28,11 +28,18 @@ export function defineMmuOps(machine: Machine) {
       system.set(cached.at, pmd);
     return pmd;
   };
-  const touchesWalk = (a: number, b: number, agent: number, access: Access): void => {
+  const touchesWalk = (a: number, b: number, writes: boolean, agent: number, access: Access): void => {
     const space = machine.spaces[a]!;
     const { cpu } = system.agents[agent]!;
-    for (const cell of machine.leafCells(space, b)) access.writes.push(cell.at);
+    const at = Math.floor(b / ptrsPerPte);
+    for (const cell of machine.leafCells(space, b))
+      // The dirty bit is set in a leaf: in a PMD only where there are huge pages.
+      (writes && (options.hugePages !== false || cell !== space.pmd[at]) ? access.writes : access.reads).push(
+        cell.at,
+      );
     access.writes.push(machine.tlb[cpu]![a]![b]!.at);
+    const cached = machine.pwc[cpu]![a]?.[at];
+    if (cached !== undefined) access.writes.push(cached.at);
   };
   /** The frame that this CPU's TLB has for a page, if the entry has all of `needed`. */
   const translate = (agent: number, space: number, page: number, needed: number): Frame | undefined => {
@@ -126,7 +133,7 @@ export function defineMmuOps(machine: Machine) {
         system.set(machine.tlb[cpu]![a]![b]!.at, entry);
         return 1;
       },
-      touches: (a, b, _c, agent, access) => touchesWalk(a, b, agent, access),
+      touches: (a, b, c, agent, access) => touchesWalk(a, b, c !== 0, agent, access),
       describe: (_a, b, _c, observed) =>
         observed === 0 ? `page ${b}: page fault` : `walker fills the TLB for page ${b}`,
     }),

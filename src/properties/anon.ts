@@ -48,6 +48,7 @@ export function anonExclusive(kernel: Kernel): void {
       ...mem_map.flatMap(({ flags, ptl, frame }) => [flags, ptl, ...frame.pte, ...frame.pteHigh]),
       ...mms.flatMap((mm) => mm.pmd),
     ],
+    excuses: mem_map.map(({ ptl }) => ptl),
     check,
   });
 }

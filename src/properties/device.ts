@@ -6,13 +6,13 @@ import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { deviceSwapEntryLive } from './lifetime.js';
 
-const isExclusive = (entry: number): boolean => {
+export const isExclusive = (entry: number): boolean => {
   const type = swapType(entry);
   return type === SwapType.DEVICE_EXCLUSIVE_READ || type === SwapType.DEVICE_EXCLUSIVE_WRITE;
 };
 
 /** The entry of the page tables of `mm` for a page, present or not; 0 where there is no table. */
-function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
+export function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
   const { machine } = kernel;
   const { ptrsPerPte } = machine.options;
   const pmd = mm.pmd[Math.floor(page / ptrsPerPte)]!.value;
@@ -35,7 +35,7 @@ export function watchDevices(kernel: Kernel): string[] {
 }
 
 const cellsOf = ({ pte, tlb, inFlight }: Device): Cell[] => [...pte, ...tlb, ...inFlight];
-const tableCells = ({ mms, mem_map }: Kernel): Cell[] => [
+export const tableCells = ({ mms, mem_map }: Kernel): Cell[] => [
   ...mms.flatMap((mm) => mm.pmd),
   ...mem_map.flatMap(({ frame }) => [...frame.pte, ...frame.pteHigh]),
 ];
@@ -235,9 +235,9 @@ export function exclusivePrivate(kernel: Kernel): void {
 
 /**
  * ATOMIC-SUM: at the end, the page that a process has at `addr` holds what it held when the watch began, plus what CPUs
- * and devices have added there. Nothing is said of a page that was taken away.
+ * and devices have added there; what `sharers` add counts as well. Nothing is said of a page that was taken away.
  */
-export function watchSum(kernel: Kernel, mm: Mm, addr: number): Cell {
+export function watchSum(kernel: Kernel, mm: Mm, addr: number, sharers: readonly Mm[] = []): Cell {
   const { system, machine, mem_map, swap } = kernel;
   const contents = (): number | undefined => {
     const entry = cpuEntry(kernel, mm, addr);
@@ -250,7 +250,7 @@ export function watchSum(kernel: Kernel, mm: Mm, addr: number): Cell {
   if (!machine.options.data) throw new Error('expected pages with contents: machine.data');
   const before = contents() ?? 0;
   const adds = system.cell(`sum[${mm.name}:${addr}]`);
-  machine.sums.push({ space: mm.number, page: addr, adds });
+  for (const { number } of [mm, ...sharers]) machine.sums.push({ space: number, page: addr, adds });
   system.invariants.push({
     property: 'ATOMIC-SUM',
     when: 'end',

@@ -3,6 +3,7 @@ import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
 import { watchDevices } from './device.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
+import { watchNotifiers } from './notifier.js';
 import { balances } from './sums.js';
 import { tlbPermission } from './tlb.js';
 
@@ -11,6 +12,7 @@ export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
 export { PinHold } from './pin-valid.js';
+export { MadeWatch } from './made.js';
 export { TornWatch } from './torn.js';
 export { countMappings } from './sums.js';
 
@@ -29,6 +31,7 @@ export function watchAlways(kernel: Kernel): string[] {
   // Before 5.19 no flag says so.
   if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
   const devices = watchDevices(kernel);
+  const notifiers = watchNotifiers(kernel);
   return [
     'TLB-LIVE',
     'TLB-PERM',
@@ -40,6 +43,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'LOCK',
     'LOCK-REF',
     ...devices,
+    ...notifiers,
     ...balances(kernel),
   ];
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { OpDefinition } from '../core/ops.js';
 import type { Path } from '../core/path.js';
 import { request } from '../core/path.js';
 import { claim } from '../core/primitives.js';
@@ -95,19 +96,20 @@ export class PinWatch {
     system.monitors.push({
       cells: [
         this.open,
+        this.late,
+        ...this.ghost,
+        ...this.count,
         ...machine.leafCells(mm.space, addr),
         ...kernel.mem_map.flatMap((page) => [page._refcount, page.frame.use]),
         ...(kernel.options.thp ? kernel.mem_map.map((page) => page.compound_head) : []),
       ],
       update,
     });
-    const touches = (
-      _a: number,
-      _b: number,
-      _c: number,
-      _agent: number,
-      access: { writes: number[] },
-    ): void => void access.writes.push(this.open.at);
+    const touches: OpDefinition['touches'] = (_a, _b, _c, _agent, access) => {
+      access.writes.push(this.open.at);
+      for (const cell of [...this.ghost, ...this.count]) access.silent.push(cell.at);
+      for (const { _refcount } of kernel.mem_map) access.silent.push(_refcount.at);
+    };
     this.ops = {
       begin: system.op({
         name: `${name}_begin`,

@@ -2,6 +2,7 @@
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, swapType, SwapType } from '../machine/pte.js';
 import { PG } from '../linux/include/mm_types.js';
+import type { FolioBatch } from '../linux/include/pagevec.js';
 import type { Kernel } from '../linux/kernel.js';
 import { GP } from '../linux/kernel/rcu/sync.js';
 import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
@@ -24,7 +25,7 @@ export function countMappings(kernel: Kernel): Mapped {
   const mappings = mem_map.map(() => 0);
   const resident = mms.map(() => 0);
   const count = (mm: number, entry: number): void => {
-    if (entry === 0 || (entry & (PTE.PRESENT | PTE.SPECIAL)) === (PTE.PRESENT | PTE.SPECIAL)) return;
+    if (entry === 0 || ((entry & (PTE.PRESENT | PTE.PROTNONE)) !== 0 && (entry & PTE.SPECIAL) !== 0)) return;
     if ((entry & (PTE.PRESENT | PTE.DEVMAP)) === (PTE.PRESENT | PTE.DEVMAP)) return;
     const frame = frameOf(entry);
     if (frame < 0) return;
@@ -73,6 +74,13 @@ export function balances(kernel: Kernel): string[] {
     void system.invariants.push({ property, when: 'end', kind: 'leak', cells: [], check });
   end('REF-SUM', () => {
     const { references } = countMappings(kernel);
+    const inFiles: number[] = [];
+    for (const batches of kernel.cpu_fbatches ?? [])
+      for (const batch of Object.values(batches) as FolioBatch[])
+        for (const { value } of batch.folios) if (value !== 0) references[value - 1]!++;
+    for (const inode of kernel.inodes ?? [])
+      for (const { value } of inode?.i_pages ?? [])
+        if (value > 0) inFiles[value - 1] = (inFiles[value - 1] ?? 0) + 1;
     // A large folio is counted at its head.
     for (const { pfn, compound_head } of mem_map)
       if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
@@ -82,7 +90,7 @@ export function balances(kernel: Kernel): string[] {
       const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
       // memory_failure() keeps its reference: the page is never used again.
       const poisoned = (page.flags.value & PG.hwpoison) !== 0 ? 1 : 0;
-      const expected = counted + cached + poisoned + kernel.held(page.pfn);
+      const expected = counted + cached + poisoned + (inFiles[page.pfn] ?? 0) + kernel.held(page.pfn);
       const pins = page.large?.pincount.value ?? 0;
       if (pins !== 0 && kernel.held(page.pfn) === 0)
         return `f${page.pfn} has a _pincount of ${pins}, and nobody pins it`;
@@ -129,7 +137,7 @@ export function balances(kernel: Kernel): string[] {
   end('RSS-SUM', () => {
     const { resident } = countMappings(kernel);
     for (const mm of mms) {
-      const counted = mm.anon_rss.value + mm.file_rss.value;
+      const counted = mm.anon_rss.value + mm.file_rss.value + (mm.shmem_rss?.value ?? 0);
       if (counted !== resident[mm.number])
         return `${mm.name} counts ${counted} resident pages and has ${resident[mm.number]}`;
     }
@@ -169,9 +177,11 @@ export function balances(kernel: Kernel): string[] {
   return [...sums, 'SWAP-SUM'];
 }
 
-/** How often page tables name each slot of swap. */
-function countSwapEntries({ machine, mms, swap }: Kernel): number[] {
+/** How often page tables, and pages of files, name each slot of swap. */
+function countSwapEntries({ machine, mms, swap, inodes }: Kernel): number[] {
   const entries = swap!.slots.map(() => 0);
+  for (const inode of inodes ?? [])
+    for (const { value } of inode?.i_pages ?? []) if (value < 0) entries[-1 - value]!++;
   for (const { space } of mms)
     for (const pmd of space.pmd) {
       if ((pmd.value & (PTE.PRESENT | PTE.PSE)) !== PTE.PRESENT) continue;

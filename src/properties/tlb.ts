@@ -38,6 +38,12 @@ export function tlbPermission(kernel: Kernel): void {
       property: 'TLB-PERM',
       when: 'always',
       cells: watched,
+      excuses: [
+        mm.mmap_lock.count,
+        mm.page_table_lock,
+        mm.tlb_flush_pending,
+        ...mem_map.map(({ ptl }) => ptl),
+      ],
       check() {
         if (flushToCome(mm)) return undefined;
         for (const { cell, page } of entries) {

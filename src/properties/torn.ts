@@ -21,7 +21,7 @@ export class TornWatch {
     const now = (): number =>
       kernel.mem_map.reduce((set, page) => set | (page._mapcount.value > 0 ? 1 << page.pfn : 0), 0);
     system.monitors.push({
-      cells: [this.open, ...kernel.mem_map.map((page) => page._mapcount)],
+      cells: [this.open, this.mapped, ...kernel.mem_map.map((page) => page._mapcount)],
       update: () => {
         if (this.open.value !== 0) system.set(this.mapped.at, this.mapped.value | now());
       },

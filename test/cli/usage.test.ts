@@ -65,6 +65,16 @@ describe.concurrent('one line on stderr, nothing on stdout, exit code 2:', () =>
     ['replay G-01@base:0*x', /^token: expected AGENT.*got "0\*x"$/],
     ['replay G-02x@base:0', /^no scenario G-02x/],
     ['replay G-01@zero=1:0', /^G-01: no knob zero/],
+    ['ops', /^missing required argument 'FILE'$/],
+    ['ops ./nowhere.txt', /^\.\/nowhere\.txt: no such file$/],
+    ['ops ./src', /^\.\/src: not a file$/],
+    ['ops README.md', /^README\.md:3: expected Pn and an operation, or autoobs, obs, reset; found /],
+    ['ops README.md --set cow.ordr=x', /^no knob cow\.ordr; near it: cow\.order$/],
+    [
+      'ops README.md --set cow.order=x',
+      /^knob cow\.order has no value x; there is clear-flush-set, set-flush$/,
+    ],
+    ['ops README.md --kernel 1.0', /^no kernel 1\.0; there is /],
   ])('shootdown %s', async (args, line) => {
     const { code, out, err } = await shootdown(args.split(' '));
     const [first, ...others] = err.trimEnd().split('\n');
@@ -126,7 +136,7 @@ describe.concurrent('help', () => {
   test('lists only commands that work', async () => {
     const { out } = await shootdown(['--help']);
     const commands = [...out.matchAll(/^ {2}([a-z]+) .*/gm)].map(([, name]) => name!);
-    expect(commands).toEqual(['list', 'check', 'show', 'replay', 'matrix']);
+    expect(commands).toEqual(['list', 'check', 'show', 'replay', 'matrix', 'ops']);
   });
 
   test('goes to stderr when no command is given: exit code 2', async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { live, stackKey } from '../../src/core/live.js';
-import { Op, type Access } from '../../src/core/ops.js';
+import { Op } from '../../src/core/ops.js';
 import { resume, running } from '../../src/core/running.js';
 import { accessOf, semantics } from '../../src/core/semantics.js';
 import type { System } from '../../src/core/system.js';
@@ -75,13 +75,12 @@ export function oracle(system: System): Outcome {
     property = broken();
     return property ?? always.find((invariant) => invariant.check() !== undefined)?.property;
   };
-  const access = (): Access => ({ reads: [], writes: [], plain: false });
   const racy = (points: readonly Point[]): boolean =>
     points.some((x, i) =>
       points.some((y, j) => {
         if (i === j) return false;
-        const one = accessOf(system, i, x.op, x.a, x.b, x.c, access());
-        const other = accessOf(system, j, y.op, y.a, y.b, y.c, access());
+        const one = accessOf(system, i, x.op, x.a, x.b, x.c);
+        const other = accessOf(system, j, y.op, y.a, y.b, y.c);
         return (
           (one.plain || other.plain) &&
           one.writes.some((cell) => other.writes.includes(cell) || other.reads.includes(cell))

@@ -15,9 +15,10 @@ const bad = (finding: Finding): boolean => ['violation', 'deadlock', 'leak'].inc
 
 /** Whether two adjacent steps touch nothing in common that one of them writes. */
 function independent(system: System, x: TraceStep, y: TraceStep): boolean {
-  const [one, other] = [x, y].map(({ agent, op, a, b, c }) =>
-    accessOf(system, agent, op, a, b, c, { reads: [], writes: [], plain: false }),
-  ) as [ReturnType<typeof accessOf>, ReturnType<typeof accessOf>];
+  const [one, other] = [x, y].map(({ agent, op, a, b, c }) => accessOf(system, agent, op, a, b, c)) as [
+    ReturnType<typeof accessOf>,
+    ReturnType<typeof accessOf>,
+  ];
   const meets = (writes: number[], cells: number[]): boolean => writes.some((cell) => cells.includes(cell));
   return (
     !meets(one.writes, [...other.reads, ...other.writes]) &&

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
+import { noAccess } from '../../src/core/ops.js';
 import type { Built } from '../../src/core/scenario.js';
 import { searchRandomly } from '../../src/explore/random.js';
 
 /**
  * Runs a system by chance and lists what its operations read or wrote without saying so in `touches`, and what its
- * invariants read without saying so in `cells`: `op: reads cell`. What a guard looks at does not count.
+ * invariants and monitors read without saying so in `cells`: `op: reads cell`. What a guard looks at does not count, nor
+ * what a monitor reads of what it wrote.
  */
 export function undeclared(built: Built, schedules = 20): Set<string> {
   const { system } = built;
   const found = new Set<string>();
-  let watching: { name: string; reads: Set<number>; writes: Set<number> } | undefined;
+  let watching: { name: string; reads: Set<number>; writes: Set<number>; keeps?: boolean } | undefined;
   const guards = new Set(system.guards.flatMap((guard) => (guard === undefined ? [] : [guard.cell.at])));
   const cells = system.mem;
   system.mem = new Proxy(cells, {
@@ -23,6 +25,7 @@ export function undeclared(built: Built, schedules = 20): Set<string> {
     },
     set(target, key, value: number) {
       const at = Number(key);
+      if (watching?.keeps === true) watching.writes.add(at);
       if (watching !== undefined && !watching.writes.has(at))
         found.add(`${watching.name}: writes ${system.cells[at]!.name}`);
       target[at] = value;
@@ -31,12 +34,12 @@ export function undeclared(built: Built, schedules = 20): Set<string> {
   });
   system.ops.forEach((op, number) => {
     const watched = <T>(a: number, b: number, c: number, agent: number, run: () => T): T => {
-      const access = { reads: [], writes: [], plain: false };
+      const access = noAccess();
       op.touches(a, b, c, agent, access);
       watching = {
         name: op.name,
-        reads: new Set([...access.reads, ...access.writes]),
-        writes: new Set(access.writes),
+        reads: new Set([...access.reads, ...access.writes, ...access.silent]),
+        writes: new Set([...access.writes, ...access.silent]),
       };
       try {
         return run();
@@ -50,6 +53,29 @@ export function undeclared(built: Built, schedules = 20): Set<string> {
       ...(op.enabled === undefined
         ? {}
         : { enabled: (a, b, c, agent) => watched(a, b, c, agent, () => op.enabled!(a, b, c, agent)) }),
+      ...(op.choices === undefined
+        ? {}
+        : { choices: (a, b, c, agent) => watched(a, b, c, agent, () => op.choices!(a, b, c, agent)) }),
+    };
+  });
+  const kept = new Set<number>();
+  system.monitors.forEach((monitor, number) => {
+    const reads = new Set(monitor.cells.map(({ at }) => at));
+    system.monitors[number] = {
+      ...monitor,
+      update(agent) {
+        watching = {
+          name: `monitor ${number}`,
+          reads: new Set([...reads, ...kept]),
+          writes: kept,
+          keeps: true,
+        };
+        try {
+          monitor.update(agent);
+        } finally {
+          watching = undefined;
+        }
+      },
     };
   });
   system.invariants.forEach((invariant, number) => {

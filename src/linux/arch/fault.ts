@@ -46,6 +46,23 @@ function* serveFault(mm: Mm, addr: number, write: boolean): Path<Signal | typeof
   return fault & VM_FAULT.SIGSEGV ? 'SIGSEGV' : undefined;
 }
 
+/** @kernel 6.12 include/uapi/asm-generic/siginfo.h SEGV_*, BUS_*: faithful */
+export const SEGV_MAPERR = 1;
+export const SEGV_ACCERR = 2;
+export const BUS_ADRERR = 2;
+
+/**
+ * The si_code of a SIGSEGV at `addr`: nothing is mapped there, or not for that access.
+ * @context takes mmap_lock for read
+ * @kernel 6.12 arch/x86/mm/fault.c bad_area, bad_area_access_error: adapted (asked after the signal: nothing was mapped since)
+ */
+export function* segvCode(mm: Mm, addr: number): Path<number> {
+  yield* mmap_read_lock(mm);
+  const vma = yield* find_vma(mm, addr);
+  yield* mmap_read_unlock(mm);
+  return vma === undefined ? SEGV_MAPERR : SEGV_ACCERR;
+}
+
 /** A user access of the current process: TLB, then walker, then page fault, until it succeeds or is killed. `access` is the machine's operation, c as there. */
 function* userAccess(access: number, addr: number, word: number, c: number): Path<number | Signal> {
   const { machine } = current.kernel;

@@ -12,6 +12,7 @@ export function defineIrqOps(kernel: Kernel) {
     irqOff: system.op({
       name: 'local_irq_disable',
       role: 'irq-off',
+      mover: 'right',
       exec: (_a, _b, _c, agent) => {
         system.set(machine.irqsOff[cpuOf(agent)]!.at, 1);
         if (system.gates[agent]! >= 0) system.set(system.gates[agent]!, agent + 1);
@@ -23,6 +24,7 @@ export function defineIrqOps(kernel: Kernel) {
     irqOn: system.op({
       name: 'local_irq_enable',
       role: 'irq-on',
+      mover: 'left',
       exec: (_a, _b, _c, agent) => {
         system.set(machine.irqsOff[cpuOf(agent)]!.at, 0);
         if (system.gates[agent]! >= 0) system.set(system.gates[agent]!, 0);
@@ -31,6 +33,7 @@ export function defineIrqOps(kernel: Kernel) {
       },
       touches: (_a, _b, _c, agent, access) => {
         access.writes.push(machine.irqsOff[cpuOf(agent)]!.at, ...kernel.rcu.maskCells());
+        kernel.rcu.touchesReader(agent, access);
       },
       describe: () => 'irqs on',
     }),

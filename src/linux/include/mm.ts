@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { testBits } from '../../core/primitives.js';
-import { MMF_HAS_PINNED, VM, type Folio, type Mm } from './mm_types.js';
+import { load, testBits } from '../../core/primitives.js';
+import { current } from '../kernel.js';
+import { MMF_HAS_PINNED, VM, type Folio, type Mm, type Vma } from './mm_types.js';
 import { folio_maybe_dma_pinned } from './page_ref.js';
 
 /** A private mapping: what is written is copied first. @kernel 6.12 include/linux/mm.h is_cow_mapping: adapted (VM_MAYWRITE is always set) */
@@ -20,3 +21,11 @@ export function* folio_needs_cow_for_dma(mm: Mm, folio: Folio): Path<boolean> {
   if (!(yield* testBits(mm.flags, MMF_HAS_PINNED))) return false;
   return yield* folio_maybe_dma_pinned(folio);
 }
+
+/** Not a step where there are no files. @context mmap_lock held @kernel 6.12 include/linux/mm.h vma_is_anonymous: adapted (no vm_ops: a mapping of no file) */
+export function* vma_is_anonymous(vma: Vma): Path<boolean> {
+  return current.kernel.inodes === undefined || (yield* load(vma.vm_file)) === 0;
+}
+
+/** Whether a page frame is the zero page. @kernel 6.12 include/linux/pgtable.h is_zero_pfn: faithful */
+export const is_zero_pfn = (pfn: number): boolean => current.kernel.zero_page?.pfn === pfn;

@@ -302,6 +302,8 @@ export class Mm {
   /** By PMD: the page table deposited for a later split, 0 for none. Empty where the scenario has no huge pages. */
   readonly pmd_huge_pte: readonly Cell[];
   readonly vmas: Vma[] = [];
+  /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
+  mm_users: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
   notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 

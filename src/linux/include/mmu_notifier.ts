@@ -149,6 +149,8 @@ export class MmuNotifierSubscriptions {
   readonly mm_count: Cell;
   /** Ghost: walks of the tree that are under way, so it has to stand still. */
   readonly walks: Cell;
+  /** Ghost, by page: ranges that cover it and are under way. Counted by what interval notifiers do. */
+  readonly open: readonly Cell[];
   readonly interval_subs: MmuIntervalNotifier[] = [];
   readonly notifiers: MmuNotifier[] = [];
 
@@ -168,6 +170,9 @@ export class MmuNotifierSubscriptions {
     this.active_invalidate_ranges = system.cell(`${name}.active_invalidate_ranges`);
     this.mm_count = system.cell(`${name}.mm_count`, 1);
     this.walks = system.cell(`${name}.itree_walks`);
+    this.open = Array.from({ length: mm.space.pages }, (_, page) =>
+      system.cell(`${name}.invalidated[${page}]`),
+    );
   }
 }
 

@@ -27,6 +27,7 @@ export const pfn_to_page = (pfn: number): Page => current.kernel.mem_map[pfn]!;
 export const mk_pte = (page: Page, flags: number): Pte => makeEntry(page.pfn, flags);
 export const pte_wrprotect = (pte: Pte): Pte => pte & ~PTE.RW;
 export const pte_mkwrite = (pte: Pte): Pte => pte | PTE.RW;
+export const pte_mkspecial = (pte: Pte): Pte => pte | PTE.SPECIAL;
 export const pte_mkclean = (pte: Pte): Pte => pte & ~PTE.DIRTY;
 /** Soft-dirty as well, where the kernel tracks that. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mkdirty: faithful */
 export const pte_mkdirty = (pte: Pte): Pte =>

@@ -2,8 +2,9 @@
 import type { Path } from '../../core/path.js';
 import { add, load, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { EFAULT, EMLINK, ENOMEM } from '../include/errno.js';
+import { EFAULT, EINVAL, EMLINK, ENOMEM } from '../include/errno.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
+import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import {
   GUP_PIN_COUNTING_BIAS,
@@ -14,7 +15,7 @@ import {
   type Page,
   type Vma,
 } from '../include/mm_types.js';
-import { folio_test_large, nth_page } from '../include/page-flags.js';
+import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
   HPAGE_PMD_NR,
@@ -28,8 +29,10 @@ import {
   pmd_write,
   pmdp_get_lockless,
   pte_offset_map_lock,
+  type Pte,
   pte_dirty,
   pte_page,
+  pte_pfn,
   pte_present,
   pte_protnone,
   pte_special,
@@ -37,12 +40,14 @@ import {
   pte_write,
   ptep_get,
 } from '../include/pgtable.js';
+import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { FOLL, gup_fast, gup_must_unshare, mm_set_has_pinned_flag } from './gup.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { __split_huge_pmd } from './huge_memory.js';
 import { find_vma } from './mmap.js';
+import { pte_needs_soft_dirty_wp } from './internal.js';
 import { folio_mark_dirty } from './page-writeback.js';
 
 /** What a look-up came to: the pages it took references on, and a negative error number if that stopped it. */
@@ -57,11 +62,13 @@ type Followed = Page | number | undefined;
 /**
  * Takes references or pins on a folio that can't go away.
  * @context PTL held
- * @kernel 6.12 mm/gup.c try_grab_folio: adapted (no zero page, no statistics)
+ * @kernel 6.12 mm/gup.c try_grab_folio: adapted (no statistics)
  */
 function* try_grab_folio(folio: Folio, refs: number, flags: number): Path<number> {
   if ((yield* folio_ref_count(folio)) <= 0) return -ENOMEM;
+  if (!(flags & (FOLL.GET | FOLL.PIN))) return 0;
   if (!(flags & FOLL.PIN)) yield* add(folio._refcount, refs);
+  else if (is_zero_pfn(folio.pfn)) return 0;
   else if (yield* folio_test_large(folio)) {
     yield* add(folio._refcount, refs);
     yield* add(folio.large!.pincount, refs);
@@ -70,9 +77,24 @@ function* try_grab_folio(folio: Folio, refs: number, flags: number): Path<number
 }
 
 /**
+ * Whether a store through the page is allowed though the entry does not: FOLL_FORCE, and COW is broken already.
+ * @context PTL held
+ * @kernel 6.12 mm/gup.c can_follow_write_pte: adapted (VM_MAYWRITE is always set)
+ */
+function* can_follow_write_pte(vma: Vma, pte: Pte, flags: number): Path<boolean> {
+  if (pte_write(pte)) return true;
+  if (!(flags & FOLL.FORCE)) return false;
+  if ((yield* load(vma.vm_flags)) & (VM.SHARED | VM.WRITE)) return false;
+  if (pte_special(pte)) return false;
+  const page = pte_page(pte);
+  if (!(yield* folio_test_anon(yield* page_folio(page))) || !(yield* PageAnonExclusive(page))) return false;
+  return !(yield* pte_needs_soft_dirty_wp(vma, pte)) && !userfaultfd_pte_wp(vma, pte);
+}
+
+/**
  * Looks one page up in its table, under the PTL: nothing it sees can change before it has its reference.
  * @context mmap_lock held
- * @kernel 6.12 mm/gup.c follow_page_pte: adapted (no FOLL_FORCE, no devmap; a page without struct page is -EFAULT)
+ * @kernel 6.12 mm/gup.c follow_page_pte: adapted (no devmap; a page without struct page is -EFAULT)
  */
 function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): Path<Followed> {
   const mapped = yield* pte_offset_map_lock(pmd, address);
@@ -80,8 +102,8 @@ function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): 
   const pte = yield* ptep_get(mapped.ptep);
   let page: Followed;
   if (!pte_present(pte) || pte_protnone(pte)) page = undefined;
-  else if (flags & FOLL.WRITE && !pte_write(pte)) page = undefined;
-  else if (pte_special(pte)) page = -EFAULT;
+  else if (flags & FOLL.WRITE && !(yield* can_follow_write_pte(vma, pte, flags))) page = undefined;
+  else if (pte_special(pte) && !is_zero_pfn(pte_pfn(pte))) page = -EFAULT;
   else if (!pte_write(pte) && (yield* gup_must_unshare(vma, flags, pte_page(pte)))) page = -EMLINK;
   else {
     page = pte_page(pte);
@@ -134,17 +156,21 @@ function* follow_page_mask(vma: Vma, address: number, flags: number): Path<Follo
 /** Has the fault served that the look-up met. @context mmap_lock held @kernel 6.12 mm/gup.c faultin_page: adapted (the lock is never dropped) */
 function* faultin_page(vma: Vma, address: number, flags: number, unshare: boolean): Path<number> {
   if (flags & FOLL.NOFAULT) return -EFAULT;
-  const fault_flags = unshare ? FAULT_FLAG.UNSHARE : flags & FOLL.WRITE ? FAULT_FLAG.WRITE : 0;
+  let fault_flags = unshare ? FAULT_FLAG.UNSHARE : flags & FOLL.WRITE ? FAULT_FLAG.WRITE : 0;
+  if (fault_flags === FAULT_FLAG.WRITE && flags & FOLL.FORCE && !((yield* load(vma.vm_flags)) & VM.WRITE))
+    fault_flags |= FAULT_FLAG.FORCED;
   const ret = yield* handle_mm_fault(vma.vm_mm, vma, address, fault_flags);
   if (ret & VM_FAULT.OOM) return -ENOMEM;
   return ret & (VM_FAULT.SIGSEGV | VM_FAULT.SIGBUS) ? -EFAULT : 0;
 }
 
-/** Whether the VMA allows the access at all. @context mmap_lock held @kernel 6.12 mm/gup.c check_vma_flags: adapted (no FOLL_FORCE, no FOLL_REMOTE) */
+/** Whether the VMA allows the access at all. @context mmap_lock held @kernel 6.12 mm/gup.c check_vma_flags: adapted (no FOLL_REMOTE; pages of files in memory may be pinned) */
 function* check_vma_flags(vma: Vma, gup_flags: number): Path<number> {
   const vm_flags = yield* load(vma.vm_flags);
   if (vm_flags & (VM.IO | VM.PFNMAP)) return -EFAULT;
-  return vm_flags & (gup_flags & FOLL.WRITE ? VM.WRITE : VM.READ) ? 0 : -EFAULT;
+  if (vm_flags & (gup_flags & FOLL.WRITE ? VM.WRITE : VM.READ)) return 0;
+  if (!(gup_flags & FOLL.FORCE)) return -EFAULT;
+  return gup_flags & FOLL.WRITE && !is_cow_mapping(vm_flags) ? -EFAULT : 0;
 }
 
 /**
@@ -152,14 +178,18 @@ function* check_vma_flags(vma: Vma, gup_flags: number): Path<number> {
  * @context mmap_lock held; may sleep
  * @kernel 6.12 mm/gup.c __get_user_pages: adapted (page by page, also in a large folio)
  */
-function* __get_user_pages(mm: Mm, start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
+export function* __get_user_pages(mm: Mm, start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   const pages: Page[] = [];
   let vma: Vma | undefined;
   for (let addr = start; addr < start + nr_pages; addr += PAGE_SIZE) {
     if (vma === undefined || addr >= (yield* load(vma.vm_end))) {
       vma = yield* find_vma(mm, addr);
+      const populates = (gup_flags & FOLL.MADV_POPULATE) !== 0;
       const err = vma === undefined ? -EFAULT : yield* check_vma_flags(vma, gup_flags);
-      if (vma === undefined || err !== 0) return { pages, err };
+      if (vma === undefined || err !== 0) {
+        if (!populates) return { pages, err };
+        return { pages, err: vma === undefined ? -ENOMEM : -EINVAL };
+      }
     }
     for (;;) {
       const page = yield* follow_page_mask(vma, addr, gup_flags);
@@ -236,8 +266,9 @@ export function* get_user_pages_remote(
   nr_pages: number,
   gup_flags: number,
 ): Path<Pinned> {
+  const touch = knob('make.touch') === 'on' ? FOLL.TOUCH : 0;
   mmap_assert_locked(mm);
-  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.TOUCH | FOLL.REMOTE);
+  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | touch | FOLL.REMOTE);
 }
 
 /**
@@ -264,4 +295,15 @@ export function* get_user_page_vma_remote(
  */
 export function* get_user_pages_unlocked(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   return yield* __get_user_pages_locked(current.mm, start, nr_pages, gup_flags | FOLL.GET);
+}
+
+/**
+ * Pins with locks only.
+ * @context mmap_lock held; may sleep
+ * @kernel 6.12 mm/gup.c pin_user_pages: adapted (__gup_longterm_locked() folded in: no pages are moved out of zones; returns the pages)
+ */
+export function* pin_user_pages(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
+  const { mm } = current;
+  yield* mm_set_has_pinned_flag(mm);
+  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.PIN);
 }

@@ -6,12 +6,12 @@ import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import {
   GUP_PIN_COUNTING_BIAS,
   MMF_HAS_PINNED,
-  VM,
   type Folio,
   type Mm,
   type Page,
   type Vma,
 } from '../include/mm_types.js';
+import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
 import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_try_add, folioUnchanged, page_folio } from '../include/page_ref.js';
 import {
@@ -67,6 +67,7 @@ export const FOLL = {
   SPLIT_PMD: 512,
   FORCE: 1024,
   REMOTE: 2048,
+  MADV_POPULATE: 4096,
 } as const;
 
 /**
@@ -102,10 +103,11 @@ export function* try_grab_folio_fast(page: Page, refs: number, flags: number): P
   return folio;
 }
 
-/** Drops what try_grab_folio_fast() or try_grab_folio() took. @context any @kernel 6.12 mm/gup.c gup_put_folio: adapted (no zero page, no statistics) */
+/** Drops what try_grab_folio_fast() or try_grab_folio() took. @context any @kernel 6.12 mm/gup.c gup_put_folio: adapted (no statistics) */
 export function* gup_put_folio(folio: Folio, refs: number, flags: number): Path {
   let nr = refs;
   if (flags & FOLL.PIN) {
+    if (is_zero_pfn(folio.pfn)) return;
     if (yield* folio_test_large(folio)) yield* add(folio.large!.pincount, -refs);
     else nr *= GUP_PIN_COUNTING_BIAS;
   }
@@ -140,7 +142,7 @@ export function* gup_must_unshare(vma: Vma | undefined, flags: number, page: Pag
   if (!(yield* folio_test_anon(yield* page_folio(page)))) {
     if (!(flags & FOLL.LONGTERM)) return false;
     if (vma === undefined) return true;
-    return ((yield* read(vma.vm_flags)) & (VM.SHARED | VM.WRITE)) === VM.WRITE;
+    return is_cow_mapping(yield* read(vma.vm_flags));
   }
   return !(yield* PageAnonExclusive(page));
 }
@@ -148,12 +150,13 @@ export function* gup_must_unshare(vma: Vma | undefined, flags: number, page: Pag
 /**
  * A longterm pin for writing must not get file pages whose dirtying is tracked: in doubt the slow path decides.
  * @context IRQs off, a reference is held, the entry was compared
- * @kernel 6.12 mm/gup.c gup_fast_folio_allowed: adapted (!CONFIG_SECRETMEM, no hugetlb, no shmem)
+ * @kernel 6.12 mm/gup.c gup_fast_folio_allowed: adapted (!CONFIG_SECRETMEM, no hugetlb; all files but DAX are in memory)
  */
 function* gup_fast_folio_allowed(folio: Folio, flags: number): Path<boolean> {
   const longterm = FOLL.PIN | FOLL.LONGTERM | FOLL.WRITE;
   if ((flags & longterm) !== longterm) return true;
-  return yield* folio_test_anon(folio);
+  if (yield* folio_test_anon(folio)) return true;
+  return current.kernel.inodes !== undefined && (yield* read(folio.mapping)) < 0; // shmem_mapping()
 }
 
 /**

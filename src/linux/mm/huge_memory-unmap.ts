@@ -17,6 +17,8 @@ import {
   HPAGE_PMD_NR,
   mk_pte,
   pmd_offset,
+  type Pte,
+  pte_clear,
   pte_dirty,
   pte_mkwrite,
   pte_offset_map_lock,
@@ -27,7 +29,8 @@ import {
   ptep_get,
   set_pte,
 } from '../include/pgtable.js';
-import { current } from '../kernel.js';
+import { is_device_exclusive_entry } from '../include/swapops.js';
+import { current, knob } from '../kernel.js';
 import { __split_huge_pmd } from './huge_memory.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import {
@@ -73,6 +76,10 @@ function* try_to_migrate_one(
   return ret;
 }
 
+/** Knob try_to_migrate.nonpresent: with a mapping that is not counted the folio is not split in the first place. */
+const isKnownExclusive = (pte: Pte): boolean =>
+  is_device_exclusive_entry(pte) && knob('try_to_migrate.nonpresent') === 'known';
+
 /** try_to_migrate_one(), one entry. @context PTL held */
 function* migrate_pte(
   folio: Folio,
@@ -83,22 +90,26 @@ function* migrate_pte(
   ubc: TlbflushUnmapBatch,
 ): Path<boolean> {
   let pteval = yield* ptep_get(ptep);
-  if (!pte_present(pteval) || pte_pfn(pteval) !== subpage.pfn) return true;
+  const present = pte_present(pteval);
+  if (!present && !isKnownExclusive(pteval)) return true;
+  if (pte_pfn(pteval) !== subpage.pfn) return true;
   const anon_exclusive = yield* PageAnonExclusive(subpage);
-  if (should_defer_flush(vma.vm_mm, TTU.BATCH_FLUSH)) {
+  if (!present) yield* pte_clear(ptep);
+  else if (should_defer_flush(vma.vm_mm, TTU.BATCH_FLUSH)) {
     pteval = yield* clearDeferred(ptep);
     yield* set_tlb_ubc_flush_pending(ubc, vma.vm_mm, pteval);
   } else pteval = yield* ptep_clear_flush(vma.vm_mm, address, ptep);
-  if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
+  if (present && pte_dirty(pteval)) yield* folio_mark_dirty(folio);
   if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, subpage)) !== 0) {
     yield* set_pte(ptep, pteval);
     return false;
   }
-  const type = pte_write(pteval)
-    ? SwapType.MIGRATION_WRITE
-    : anon_exclusive
-      ? SwapType.MIGRATION_READ_EXCLUSIVE
-      : SwapType.MIGRATION_READ;
+  const type =
+    present && pte_write(pteval)
+      ? SwapType.MIGRATION_WRITE
+      : anon_exclusive
+        ? SwapType.MIGRATION_READ_EXCLUSIVE
+        : SwapType.MIGRATION_READ;
   yield* set_pte(ptep, makeSwapEntry(type, subpage.pfn));
   yield* folio_remove_rmap_pte(subpage);
   yield* folio_put(folio);

@@ -36,9 +36,14 @@ import {
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
-import { rcu_read_lock } from '../kernel/rcu/tree.js';
+import { call_rcu, rcu_read_lock } from '../kernel/rcu/tree.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
-import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import {
+  SINGLE_DEPTH_NESTING,
+  spin_lock,
+  spin_lock_nested,
+  spin_unlock,
+} from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';
 import { alloc_huge_folio } from './page_alloc.js';
@@ -158,4 +163,33 @@ function* collapse_locked(mm: Mm, vma: Vma, pmdp: Cell, address: number, folio: 
   yield* set_pmd(pmdp, pte_mkwrite(pte_mkdirty(mk_pte(folio, PTE.PRESENT | PTE.USER | PTE.PSE))));
   yield* spin_unlock(mm.page_table_lock);
   return true;
+}
+
+/**
+ * Takes the empty page table of one VMA away, without mmap_lock: who looks entries up in it meanwhile finds none. Returns
+ * whether it did. A VMA with an anon_vma is left alone, so that only mappings of files see this.
+ * @context i_mmap_rwsem held for read; may sleep
+ * @kernel 6.12 mm/khugepaged.c retract_page_tables: adapted (one VMA; no uffd-wp; knob retract_page_tables.anon_vma)
+ */
+export function* retract_page_tables(vma: Vma, addr: number): Path<boolean> {
+  const skips = knob('retract_page_tables.anon_vma') === 'skipped';
+  if (skips && (yield* read(vma.anon_vma)) !== 0) return false;
+  const mm = vma.vm_mm;
+  const pmd = pmd_offset(mm, addr);
+  const pmdval = yield* pmdp_get_lockless(pmd);
+  if (pmd_none(pmdval) || !pmd_present(pmdval) || pmd_leaf(pmdval)) return false;
+  const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, addr, addr + HPAGE_PMD_NR());
+  yield* mmu_notifier_invalidate_range_start(range);
+  const table = pmd_page(pmdval);
+  yield* spin_lock(mm.page_table_lock);
+  yield* spin_lock_nested(table.ptl, SINGLE_DEPTH_NESTING);
+  let removed = !skips || (yield* read(vma.anon_vma)) === 0;
+  for (let i = 0; i < HPAGE_PMD_NR() && removed; i++)
+    removed = pte_none(yield* ptep_get(pte_offset(pmdval, addr + i)));
+  if (removed) yield* pmdp_collapse_flush(mm, addr, pmd);
+  yield* spin_unlock(table.ptl);
+  yield* spin_unlock(mm.page_table_lock);
+  yield* mmu_notifier_invalidate_range_end(range);
+  if (removed) yield* call_rcu('tlb_remove_table_rcu', table.pfn); // pte_free_defer()
+  return removed;
 }

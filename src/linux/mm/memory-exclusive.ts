@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, testBits } from '../../core/primitives.js';
+import { claim, load, testBits } from '../../core/primitives.js';
 import { PTE } from '../../machine/pte.js';
 import { EBUSY } from '../include/errno.js';
 import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
@@ -64,9 +64,9 @@ export function* restore_exclusive_pte(vma: Vma, page: Page, _address: number, p
     if (vm_flags & VM.WRITE) pte = pte_mkwrite(pte); // maybe_mkwrite()
   }
   const counted = knob('exclusive.mapcount') === 'kept';
-  if (!counted && knob('restore.rmap') === 'rmap-set') yield* folio_add_anon_rmap_pte(page);
+  if (!counted && knob('restore.rmap') === 'rmap-set') yield* folio_add_anon_rmap_pte(page, vma);
   yield* set_pte(ptep, pte);
-  if (!counted && knob('restore.rmap') === 'set-rmap') yield* folio_add_anon_rmap_pte(page);
+  if (!counted && knob('restore.rmap') === 'set-rmap') yield* folio_add_anon_rmap_pte(page, vma);
 }
 
 /** The entry does not say whether it was writable: finds out. @context PTL held @kernel 6.15 mm/memory.c restore_exclusive_pte: adapted (the part for the write permission) */
@@ -109,8 +109,9 @@ function restoreRange(mm: Mm, start: number): MmuNotifierRange | undefined {
  */
 export function* remove_device_exclusive_entry(vmf: VmFault): Path<number> {
   const { vma, address, orig_pte } = vmf;
-  const page = pfn_swap_entry_to_page(orig_pte);
-  const folio = yield* page_folio(page);
+  const named = pfn_swap_entry_to_page(orig_pte);
+  const folio = yield* page_folio(named);
+  const page = knob('restore.page') === 'entry' ? named : folio;
   const takesRef = knob('restore.folio_ref') === 'try-get';
   // Without the PTL nothing but a reference keeps the folio from being freed while its lock is waited for.
   if (takesRef && !(yield* folio_try_get(folio))) return VM_FAULT.NONE;
@@ -121,7 +122,7 @@ export function* remove_device_exclusive_entry(vmf: VmFault): Path<number> {
   if (range !== undefined) yield* mmu_notifier_invalidate_range_start(range);
   if (notifiesFirst) yield* folio_lock(folio);
   if (knob('restore.find') === 'pte-lock') yield* restoreAtPte(vmf, page);
-  else yield* restoreByWalk(vmf, page, folio);
+  else yield* restoreByWalk(vmf, page);
   yield* folio_unlock(folio);
   if (takesRef) yield* folio_put(folio);
   if (range !== undefined) yield* mmu_notifier_invalidate_range_end(range);
@@ -132,15 +133,19 @@ export function* remove_device_exclusive_entry(vmf: VmFault): Path<number> {
 /** remove_device_exclusive_entry(), what is done under the PTL. @context folio locked */
 function* restoreAtPte(vmf: VmFault, page: Page): Path {
   const mapped = yield* pte_offset_map_lock(vmf.pmd, vmf.address);
-  if (mapped === undefined) return;
+  if (mapped === undefined) {
+    const handled = knob('restore.null_table') === 'handled';
+    yield* claim(handled, 'TABLE-ALIVE', 'the entry is compared through a pointer that is NULL');
+    return;
+  }
   if (knob('restore.pte_same') === 'off' || (yield* pteUnchanged(mapped.ptep, vmf.orig_pte)))
     yield* restore_exclusive_pte(vmf.vma, page, vmf.address, mapped.ptep);
   yield* pte_unmap_unlock(mapped.ptl);
 }
 
-/** The same in the versions that walk the mappings of the page: it is the page's head that is restored. @context folio locked */
-function* restoreByWalk(vmf: VmFault, page: Page, folio: Folio): Path {
-  const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vmf.vma, vmf.address, PVMW.SYNC);
+/** The same in the versions that walk the mappings of the page: of one page, or of a whole folio if it is the head. @context folio locked */
+function* restoreByWalk(vmf: VmFault, page: Page): Path {
+  const pvmw = DEFINE_FOLIO_VMA_WALK(page, vmf.vma, vmf.address, PVMW.SYNC);
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
     if (knob('restore.pte_same') === 'on' && !(yield* pteUnchanged(ptep, vmf.orig_pte))) {

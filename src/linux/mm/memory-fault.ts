@@ -33,14 +33,15 @@ import {
   pmd_present,
   pmdp_get_lockless,
   pte_mkdirty,
+  pte_mksoft_dirty,
+  pte_mkspecial,
   pte_mkwrite,
   pte_none,
   pte_offset_map_lock,
   pte_offset_map_nolock,
-  pte_page,
   pte_present,
   pte_protnone,
-  pte_special,
+  pte_soft_dirty,
   pteUnchanged,
   pte_unmap,
   pte_unmap_unlock,
@@ -57,16 +58,41 @@ import { handle_userfault } from '../fs/userfaultfd.js';
 import { current, knob } from '../kernel.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import { vmaFile } from '../fs/file_table.js';
+import { vm_normal_page } from './memory.js';
+import { do_fault, fileRss, wp_page_shared } from './memory-file.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
-import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
+import { folio_add_new_anon_rmap, folio_move_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
+import { vmf_anon_prepare } from './rmap-anon_vma.js';
+import { fbatches, folio_add_lru_vma, folio_put, lru_add_drain } from './swap.js';
 import { do_numa_page } from './memory-numa.js';
-import { folio_put } from './swap.js';
+import { free_swap_cache } from './swap_state.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
 
 /** What a fault ends with. */
-export const VM_FAULT = { NONE: 0, OOM: 1, SIGSEGV: 2, SIGBUS: 4, RETRY: 8 } as const;
-export const FAULT_FLAG = { WRITE: 1, UNSHARE: 2, ALLOW_RETRY: 4 } as const;
+export const VM_FAULT = {
+  NONE: 0,
+  OOM: 1,
+  SIGSEGV: 2,
+  SIGBUS: 4,
+  RETRY: 8,
+  /** There is nothing to map: somebody else did it, or the fault has to be tried again. */
+  NOPAGE: 16,
+  /** vmf.page is locked. */
+  LOCKED: 32,
+} as const;
+export const FAULT_FLAG = {
+  WRITE: 1,
+  UNSHARE: 2,
+  ALLOW_RETRY: 4,
+  /** Not the kernel's: a write fault in a VMA that does not allow stores (FOLL_FORCE). COW is broken, the entry stays read-only. */
+  FORCED: 8,
+} as const;
+
+/** The entry, writable if the VMA allows stores. @kernel 6.12 include/linux/mm.h maybe_mkwrite: adapted (the fault's flags say what the VMA allows) */
+const maybe_mkwrite = (pte: Pte, { flags }: VmFault): Pte =>
+  flags & FAULT_FLAG.FORCED ? pte : pte_mkwrite(pte);
 
 /** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
 export interface VmFault {
@@ -77,6 +103,12 @@ export interface VmFault {
   readonly pmd: Cell;
   /** The entry as it was read without a lock: what the fault acts on, if it is still the same under the PTL. */
   orig_pte: Pte;
+  /** What a file found: locked and referenced. */
+  page?: Page | undefined;
+  /** The private copy of it. */
+  cow_page?: Page | undefined;
+  /** A page table that was allocated before locks were taken. */
+  prealloc_pte?: Page | undefined;
 }
 
 /**
@@ -115,11 +147,21 @@ function* vmf_pte_changed(ptep: PtePointer, orig_pte: Pte): Path<boolean> {
 /**
  * Serves a fault on a private anonymous page that is not there.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/memory.c do_anonymous_page: adapted (no zero page: a read allocates too)
+ * @kernel 6.12 mm/memory.c do_anonymous_page: adapted (without a zero page a read allocates too)
  */
 function* do_anonymous_page(vmf: VmFault): Path<number> {
   const { mm, vma, address, pmd } = vmf;
   if (!(yield* pte_alloc(mm, pmd))) return VM_FAULT.OOM;
+  const { zero_page } = current.kernel;
+  if (zero_page !== undefined && !(vmf.flags & FAULT_FLAG.WRITE)) {
+    const zero = yield* pte_offset_map_lock(pmd, address);
+    if (zero === undefined) return VM_FAULT.NONE;
+    if (!(yield* vmf_pte_changed(zero.ptep, 0)))
+      yield* set_pte(zero.ptep, pte_mkspecial(mk_pte(zero_page, PTE.PRESENT | PTE.USER)));
+    yield* pte_unmap_unlock(zero.ptl);
+    return VM_FAULT.NONE;
+  }
+  yield* vmf_anon_prepare(vma);
   const folio = yield* alloc_page();
   if (folio === undefined) return VM_FAULT.OOM;
   yield* clear_user_highpage(folio);
@@ -133,6 +175,7 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   }
   yield* add(mm.anon_rss, 1);
   yield* folio_add_new_anon_rmap(folio, vma, address);
+  yield* folio_add_lru_vma(folio, vma);
   yield* set_pte(mapped.ptep, entry);
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;
@@ -141,10 +184,15 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
 /**
  * Whether the only reference of an anonymous folio is the mapping that faults.
  * @context PTL held
- * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: adapted (no per-CPU LRU batches)
+ * @kernel 6.12 mm/memory.c wp_can_reuse_anon_folio: faithful
  */
-function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
+function* wp_can_reuse_anon_folio(folio: Folio, vma: Vma): Path<boolean> {
   if (yield* folio_test_ksm(folio)) return false;
+  // Only where there are batches can one have a reference.
+  if (fbatches() !== undefined) {
+    if ((yield* folio_ref_count(folio)) > 3) return false;
+    if (!(yield* testBits(folio.flags, PG.lru))) yield* lru_add_drain();
+  }
   const swaps = current.kernel.swap !== undefined;
   const cached = swaps && (yield* testBits(folio.flags, PG.swapcache)) ? 1 : 0;
   if ((yield* folio_ref_count(folio)) > 1 + cached) return false;
@@ -155,17 +203,18 @@ function* wp_can_reuse_anon_folio(folio: Folio): Path<boolean> {
     return false;
   }
   lockdep_assert_held(folio.lock); // folio_move_anon_rmap()
+  yield* folio_move_anon_rmap(folio, vma);
   yield* setBits(folio.flags, PG.anon_exclusive);
   yield* folio_unlock(folio);
   return true;
 }
 
 /** Whether a page that is written to may stay where it is: knob cow.reuse. @context PTL held */
-function* mayReuse(page: Page, folio: Folio): Path<boolean> {
+function* mayReuse(page: Page, folio: Folio, vma: Vma): Path<boolean> {
   const rule = knob('cow.reuse');
   if (rule === 'page-count') return yield* reuseByPageCount(folio);
   if (rule === 'map-count') return yield* reuseByMapCount(folio);
-  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio));
+  return (yield* testBits(page.flags, PG.anon_exclusive)) || (yield* wp_can_reuse_anon_folio(folio, vma));
 }
 
 /** @context PTL held @kernel 5.14 mm/memory.c do_wp_page: adapted (the part that decides for anonymous pages) */
@@ -192,7 +241,7 @@ function* reuseByMapCount(folio: Folio): Path<boolean> {
 /**
  * A store to a write-protected private page: reuse it if it is ours alone, else copy it.
  * @context PTL held at entry, dropped at return; mmap_lock held for read
- * @kernel 6.12 mm/memory.c do_wp_page: adapted (private mappings)
+ * @kernel 6.12 mm/memory.c do_wp_page: adapted (no PFN maps)
  */
 function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
   if (!(vmf.flags & FAULT_FLAG.UNSHARE)) {
@@ -204,11 +253,19 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
     if (userfaultfd_wp(vmf.vma) && (yield* mm_tlb_flush_pending(vmf.mm)))
       yield* flush_tlb_page(vmf.mm, vmf.address);
   }
-  const page = pte_special(vmf.orig_pte) ? undefined : pte_page(vmf.orig_pte);
+  const page = vm_normal_page(vmf.orig_pte);
   const folio = page === undefined ? undefined : yield* page_folio(page);
+  // Only a mapping of a file may be shared: without files nobody has to look.
+  if (
+    folio !== undefined &&
+    current.kernel.inodes !== undefined &&
+    (yield* load(vmf.vma.vm_flags)) & VM.SHARED
+  )
+    return yield* wp_page_shared(vmf, ptep, ptl, folio);
   if (page !== undefined && folio !== undefined && (yield* folio_test_anon(folio))) {
-    if (yield* mayReuse(page, folio)) {
-      if (!(vmf.flags & FAULT_FLAG.UNSHARE)) yield* set_pte(ptep, pte_mkwrite(pte_mkdirty(vmf.orig_pte)));
+    if (yield* mayReuse(page, folio, vmf.vma)) {
+      if (!(vmf.flags & FAULT_FLAG.UNSHARE))
+        yield* set_pte(ptep, maybe_mkwrite(pte_mkdirty(vmf.orig_pte), vmf));
       yield* pte_unmap_unlock(ptl);
       return VM_FAULT.NONE;
     }
@@ -226,6 +283,7 @@ function* do_wp_page(vmf: VmFault, ptep: PtePointer, ptl: Cell): Path<number> {
  */
 function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Folio | undefined): Path<number> {
   const { mm, vma, address, pmd } = vmf;
+  yield* vmf_anon_prepare(vma);
   const new_folio = yield* alloc_page();
   if (new_folio === undefined) {
     if (old_folio !== undefined) yield* folio_put(old_folio);
@@ -235,22 +293,32 @@ function* wp_page_copy(vmf: VmFault, old_page: Page | undefined, old_folio: Foli
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + PAGE_SIZE);
   yield* mmu_notifier_invalidate_range_start(range);
   let unused: Folio | undefined = new_folio;
+  let copied = false;
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped !== undefined && (yield* pteUnchanged(mapped.ptep, vmf.orig_pte))) {
-    if (old_page === undefined) yield* add(mm.anon_rss, 1);
+    const ofFile =
+      old_folio !== undefined && current.kernel.inodes !== undefined && !(yield* folio_test_anon(old_folio));
+    if (ofFile) yield* add(fileRss(mm), -1);
+    if (ofFile || old_page === undefined) yield* add(mm.anon_rss, 1);
     let entry = mk_pte(new_folio, PTE.PRESENT | PTE.USER);
-    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = pte_mkwrite(pte_mkdirty(entry));
+    if (!(vmf.flags & FAULT_FLAG.UNSHARE)) entry = maybe_mkwrite(pte_mkdirty(entry), vmf);
+    else if (pte_soft_dirty(vmf.orig_pte)) entry = pte_mksoft_dirty(entry);
     if (knob('cow.order') === 'clear-flush-set') yield* ptep_clear_flush(mm, address, mapped.ptep);
     yield* folio_add_new_anon_rmap(new_folio, vma, address);
+    yield* folio_add_lru_vma(new_folio, vma);
     yield* set_pte(mapped.ptep, entry);
     if (knob('cow.order') === 'set-flush') yield* flush_tlb_page(mm, address);
-    if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page);
+    if (old_page !== undefined) yield* folio_remove_rmap_pte(old_page, vma);
     unused = old_folio;
+    copied = true;
   }
   if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
   yield* mmu_notifier_invalidate_range_end(range);
   if (unused !== undefined) yield* folio_put(unused);
-  if (old_folio !== undefined) yield* folio_put(old_folio);
+  if (old_folio !== undefined) {
+    if (copied) yield* free_swap_cache(old_folio);
+    yield* folio_put(old_folio);
+  }
   return VM_FAULT.NONE;
 }
 
@@ -270,20 +338,26 @@ export function* clear_user_highpage(page: Page): Path {
   for (const word of page.frame.words) yield* write(word, 0);
 }
 
+/** @context mmap_lock held for read; may sleep @kernel 6.12 mm/memory.c do_pte_missing: faithful */
+function* do_pte_missing(vmf: VmFault): Path<number> {
+  const file = yield* vmaFile(vmf.vma);
+  return file === undefined ? yield* do_anonymous_page(vmf) : yield* do_fault(vmf, file);
+}
+
 /**
  * Serves a fault below an existing or absent page table. The entry is read without a lock first; every path that acts
  * on it looks again under the PTL.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/memory.c handle_pte_fault: adapted (FOLL_FORCE does not come here)
+ * @kernel 6.12 mm/memory.c handle_pte_fault: faithful
  */
 function* handle_pte_fault(vmf: VmFault): Path<number> {
-  if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_anonymous_page(vmf);
+  if (pmd_none(yield* pmdp_get_lockless(vmf.pmd))) return yield* do_pte_missing(vmf);
   const mapped = yield* pte_offset_map_nolock(vmf.pmd, vmf.address);
   if (mapped === undefined) return VM_FAULT.NONE;
   vmf.orig_pte = yield* ptep_get_lockless(mapped.ptep);
   if (pte_none(vmf.orig_pte)) {
     yield* pte_unmap();
-    return yield* do_anonymous_page(vmf);
+    return yield* do_pte_missing(vmf);
   }
   if (!pte_present(vmf.orig_pte)) {
     yield* pte_unmap();

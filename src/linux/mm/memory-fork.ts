@@ -3,7 +3,6 @@ import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { PTE } from '../../machine/pte.js';
 import { EAGAIN, EBUSY, ENOENT, ENOMEM } from '../include/errno.js';
 import {
   MMU_NOTIFY,
@@ -47,11 +46,13 @@ import { is_device_exclusive_entry, pfn_swap_entry_to_page } from '../include/sw
 import { userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
 import { copy_user_page, pte_alloc_map_lock } from './memory-fault.js';
+import { fileRss } from './memory-file.js';
+import { vm_page_prot } from './mprotect.js';
 import { restore_exclusive_pte } from './memory-exclusive.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
 import { COPIED_TO_OWN_PAGE, copy_nonpresent_pte, type RssVec } from './memory-swap.js';
-import { folio_put } from './swap.js';
+import { folio_add_lru_vma, folio_put } from './swap.js';
 
 /** What copying one entry came to, for the counters. */
 const Copied = { SPECIAL: 0, ANON: 1, FILE: 2, OWN_PAGE: 3 } as const;
@@ -72,8 +73,10 @@ function* copy_present_page(
   if (prealloc === undefined) return -EAGAIN;
   yield* copy_user_page(prealloc, page);
   yield* folio_add_new_anon_rmap(prealloc, dst_vma, addr);
-  let pte = pte_mkdirty(mk_pte(prealloc, PTE.PRESENT | PTE.USER));
-  if ((yield* load(dst_vma.vm_flags)) & VM.WRITE) pte = pte_mkwrite(pte);
+  yield* folio_add_lru_vma(prealloc, dst_vma);
+  const vm_flags = yield* load(dst_vma.vm_flags);
+  let pte = pte_mkdirty(mk_pte(prealloc, vm_page_prot(vm_flags)));
+  if (vm_flags & VM.WRITE) pte = pte_mkwrite(pte); // maybe_mkwrite()
   yield* set_pte(dst_pte, pte);
   return Copied.OWN_PAGE;
 }
@@ -188,7 +191,7 @@ function* copy_pte_range(
     }
     yield* pte_unmap_unlock(src.ptl);
     if (rss.anon !== 0) yield* add(dst_mm.anon_rss, rss.anon);
-    if (rss.file !== 0) yield* add(dst_mm.file_rss, rss.file);
+    if (rss.file !== 0) yield* add(fileRss(dst_mm), rss.file);
     yield* pte_unmap_unlock(dst.ptl);
     if (locked !== undefined) yield* unlockAndPut(locked); // the entry was another one by now
     locked = undefined;
@@ -259,10 +262,21 @@ function* copy_pmd_range(
 }
 
 /**
+ * Whether fork copies entries that a fault would make anew. Without chains nothing tells a VMA that has no anonymous
+ * page apart.
+ * @context mmap_lock held for write
+ * @kernel 6.12 mm/memory.c vma_needs_copy: adapted (no userfaultfd)
+ */
+function* vma_needs_copy(src_vma: Vma, vm_flags: number): Path<boolean> {
+  if (current.kernel.anon_vma_pool === undefined) return true;
+  return (vm_flags & (VM.PFNMAP | VM.MIXEDMAP)) !== 0 || (yield* load(src_vma.anon_vma)) !== 0;
+}
+
+/**
  * Copies the page tables of one VMA into the child. For a private mapping that write-protects the parent's pages, so
  * write_protect_seq is odd meanwhile: GUP-fast, which takes no lock, does not pin a page that is being shared.
  * @context mmap_lock of both mms held for write; may sleep
- * @kernel 6.12 mm/memory.c copy_page_range: adapted (anon_vma does not tell untouched VMAs apart)
+ * @kernel 6.12 mm/memory.c copy_page_range: faithful
  */
 export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
   const addr = yield* load(src_vma.vm_start);
@@ -270,6 +284,7 @@ export function* copy_page_range(dst_vma: Vma, src_vma: Vma): Path<number> {
   const vm_flags = yield* load(src_vma.vm_flags);
   const { write_protect_seq } = src_vma.vm_mm;
   const is_cow = is_cow_mapping(vm_flags);
+  if (!(yield* vma_needs_copy(src_vma, vm_flags))) return 0;
   const range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_PAGE, 0, src_vma.vm_mm, addr, end);
   const notifies = is_cow && knob('fork.notifier') === 'on';
   if (notifies) yield* mmu_notifier_invalidate_range_start(range);

@@ -43,12 +43,16 @@ import { copy_user_page, FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fau
 import { remove_device_exclusive_entry, try_restore_exclusive_pte } from './memory-exclusive.js';
 import { migration_entry_wait } from './migrate.js';
 import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
-import { folio_put } from './swap.js';
+import { fbatches, folio_put, lru_add_drain } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
 import { folio_free_swap, free_swap_and_cache, slotOfEntry, swap_duplicate, swap_free } from './swapfile.js';
 
 /** @kernel 6.12 mm/memory.c should_try_to_free_swap: adapted (swap is never full) */
-function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
+function* should_try_to_free_swap(folio: Folio, vma: Vma, flags: number): Path<boolean> {
+  if (fbatches() !== undefined) {
+    if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
+    if ((yield* load(vma.vm_flags)) & VM.LOCKED || (yield* testBits(folio.flags, PG.mlocked))) return true;
+  }
   if (!(flags & FAULT_FLAG.WRITE)) return false;
   if (!(yield* testBits(folio.flags, PG.swapcache))) return false;
   return yield* equals(folio._refcount, 2);
@@ -59,12 +63,12 @@ function* should_try_to_free_swap(folio: Folio, flags: number): Path<boolean> {
  * @context PTL held
  * @kernel 6.12 mm/memory.c zap_pte_range: adapted (swap, migration, device-private and device-exclusive entries)
  */
-export function* zapNonpresent(ptep: PtePointer, pte: Pte): Path<number> {
+export function* zapNonpresent(vma: Vma, ptep: PtePointer, pte: Pte): Path<number> {
   const device = is_device_exclusive_entry(pte) || is_device_private_entry(pte);
   if (device) {
     const page = pfn_swap_entry_to_page(pte);
     if (is_device_private_entry(pte) || knob('zap.exclusive_rmap') === 'removed')
-      yield* folio_remove_rmap_pte(page);
+      yield* folio_remove_rmap_pte(page, vma);
     yield* folio_put(yield* page_folio(page));
   } else if (swapType(pte) === SwapType.SWAP) yield* free_swap_and_cache(pte);
   yield* pte_clear(ptep);
@@ -196,6 +200,8 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   const cached =
     knob('do_swap_page.recheck') === 'off' ||
     ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)));
+  if (fbatches() !== undefined && flags & FAULT_FLAG.WRITE && !(yield* testBits(folio.flags, PG.lru)))
+    yield* lru_add_drain(); // or a batch's reference looks like somebody else's
   const mapped = cached ? yield* pte_offset_map_lock(pmd, address) : undefined;
   if (mapped === undefined || !(yield* pteUnchanged(mapped.ptep, orig_pte))) {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
@@ -205,7 +211,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   }
   const marked = (orig_pte & PTE.EXCLUSIVE) !== 0;
   yield* swap_free(slot);
-  if (yield* should_try_to_free_swap(folio, flags)) yield* folio_free_swap(folio);
+  if (yield* should_try_to_free_swap(folio, vma, flags)) yield* folio_free_swap(folio);
   yield* add(mm.anon_rss, 1);
   let pte = mk_pte(folio, PTE.PRESENT | PTE.USER);
   const exclusive = marked || (yield* equals(folio._refcount, 1));
@@ -220,7 +226,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   if (!(yield* folio_test_anon(folio))) yield* folio_add_new_anon_rmap(folio, vma, address, exclusive);
   else {
     assertFolioLocked(folio); // __page_check_anon_rmap()
-    yield* folio_add_anon_rmap_pte(folio);
+    yield* folio_add_anon_rmap_pte(folio, vma);
     if (exclusive) yield* setBits(folio.flags, PG.anon_exclusive);
   }
   yield* set_pte(mapped.ptep, pte);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add } from '../../core/primitives.js';
+import { add, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
 import {
@@ -10,7 +10,7 @@ import {
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
-import type { Mm, Vma } from '../include/mm_types.js';
+import { type Mm, type Page, PG, type Vma } from '../include/mm_types.js';
 import {
   HPAGE_PMD_NR,
   PAGE_SIZE,
@@ -20,11 +20,14 @@ import {
   pmd_none,
   pmd_offset,
   pmdp_get_lockless,
+  type Pte,
   pte_devmap,
+  pte_dirty,
   pte_none,
   pte_offset_map_lock,
   pte_page,
   pte_present,
+  pte_special,
   pte_unmap_unlock,
   ptep_get,
   ptep_get_and_clear,
@@ -40,39 +43,58 @@ import {
   tlb_remove_page,
   tlb_remove_table,
 } from './mmu_gather.js';
+import { vmaFile } from '../fs/file_table.js';
+import { down_write, up_write } from '../kernel/locking/rwsem.js';
+import { fileRss } from './memory-file.js';
+import { folio_mark_dirty } from './page-writeback.js';
+import { unlink_anon_vmas } from './rmap-anon_vma.js';
 import { folio_remove_rmap_pte } from './rmap.js';
+import { lru_add_drain } from './swap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
+
+/**
+ * The page that a present entry maps and that the mapping counts; undefined for the zero page and for device memory.
+ * @kernel 6.12 mm/memory.c vm_normal_page: adapted (arch with pte_special; DAX pages count nothing)
+ */
+export const vm_normal_page = (pte: Pte): Page | undefined =>
+  pte_special(pte) || pte_devmap(pte) ? undefined : pte_page(pte);
 
 /**
  * Clears the entries of [addr, end) in one page table and gathers their pages, which are put after the flush.
  * @context mmap_lock held
- * @kernel 6.12 mm/memory.c zap_pte_range: adapted (present entries; no batching of folios)
+ * @kernel 6.12 mm/memory.c zap_pte_range: adapted (no batching of folios; rmap of dirty file pages is not delayed)
  */
-export function* zap_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end: number): Path {
+export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: number, end: number): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
   yield* flush_tlb_batched_pending(tlb.mm);
   let rss = 0;
+  let file_rss = 0;
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + addr - start);
     const ptent = yield* ptep_get(ptep);
     if (pte_none(ptent)) continue;
     if (pte_present(ptent)) {
-      const page = pte_page(ptent);
+      const page = vm_normal_page(ptent);
       yield* ptep_get_and_clear(ptep);
       tlb_adjust_range(tlb, addr, PAGE_SIZE);
-      if (pte_devmap(ptent)) continue; // vm_normal_page() finds no page that the mapping counts
-      yield* folio_remove_rmap_pte(page);
+      if (page === undefined) continue;
+      if (current.kernel.inodes !== undefined && !(yield* testBits(page.flags, PG.anon))) {
+        if (pte_dirty(ptent)) yield* folio_mark_dirty(page);
+        file_rss--;
+      } else rss--;
+      yield* folio_remove_rmap_pte(page, vma);
       tlb_remove_page(tlb, page);
-      rss--;
-    } else rss += yield* zapNonpresent(ptep, ptent);
+    } else rss += yield* zapNonpresent(vma, ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
+  if (file_rss !== 0) yield* add(fileRss(tlb.mm), file_rss);
   yield* pte_unmap_unlock(mapped.ptl);
 }
 
 /** @context mmap_lock held @kernel 6.12 mm/memory.c unmap_page_range: adapted (upper levels folded) */
-export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: number): Path {
+export function* unmap_page_range(tlb: MmuGather, vma: Vma, start: number, end: number): Path {
+  const mm = vma.vm_mm;
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
@@ -83,7 +105,7 @@ export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: nu
       if (next - addr !== HPAGE_PMD_NR()) yield* __split_huge_pmd(mm, addr, false);
       else if (yield* zap_huge_pmd(tlb, pmdp, addr)) continue;
     }
-    yield* zap_pte_range(tlb, pmdp, addr, next);
+    yield* zap_pte_range(tlb, vma, pmdp, addr, next);
   }
 }
 
@@ -95,13 +117,13 @@ export function* unmap_page_range(tlb: MmuGather, mm: Mm, start: number, end: nu
 export function* unmap_vmas(
   tlb: MmuGather,
   mm: Mm,
-  vmas: readonly { readonly vm_start: number; readonly vm_end: number }[],
+  vmas: readonly { readonly vma: Vma; readonly vm_start: number; readonly vm_end: number }[],
   start: number,
   end: number,
 ): Path {
   const range = mmu_notifier_range_init(MMU_NOTIFY.UNMAP, 0, mm, start, end);
   yield* mmu_notifier_invalidate_range_start(range);
-  for (const { vm_start, vm_end } of vmas) yield* unmap_page_range(tlb, mm, vm_start, vm_end);
+  for (const { vma, vm_start, vm_end } of vmas) yield* unmap_page_range(tlb, vma, vm_start, vm_end);
   yield* mmu_notifier_invalidate_range_end(range);
 }
 
@@ -109,12 +131,12 @@ export function* unmap_vmas(
  * Unlinks the page tables below `vmas`, which are in order, and hands them to the gather, which frees them after the
  * flush. A table that reaches below `floor` or above `ceiling` belongs to a neighbour as well and stays.
  * @context mmap_lock held for write, or the VMAs are detached
- * @kernel 6.12 mm/memory.c free_pgtables: adapted (no rmap to hide from yet)
+ * @kernel 6.12 mm/memory.c free_pgtables: adapted (without chains, rmap walks find the VMA to the end)
  */
 export function* free_pgtables(
   tlb: MmuGather,
   mm: Mm,
-  vmas: readonly { readonly vm_start: number; readonly vm_end: number }[],
+  vmas: readonly { readonly vma: Vma; readonly vm_start: number; readonly vm_end: number }[],
   floor: number,
   ceiling: number,
 ): Path {
@@ -122,14 +144,28 @@ export function* free_pgtables(
   const { ptrsPerPte: PMD_SIZE } = current.kernel.machine.options;
   for (let i = 0; i < vmas.length; i++) {
     const addr = vmas[i]!.vm_start;
+    yield* unlink_anon_vmas(vmas[i]!.vma);
+    yield* unlink_file_vma(vmas[i]!.vma);
     // Nearby VMAs go in one call, or neither of two that share a table would free it.
-    while (i + 1 < vmas.length && vmas[i + 1]!.vm_start <= vmas[i]!.vm_end + PMD_SIZE) i++;
+    while (i + 1 < vmas.length && vmas[i + 1]!.vm_start <= vmas[i]!.vm_end + PMD_SIZE) {
+      i++;
+      yield* unlink_anon_vmas(vmas[i]!.vma);
+      yield* unlink_file_vma(vmas[i]!.vma);
+    }
     yield* free_pgd_range(tlb, mm, addr, vmas[i]!.vm_end, floor, vmas[i + 1]?.vm_start ?? ceiling);
   }
 }
 
+/** Hides a VMA from who looks up the mappings of a file. @context mmap_lock held for write, or the VMA is detached @kernel 6.12 mm/vma.c unlink_file_vma: adapted (i_mmap is what the VMAs say) */
+function* unlink_file_vma(vma: Vma): Path {
+  const file = yield* vmaFile(vma);
+  if (file === undefined) return;
+  yield* down_write(file.i_mmap_rwsem);
+  yield* up_write(file.i_mmap_rwsem);
+}
+
 /** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
-function* free_pgd_range(
+export function* free_pgd_range(
   tlb: MmuGather,
   mm: Mm,
   start: number,
@@ -167,9 +203,10 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
  */
 export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, vma.vm_mm, address, address + size);
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(vma.vm_mm);
   yield* mmu_notifier_invalidate_range_start(range);
-  yield* unmap_page_range(tlb, vma.vm_mm, address, address + size);
+  yield* unmap_page_range(tlb, vma, address, address + size);
   yield* mmu_notifier_invalidate_range_end(range);
   yield* tlb_finish_mmu(tlb);
 }

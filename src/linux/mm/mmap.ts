@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
 import { load, store } from '../../core/primitives.js';
-import { ENOMEM } from '../include/errno.js';
+import { EEXIST, EINVAL, ENOMEM } from '../include/errno.js';
 import {
   mmap_read_lock,
   mmap_read_unlock,
@@ -9,7 +9,9 @@ import {
   mmap_write_unlock,
 } from '../include/mmap_lock.js';
 import { mmu_notifier_release } from '../include/mmu_notifier.js';
-import type { Mm, Vma } from '../include/mm_types.js';
+import { VM, type Inode, type Mm, type Vma } from '../include/mm_types.js';
+import { get_file } from '../fs/file_table.js';
+import { current } from '../kernel.js';
 import { free_pgtables, unmap_vmas } from './memory.js';
 import { tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import {
@@ -22,7 +24,19 @@ import {
   vms_complete_munmap_vmas,
   vms_gather_munmap_vmas,
 } from './vma.js';
-import { VMA, vm_area_alloc, vma_find, vma_iter_store, vma_next } from './vma-tree.js';
+import { calc_vm_prot_bits } from './mprotect.js';
+import { shmem_zero_setup } from './shmem.js';
+import { lru_add_drain } from './swap.js';
+import { type VmaMerge, vma_merge_new_range } from './vma-merge.js';
+import {
+  VMA,
+  vm_area_alloc,
+  vm_area_free,
+  vma_find,
+  vma_iter_store,
+  vma_next,
+  vma_prev,
+} from './vma-tree.js';
 
 /** The VMA that contains `addr`, or undefined. @context mmap_lock held @kernel 6.12 mm/mmap.c find_vma: adapted (one step; as vma_lookup(), it has to contain the address) */
 export function* find_vma(mm: Mm, addr: number): Path<Vma | undefined> {
@@ -31,10 +45,23 @@ export function* find_vma(mm: Mm, addr: number): Path<Vma | undefined> {
 
 /**
  * Unmaps pages [start, start + len) of the mm.
+ * @context mmap_lock held for write
+ * @kernel 6.12 mm/mmap.c do_munmap: adapted (takes the write lock as it is, and keeps it)
+ */
+export function* do_munmap(mm: Mm, start: number, len: number): Path<number> {
+  if (len === 0) return -EINVAL;
+  const vma = yield* vma_find(mm, start, start + len);
+  if (vma === undefined) return 0;
+  return (yield* do_vmi_align_munmap(vma, mm, start, start + len, false)) ? 0 : -ENOMEM;
+}
+
+/**
+ * Unmaps pages [start, start + len) of the mm.
  * @context may sleep; takes mmap_lock
  * @kernel 6.12 mm/mmap.c __vm_munmap: adapted (unlock = true, as the system call; of any mm)
  */
 export function* vm_munmap(mm: Mm, start: number, len: number): Path<number> {
+  if (len === 0) return -EINVAL;
   yield* mmap_write_lock(mm);
   const vma = yield* vma_find(mm, start, start + len);
   if (vma !== undefined && (yield* do_vmi_align_munmap(vma, mm, start, start + len, true))) return 0;
@@ -56,36 +83,114 @@ export function* munmap(mm: Mm, vma: Vma): Path<number> {
 }
 
 /**
- * Maps private anonymous memory at [addr, addr + len), in place of what is mapped there. Returns 0 or -ENOMEM.
- * @context mmap_lock held for write
- * @kernel 6.12 mm/mmap.c mmap_region: adapted (anonymous and private; no merging with neighbours, no accounting)
+ * Maps a file, or anonymous memory, at [addr, addr + len), in place of what is mapped there. Returns 0 or -ENOMEM.
+ * @context mmap_lock held for write; may sleep
+ * @kernel 6.12 mm/mmap.c mmap_region: adapted (no limits)
  */
-export function* mmap_region(mm: Mm, addr: number, len: number, vm_flags: number): Path<number> {
+export function* mmap_region(
+  mm: Mm,
+  file: Inode | undefined,
+  addr: number,
+  len: number,
+  flags: number,
+  pgoff: number,
+): Path<number> {
   const end = addr + len;
   const mapped = yield* vma_find(mm, addr, end);
   const vms = init_vma_munmap(mm, addr, end, false);
   if (mapped !== undefined && !(yield* vms_gather_munmap_vmas(vms, mapped))) return -ENOMEM;
+  // accountable_mapping(): what is private and writable counts against the memory that may be promised
+  const vm_flags = (flags & (VM.SHARED | VM.WRITE)) === VM.WRITE ? flags | VM.ACCOUNT : flags;
   yield* vms_clean_up_area(vms);
-  const vma = yield* vm_area_alloc(mm, addr, end);
+  const prev = yield* vma_prev(mm, addr);
+  const next = yield* vma_next(mm, end);
+  const vmg: VmaMerge = {
+    mm,
+    prev,
+    next,
+    vma: undefined,
+    start: addr,
+    end,
+    pgoff,
+    flags: vm_flags,
+    file: file?.number ?? 0,
+    anon_vma: 0,
+    uffd_ctx: undefined,
+  };
+  let vma = yield* vma_merge_new_range(vmg);
   if (vma === undefined) {
-    // What was mapped is gone: vms_abort_munmap_vmas() leaves a gap.
-    yield* vms_complete_munmap_vmas(vms);
-    return -ENOMEM;
+    vma = yield* vm_area_alloc(mm, addr, end);
+    let failed = vma === undefined;
+    if (vma !== undefined) {
+      yield* store(vma.vm_pgoff, pgoff);
+      yield* store(vma.vm_flags, vm_flags);
+      if (file !== undefined) {
+        yield* get_file(file);
+        yield* store(vma.vm_file, file.number);
+      } else if (vm_flags & VM.SHARED) failed = !(yield* shmem_zero_setup(vma, len));
+    }
+    if (vma === undefined || failed) {
+      if (vma !== undefined) yield* vm_area_free(vma);
+      // What was mapped is gone: vms_abort_munmap_vmas() leaves a gap.
+      yield* vms_complete_munmap_vmas(vms);
+      return -ENOMEM;
+    }
+    yield* vma_iter_store(vma);
   }
-  yield* store(vma.vm_flags, vm_flags);
-  yield* vma_iter_store(vma);
   yield* vms_complete_munmap_vmas(vms);
+  // What is mapped anew counts as written to, or whoever tracks stores would take it for what was there before.
+  if (current.kernel.options.softDirty === true)
+    yield* store(vma.vm_flags, (yield* load(vma.vm_flags)) | VM.SOFTDIRTY);
   return 0;
+}
+
+/** @kernel 6.12 include/uapi/asm-generic/mman-common.h MAP_*: adapted (those that paths here read) */
+export const MAP = { SHARED: 1, PRIVATE: 2, FIXED_NOREPLACE: 0x100000 } as const;
+
+/**
+ * Maps a file, or anonymous memory, at [addr, addr + len). Returns 0 or a negative error number.
+ * @context mmap_lock held for write; may sleep
+ * @kernel 6.12 mm/mmap.c do_mmap: adapted (of any mm, at a fixed address; the file allows everything; no limits)
+ */
+export function* do_mmap(
+  mm: Mm,
+  file: Inode | undefined,
+  addr: number,
+  len: number,
+  prot: number,
+  flags: number,
+): Path<number> {
+  if (len === 0) return -EINVAL;
+  let vm_flags = calc_vm_prot_bits(prot);
+  if (flags & MAP.FIXED_NOREPLACE && (yield* vma_find(mm, addr, addr + len)) !== undefined) return -EEXIST;
+  if (flags & MAP.SHARED) vm_flags |= VM.SHARED;
+  const pgoff = file !== undefined || flags & MAP.SHARED ? 0 : addr;
+  return yield* mmap_region(mm, file, addr, len, vm_flags, pgoff);
+}
+
+/** mmap() of a file, or of anonymous memory. @context may sleep; takes mmap_lock @kernel 6.12 mm/util.c vm_mmap_pgoff: adapted (of any mm; no populate) */
+export function* vm_mmap_pgoff(
+  mm: Mm,
+  file: Inode | undefined,
+  addr: number,
+  len: number,
+  prot: number,
+  flags: number,
+): Path<number> {
+  yield* mmap_write_lock(mm);
+  const ret = yield* do_mmap(mm, file, addr, len, prot, flags);
+  yield* mmap_write_unlock(mm);
+  return ret;
 }
 
 /**
  * Maps private anonymous memory at a fixed address, as mmap(MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS).
  * @context may sleep; takes mmap_lock
- * @kernel 6.12 mm/util.c vm_mmap_pgoff: adapted (of any mm; no populate)
+ * @kernel 6.12 mm/util.c vm_mmap_pgoff: adapted (of any mm; no populate; takes vm_flags)
  */
 export function* vm_mmap(mm: Mm, addr: number, len: number, vm_flags: number): Path<number> {
   yield* mmap_write_lock(mm);
-  const ret = yield* mmap_region(mm, addr, len, vm_flags);
+  const ret = yield* mmap_region(mm, undefined, addr, len, vm_flags, addr);
   yield* mmap_write_unlock(mm);
   return ret;
 }
@@ -110,6 +215,7 @@ export function* exit_mmap(mm: Mm): Path {
     yield* mmap_read_unlock(mm);
     return;
   }
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_vmas(tlb, mm, vmas, 0, mm.space.pages);
   yield* mmap_read_unlock(mm);

@@ -8,7 +8,8 @@ import { smp_call_function } from '../kernel/smp.js';
 import { call_rcu } from '../kernel/rcu/tree.js';
 import { current, knob } from '../kernel.js';
 import { free_unref_page } from './page_alloc.js';
-import { folio_put } from './swap.js';
+import { folio_put, lru_add_drain } from './swap.js';
+import { free_swap_cache } from './swap_state.js';
 
 /**
  * struct mmu_gather: what a teardown has unlinked and still has to flush and free, in that order.
@@ -104,7 +105,12 @@ function* tlb_table_flush(tlb: MmuGather): Path {
 function* tlb_batch_pages_flush(tlb: MmuGather): Path {
   const { pages } = tlb;
   tlb.pages = [];
-  for (const page of pages) yield* folio_put(current.kernel.options.thp ? yield* page_folio(page) : page);
+  if (pages.length > 0) yield* lru_add_drain(); // free_pages_and_swap_cache()
+  for (const page of pages) {
+    const folio = current.kernel.options.thp ? yield* page_folio(page) : page;
+    yield* free_swap_cache(folio);
+    yield* folio_put(folio);
+  }
 }
 
 /** Flush, then free: in this order, or a CPU still reaches a page through its TLB after it was given away. @kernel 6.12 mm/mmu_gather.c tlb_flush_mmu: faithful */

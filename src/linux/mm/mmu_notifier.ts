@@ -11,10 +11,10 @@ import {
   testBits,
   write,
 } from '../../core/primitives.js';
-import { EAGAIN, EOVERFLOW } from '../include/errno.js';
+import { EAGAIN, EINVAL, EOVERFLOW } from '../include/errno.js';
 import { lockdep_assert_held, mmap_assert_write_locked } from '../include/lockdep.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
-import type { Mm } from '../include/mm_types.js';
+import type { Mm, Rwsem } from '../include/mm_types.js';
 import {
   MMU_NOTIFY,
   mmu_notifier_range_blockable,
@@ -25,6 +25,7 @@ import {
   type MmuNotifierSubscriptions,
 } from '../include/mmu_notifier.js';
 import { current, knob, type Kernel } from '../kernel.js';
+import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { type SrcuStruct, srcu_read_lock, srcu_read_unlock, synchronize_srcu } from '../kernel/rcu/srcu.js';
 
@@ -78,6 +79,7 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       drains: false,
       exec: (a, b, c) => {
         const subscriptions = subscriptionsOf(a);
+        for (const page of subscriptions.open.slice(b, c + 1)) system.set(page.at, page.value + 1);
         const found = lookUp(subscriptions, b, c);
         if (found !== 0) system.set(subscriptions.walks.at, subscriptions.walks.value + 1);
         return found;
@@ -85,7 +87,7 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       touches: (a, _b, _c, _agent, access) => {
         const subscriptions = subscriptionsOf(a);
         access.reads.push(...treeCells(subscriptions));
-        access.writes.push(subscriptions.walks.at);
+        access.writes.push(subscriptions.walks.at, ...subscriptions.open.map(({ at }) => at));
       },
       describe: (_a, _b, _c, observed) => `interval_tree_iter_first() = ${listed(observed)}`,
     }),
@@ -122,19 +124,23 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       touches: (a, _b, _c, _agent, access) => void access.writes.push(interval_subs[a]!.in_tree.at),
       describe: (a) => `interval_tree_remove(${interval_subs[a]!.name})`,
     }),
-    /** --active_invalidate_ranges: a = mm, b = 1: the walk of the tree ends here. Observes the result. */
+    /**
+     * --active_invalidate_ranges: a = mm, b = 1: the walk of the tree ends here, c = the range, packed as start << 15 |
+     * end. Observes the result.
+     */
     invActiveDec: system.op({
       name: '--active_invalidate_ranges',
-      exec: (a, b) => {
-        const { active_invalidate_ranges: active, walks } = subscriptionsOf(a);
+      exec: (a, b, c) => {
+        const { active_invalidate_ranges: active, walks, open } = subscriptionsOf(a);
         system.set(active.at, active.value - 1);
+        for (const page of open.slice(c >> 15, c & 32767)) system.set(page.at, page.value - 1);
         if (b === 1) system.set(walks.at, walks.value - 1);
         return active.value;
       },
       touches: (a, _b, _c, _agent, access) => {
-        const { active_invalidate_ranges, walks } = subscriptionsOf(a);
+        const { active_invalidate_ranges, walks, open } = subscriptionsOf(a);
         access.reads.push(active_invalidate_ranges.at);
-        access.writes.push(active_invalidate_ranges.at, walks.at);
+        access.writes.push(active_invalidate_ranges.at, walks.at, ...open.map(({ at }) => at));
       },
     }),
     /** invalidate_seq++: a = mm. Observes the first subscription on deferred_list + 1, or 0. */
@@ -320,12 +326,21 @@ export function* mn_itree_inv_next(
  * Counts an invalidation out. The last one makes the number even, makes up for the edits of the tree that were put off,
  * and wakes those who wait for the number. `walking`: the caller has not come to the end of its walk.
  * @context does not sleep
- * @kernel 6.12 mm/mmu_notifier.c mn_itree_inv_end: adapted (deferred items in the order of set-up; who waits looks at the number)
+ * @kernel 6.12 mm/mmu_notifier.c mn_itree_inv_end: adapted (is told the range, for a ghost; deferred items in the order of set-up; who waits looks at the number)
  */
-export function* mn_itree_inv_end(subscriptions: MmuNotifierSubscriptions, walking = false): Path {
+export function* mn_itree_inv_end(
+  subscriptions: MmuNotifierSubscriptions,
+  { start, end }: MmuNotifierRange,
+  walking = false,
+): Path {
   const { op } = current.kernel;
   yield* spin_lock(subscriptions.lock);
-  const active = yield* request(op.invActiveDec, subscriptions.mm.number, walking ? 1 : 0);
+  const active = yield* request(
+    op.invActiveDec,
+    subscriptions.mm.number,
+    walking ? 1 : 0,
+    (start << 15) | end,
+  );
   const others = active !== 0 && knob('mn_itree_inv_end.even') === 'last-end';
   if (others || !(yield* mn_itree_is_invalidating(subscriptions))) {
     yield* spin_unlock(subscriptions.lock);
@@ -377,7 +392,7 @@ function* mn_itree_release(subscriptions: MmuNotifierSubscriptions): Path {
     yield* claim(ret, 'WARN-ON', 'a callback refuses a blockable range (mn_itree_release)');
     interval_sub = yield* mn_itree_inv_next(interval_sub, range);
   }
-  yield* mn_itree_inv_end(subscriptions);
+  yield* mn_itree_inv_end(subscriptions, range);
 }
 
 /**
@@ -448,7 +463,7 @@ function* mn_itree_invalidate(
         'WARN-ON',
         'a callback refuses a blockable range (mn_itree_invalidate)',
       );
-      yield* mn_itree_inv_end(subscriptions, true);
+      yield* mn_itree_inv_end(subscriptions, range, true);
       return -EAGAIN;
     }
     interval_sub = yield* mn_itree_inv_next(interval_sub, range);
@@ -548,26 +563,35 @@ export function* __mmu_notifier_invalidate_range_end(
 ): Path {
   const { __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
   lockMapAcquire(map!);
-  if (yield* hasItree(subscriptions)) yield* mn_itree_inv_end(subscriptions);
+  if (yield* hasItree(subscriptions)) yield* mn_itree_inv_end(subscriptions, range);
   if (!(yield* hlistEmpty(subscriptions))) yield* mn_hlist_invalidate_end(subscriptions, range);
   lockMapRelease(map!);
+}
+
+/** Keeps out all who change page tables of the mm. @context mmap_lock held for write; may sleep @kernel 6.12 mm/mmap.c mm_take_all_locks: adapted (the one anon_vma that an mm has; no files) */
+function* mm_take_all_locks(mm: Mm): Path<Rwsem | undefined> {
+  const anon_vma = current.kernel.anon_vmas[mm.number + 1];
+  if (anon_vma !== undefined) yield* down_write(anon_vma);
+  return anon_vma;
 }
 
 /**
  * Registers a classic notifier; without one, makes the mm ready for interval notifiers. mm_take_all_locks() waits for
  * all who walk the mm's VMAs or rmaps, so no invalidation is under way that has not seen the subscription.
  * @context mmap_lock held for write; may sleep
- * @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_register: adapted (mm_take_all_locks() is mmap_lock alone: rmap walks that are under way are not waited for; memory does not run out)
+ * @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_register: adapted (memory does not run out)
  */
 export function* __mmu_notifier_register(subscription: MmuNotifier | undefined, mm: Mm): Path<number> {
   mmap_assert_write_locked(mm);
   const subscriptions = mm.notifier_subscriptions!;
+  const anon_vma = yield* mm_take_all_locks(mm);
   if (subscriptions.installed !== undefined) yield* write(subscriptions.installed, 1);
   if (subscription !== undefined) {
     yield* spin_lock(subscriptions.lock);
     yield* request(current.kernel.op.hlistAddHead, subscription.number);
     yield* spin_unlock(subscriptions.lock);
   } else if (subscriptions.has_itree !== undefined) yield* write(subscriptions.has_itree, 1);
+  if (anon_vma !== undefined) yield* up_write(anon_vma); // mm_drop_all_locks()
   return 0;
 }
 
@@ -607,7 +631,7 @@ export function* mmu_notifier_unregister(subscription: MmuNotifier, mm: Mm): Pat
  * Links a subscription. While an invalidation is under way nobody knows what it covers, so the subscription counts as
  * hit; while the tree stands still, linking it is left to the last end. Its number is always odd, as callbacks set it.
  * @context does not sleep
- * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is the caller's business; fields and mmgrab() are one step)
+ * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is looked at where the scenario counts them; fields and mmgrab() are one step)
  */
 function* __mmu_interval_notifier_insert(
   interval_sub: MmuIntervalNotifier,
@@ -618,12 +642,16 @@ function* __mmu_interval_notifier_insert(
   const { op, options } = current.kernel;
   const partial = knob('mmu_interval_notifier_insert.partial');
   const full = knob('mmu_interval_notifier_insert.full');
+  const { mm_users } = interval_sub.mm;
   if (length === 0) return -EOVERFLOW;
+  if (mm_users !== undefined && (yield* equals(mm_users, 0))) return -EINVAL;
   yield* request(op.intervalInit, interval_sub.number, start, start + length - 1);
   yield* spin_lock(subscriptions.lock);
-  while (full === 'retry' && (yield* mn_itree_is_invalidating(subscriptions))) {
-    yield* spin_unlock(subscriptions.lock);
-    yield* spin_lock(subscriptions.lock);
+  if (full === 'retry') {
+    while (yield* mn_itree_is_invalidating(subscriptions)) {
+      yield* spin_unlock(subscriptions.lock);
+      yield* spin_lock(subscriptions.lock);
+    }
   }
   const active = !(yield* equals(subscriptions.active_invalidate_ranges, 0));
   const odd = active && (yield* mn_itree_is_invalidating(subscriptions));

@@ -4,6 +4,7 @@ import { load, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf, PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
+import { ENOMEM } from '../include/errno.js';
 import {
   MMU_NOTIFY,
   mmu_notifier_invalidate_range_end,
@@ -11,7 +12,7 @@ import {
   mmu_notifier_range_init,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
-import { type Mm, VM, type Vma } from '../include/mm_types.js';
+import { type Mm, VM, VM_ACCESS_FLAGS, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_ksm, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
 import {
@@ -27,6 +28,7 @@ import {
   pte_mkuffd_wp,
   pte_mkwrite,
   pte_offset_map_lock,
+  pte_dirty,
   pte_page,
   pte_present,
   pte_protnone,
@@ -48,10 +50,15 @@ import {
   make_readable_exclusive_migration_entry,
 } from '../include/swapops.js';
 import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
-import { current } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
+import { populate_vma_page_range } from './gup-populate.js';
+import { vm_normal_page } from './memory.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
+import { vma_is_anonymous } from '../include/mm.js';
+import { vma_modify_flags } from './vma-merge.js';
+import { vma_find, vma_next, vma_prev } from './vma-tree.js';
 
 /** @kernel 6.12 include/uapi/asm-generic/mman-common.h PROT_*: adapted (no PROT_EXEC) */
 export const PROT_NONE = 0;
@@ -63,13 +70,27 @@ const PROTECTION = PTE.PRESENT | PTE.USER | PTE.RW | PTE.PROTNONE;
 /** @kernel 6.12 include/linux/mm.h MM_CP_*: faithful */
 export const MM_CP = { TRY_CHANGE_WRITABLE: 1, PROT_NUMA: 2, UFFD_WP: 4, UFFD_WP_RESOLVE: 8 } as const;
 
-/** Whether protection changes look themselves which entries may become writable. @kernel 6.12 include/linux/mm.h vma_wants_manual_pte_write_upgrade: adapted (private mappings) */
-export const vma_wants_manual_pte_write_upgrade = (vm_flags: number): boolean =>
-  (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE;
+/** Whether the first store to a page of a shared mapping has to be noticed: soft-dirty tracking is on. @kernel 6.12 mm/vma.c vma_wants_writenotify: adapted (files in memory; no userfaultfd) */
+export const vma_wants_writenotify = (vm_flags: number): boolean =>
+  (vm_flags & (VM.WRITE | VM.SHARED)) === (VM.WRITE | VM.SHARED) && vma_soft_dirty_enabled(vm_flags);
 
-/** What a present entry of a private mapping gets from vm_flags: not the right to store, which a fault gives. */
-export const vm_page_prot = (vm_flags: number): number =>
-  vm_flags & (VM.READ | VM.WRITE) ? PTE.PRESENT | PTE.USER : PTE.PROTNONE;
+/** Whether stores are tracked by the entries: since the last reset of the soft-dirty bits. @kernel 6.12 mm/internal.h vma_soft_dirty_enabled: faithful */
+export const vma_soft_dirty_enabled = (vm_flags: number): boolean =>
+  current.kernel.options.softDirty === true && !(vm_flags & VM.SOFTDIRTY);
+
+/** Whether protection changes look themselves which entries may become writable. @kernel 6.12 include/linux/mm.h vma_wants_manual_pte_write_upgrade: faithful */
+export const vma_wants_manual_pte_write_upgrade = (vm_flags: number): boolean =>
+  vm_flags & VM.SHARED ? vma_wants_writenotify(vm_flags) : (vm_flags & VM.WRITE) !== 0;
+
+/**
+ * What a present entry gets from vm_flags. In a private mapping that is not the right to store, which a fault gives.
+ * @kernel 6.12 mm/mmap.c vma_set_page_prot: adapted (made of vm_flags where it is needed)
+ */
+export const vm_page_prot = (vm_flags: number): number => {
+  if (!(vm_flags & VM_ACCESS_FLAGS)) return PTE.PROTNONE;
+  const stores = (vm_flags & (VM.WRITE | VM.SHARED)) === (VM.WRITE | VM.SHARED);
+  return PTE.PRESENT | PTE.USER | (stores && !vma_wants_writenotify(vm_flags) ? PTE.RW : 0);
+};
 
 /** The entry with another protection. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_modify: adapted */
 export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION) | newprot;
@@ -77,14 +98,15 @@ export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION
 /**
  * Whether the entry may become writable without a fault.
  * @context PTL held
- * @kernel 6.12 mm/mprotect.c can_change_pte_writable: adapted (private mappings)
+ * @kernel 6.12 mm/mprotect.c can_change_pte_writable: faithful
  */
 export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
   if (pte_protnone(pte)) return false;
   if (yield* pte_needs_soft_dirty_wp(vma, pte)) return false;
   if (userfaultfd_pte_wp(vma, pte)) return false;
-  if (pte_special(pte)) return false;
-  const page = pte_page(pte);
+  if (current.kernel.inodes !== undefined && (yield* load(vma.vm_flags)) & VM.SHARED) return pte_dirty(pte);
+  const page = vm_normal_page(pte);
+  if (page === undefined) return false;
   return (yield* folio_test_anon(yield* page_folio(page))) && (yield* PageAnonExclusive(page));
 }
 
@@ -128,9 +150,10 @@ function* change_pte_range(
   pmdp: Cell,
   start: number,
   end: number,
-  newprot: number,
+  vm_flags: number,
   cp_flags: number,
 ): Path {
+  const newprot = cp_flags & MM_CP.PROT_NUMA ? PTE.PROTNONE : vm_page_prot(vm_flags);
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
   yield* flush_tlb_batched_pending(tlb.mm);
@@ -174,7 +197,6 @@ export function* change_protection(
   vm_flags: number,
   cp_flags: number,
 ): Path {
-  const newprot = cp_flags & MM_CP.PROT_NUMA ? PTE.PROTNONE : vm_page_prot(vm_flags);
   let range: MmuNotifierRange | undefined;
   let next: number;
   for (let addr = start; addr < end; addr = next) {
@@ -182,33 +204,118 @@ export function* change_protection(
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
-    if (range === undefined) {
+    if (range === undefined && knob('change_protection.notifier') === 'on') {
       range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
       yield* mmu_notifier_invalidate_range_start(range);
     }
-    yield* change_pte_range(tlb, vma, pmdp, addr, next, newprot, cp_flags);
+    yield* change_pte_range(tlb, vma, pmdp, addr, next, vm_flags, cp_flags);
   }
   if (range !== undefined) yield* mmu_notifier_invalidate_range_end(range);
 }
 
+/** @kernel 6.12 include/linux/mman.h calc_vm_prot_bits: adapted (PROT_WRITE allows loads as well, as the hardware does) */
+export const calc_vm_prot_bits = (prot: number): number =>
+  (prot & PROT_READ ? VM.READ : 0) | (prot & PROT_WRITE ? VM.READ | VM.WRITE : 0);
+
+const newFlags = (old: number, prot: number): number => (old & ~VM_ACCESS_FLAGS) | calc_vm_prot_bits(prot);
+
 /**
- * Gives a whole VMA another protection. When it returns, no CPU has the old one in its TLB.
+ * Gives a VMA, or the part of it that is one now, its new flags, and its entries the protection that they say.
+ * @context mmap_lock held for write
+ * @kernel 6.12 mm/mprotect.c mprotect_fixup: adapted (what comes after vma_modify_flags())
+ */
+function* changeVma(tlb: MmuGather, vma: Vma, start: number, end: number, newflags: number): Path {
+  yield* write(vma.vm_flags, newflags); // vm_flags_reset_once(): rmap walks read it without mmap_lock
+  const cp_flags = vma_wants_manual_pte_write_upgrade(newflags) ? MM_CP.TRY_CHANGE_WRITABLE : 0;
+  yield* change_protection(tlb, vma, start, end, newflags, cp_flags);
+}
+
+/**
+ * Gives [start, end) of a VMA new flags: splits it off, or merges it with a neighbour. Returns the VMA that the range is
+ * in then, or a negative error number.
+ * @context mmap_lock held for write; may sleep
+ * @kernel 6.12 mm/mprotect.c mprotect_fixup: adapted (no limits)
+ */
+export function* mprotect_fixup(
+  tlb: MmuGather,
+  vma: Vma,
+  prev: Vma | undefined,
+  start: number,
+  end: number,
+  flags: number,
+): Path<Vma | number> {
+  let newflags = flags;
+  const oldflags = yield* load(vma.vm_flags);
+  if (newflags === oldflags) return vma;
+  if (newflags & VM.WRITE) {
+    if (!(oldflags & (VM.ACCOUNT | VM.WRITE | VM.SHARED))) newflags |= VM.ACCOUNT;
+  } else if (oldflags & VM.ACCOUNT && (yield* vma_is_anonymous(vma)) && (yield* load(vma.anon_vma)) === 0)
+    newflags &= ~VM.ACCOUNT;
+  const modified = yield* vma_modify_flags(prev, vma, start, end, newflags);
+  if (typeof modified === 'number') return modified;
+  yield* changeVma(tlb, modified, start, end, newflags);
+  // A private locked mapping becomes writable: copies are made now, not at the first store.
+  if ((oldflags & (VM.WRITE | VM.SHARED | VM.LOCKED)) === VM.LOCKED && newflags & VM.WRITE)
+    yield* populate_vma_page_range(modified, start, end);
+  return modified;
+}
+
+/**
+ * Gives [start, start + len) another protection, up to the first hole. When it returns, no CPU has the old one in its
+ * TLB. Returns 0 or a negative error number.
  * @context may sleep; takes mmap_lock for write
- * @kernel 6.12 mm/mprotect.c do_mprotect_pkey: adapted (whole VMAs, no keys; mprotect_fixup() folded in)
+ * @kernel 6.12 mm/mprotect.c do_mprotect_pkey: adapted (of any mm; no keys; VM_MAY* is always set, so never -EACCES)
+ */
+export function* do_mprotect_pkey(mm: Mm, start: number, len: number, prot: number): Path<number> {
+  if (len === 0) return 0;
+  const end = start + len;
+  yield* mmap_write_lock(mm);
+  let vma = yield* vma_find(mm, start, end);
+  const vm_start = vma === undefined ? end : yield* load(vma.vm_start);
+  if (vma === undefined || vm_start > start) {
+    yield* mmap_write_unlock(mm);
+    return -ENOMEM;
+  }
+  let prev: Vma | undefined = start > vm_start ? vma : yield* vma_prev(mm, vm_start);
+  const tlb = yield* tlb_gather_mmu(mm);
+  let error = 0;
+  let nstart = start;
+  let tmp = vm_start;
+  while (vma !== undefined && error === 0) {
+    const from: number = yield* load(vma.vm_start);
+    if (from >= end) break;
+    if (from !== tmp) {
+      error = -ENOMEM;
+      break;
+    }
+    const newflags: number = newFlags(yield* load(vma.vm_flags), prot);
+    tmp = Math.min(yield* load(vma.vm_end), end);
+    const fixed: Vma | number = yield* mprotect_fixup(tlb, vma, prev, nstart, tmp, newflags);
+    if (typeof fixed === 'number') error = fixed;
+    else {
+      prev = fixed;
+      tmp = yield* load(fixed.vm_end); // vma_iter_end()
+      nstart = tmp;
+      vma = yield* vma_next(mm, tmp);
+    }
+  }
+  yield* tlb_finish_mmu(tlb);
+  yield* mmap_write_unlock(mm);
+  return error === 0 && tmp < end ? -ENOMEM : error;
+}
+
+/**
+ * Gives a whole VMA, which the caller knows, another protection: as {@link do_mprotect_pkey} without the look-up.
+ * @context may sleep; takes mmap_lock for write
+ * @kernel 6.12 mm/mprotect.c do_mprotect_pkey: adapted (whole VMAs, no keys; no merging with neighbours)
  */
 export function* mprotect(mm: Mm, vma: Vma, prot: number): Path<number> {
   yield* mmap_write_lock(mm);
   const tlb = yield* tlb_gather_mmu(mm);
-  const old = yield* load(vma.vm_flags);
-  const vm_flags =
-    (old & ~(VM.READ | VM.WRITE)) |
-    (prot & PROT_READ ? VM.READ : 0) |
-    (prot & PROT_WRITE ? VM.READ | VM.WRITE : 0);
-  yield* write(vma.vm_flags, vm_flags); // vm_flags_reset_once(): rmap walks read it without mmap_lock
+  const newflags = newFlags(yield* load(vma.vm_flags), prot);
   const start = yield* load(vma.vm_start);
   const end = yield* load(vma.vm_end);
-  const cp_flags = vma_wants_manual_pte_write_upgrade(vm_flags) ? MM_CP.TRY_CHANGE_WRITABLE : 0;
-  yield* change_protection(tlb, vma, start, end, vm_flags, cp_flags);
+  yield* changeVma(tlb, vma, start, end, newflags);
   yield* tlb_finish_mmu(tlb);
   yield* mmap_write_unlock(mm);
   return 0;

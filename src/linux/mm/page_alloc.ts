@@ -12,10 +12,11 @@ const cleared = (page: Page): Cell[] => [
   page._refcount,
   page.flags,
   page._mapcount,
-  page.compound_head,
+  ...(page.large === undefined ? [] : [page.compound_head]),
   page.mapping,
   page.index,
   ...(page.swap === undefined ? [] : [page.swap]),
+  ...(page.mlock_count === undefined ? [] : [page.mlock_count]),
   ...Object.values(page.large ?? {}),
   ...page.frame.pte,
   ...page.frame.pteHigh,
@@ -67,11 +68,13 @@ export function definePageAllocOps(kernel: Kernel) {
           : kernel.non_block_map === undefined
             ? ['fs_reclaim']
             : ['fs_reclaim', 'mmu_notifier_invalidate_range_start'],
-      touches: (_a, _b, _c, _agent, access) => {
+      touches: (_a, _b, c, _agent, access) => {
         for (const page of kernel.mem_map) {
           access.reads.push(page.lock.at); // LOCK-REF
           access.writes.push(page.frame.use.at, page._refcount.at);
+          if (c > 1) access.silent.push(page.flags.at, page.compound_head.at);
         }
+        for (const { isolated } of kernel.hotplug?.sections ?? []) access.reads.push(isolated.at);
       },
       describe: (_a, _b, _c, observed) =>
         observed === 0 ? 'no free frame' : `alloc_page() = f${observed - 1}`,
@@ -96,8 +99,11 @@ export function definePageAllocOps(kernel: Kernel) {
       args: [frameRef, 'plain', 'plain'],
       touches: (a, b, _c, _agent, access) => {
         // What free_pages_prepare() writes; the rest of what is wiped is no store of the kernel's, and races with nothing.
-        for (const { frame, _refcount, flags, mapping } of inRow(a - 1, b || 1))
+        for (const page of inRow(a - 1, b || 1)) {
+          const { frame, _refcount, flags, mapping } = page;
           access.writes.push(...[frame.use, _refcount, flags, mapping, ...frame.pte].map((cell) => cell.at));
+          access.silent.push(...cleared(page).map((cell) => cell.at));
+        }
       },
       describe: (a) => `free f${a - 1}`,
     }),

@@ -4,6 +4,8 @@ import { equals, testBits } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folioUnchanged, folio_try_get, page_folio } from '../include/page_ref.js';
 import { pfn_to_online_page } from './memory_hotplug.js';
+import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk } from './page_vma_mapped.js';
+import { folio_mapped, rmapWalkBegin, rmapWalkEnd } from './rmap.js';
 import { folio_put } from './swap.js';
 
 /**
@@ -23,4 +25,22 @@ export function* page_idle_get_folio(pfn: number): Path<Folio | undefined> {
   }
   yield* folio_put(folio);
   return undefined;
+}
+
+/**
+ * Looks through the mappings of a folio whether it was used. An anonymous folio need not be locked for that, so it may
+ * be just about to be mapped, or not any more. Returns how many entries it found; less than 0 if it did not look.
+ * @context folio referenced; may sleep
+ * @kernel 6.12 mm/page_idle.c page_idle_clear_pte_refs: adapted (anonymous folios; there are no accessed bits)
+ */
+export function* page_idle_clear_pte_refs(folio: Folio): Path<number> {
+  if (!(yield* folio_mapped(folio))) return -1;
+  let found = 0;
+  const walk = yield* rmapWalkBegin(folio);
+  for (const { vma, address } of walk.targets) {
+    const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address);
+    while (yield* page_vma_mapped_walk(pvmw)) found++;
+  }
+  yield* rmapWalkEnd(walk);
+  return found;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { claim, read } from '../../core/primitives.js';
+import { claim, equals, read } from '../../core/primitives.js';
 import { PTE } from '../../machine/pte.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import { EBUSY, EFAULT, EOPNOTSUPP } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
-import type { Folio, Mm, Page, PtePointer, Vma } from '../include/mm_types.js';
+import { type Folio, type Mm, type Page, type PtePointer, VM, type Vma } from '../include/mm_types.js';
 import {
   MMU_NOTIFY,
   mmu_notifier_invalidate_range_end,
@@ -119,7 +119,7 @@ function* page_make_device_exclusive_one(
     if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     if (isTarget(args, mm, pvmw.address, pteval)) args.valid = true;
     yield* set_pte(ptep, exclusiveEntryFor(subpage, pteval));
-    if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(subpage);
+    if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(subpage, vma);
   }
   yield* endMakeRange(range);
   return ret;
@@ -177,15 +177,14 @@ export function* make_device_exclusive_range(
       'NO-TOUCH-FREED',
       'make_device_exclusive_range() takes a negative count for a large one and reads pages[] that nobody has set',
     );
-  if (knob('make.mmap_lock') === 'dropped') {
-    yield* mmap_read_unlock(mm);
-    yield* mmap_read_lock(mm);
-  }
+  if (knob('make.mmap_lock') !== 'held') yield* mmap_read_unlock(mm);
+  if (knob('make.mmap_lock') === 'dropped') yield* mmap_read_lock(mm);
   const pages: (Page | undefined)[] = [];
   for (let i = 0; i < got.pages.length; i++) {
     const page = got.pages[i]!;
     const folio = yield* page_folio(page);
-    const refused = (knob('make.tail') === 'refused' && folio !== page) || !(yield* lockForMake(folio));
+    const tail = knob('make.tail') === 'refused' && folio !== page;
+    const refused = tail || !(yield* isUnshared(mm, start + i, page)) || !(yield* lockForMake(folio));
     if (refused) {
       yield* folio_put(folio);
       pages.push(undefined);
@@ -199,7 +198,16 @@ export function* make_device_exclusive_range(
     yield* folio_put(folio);
     pages.push(undefined);
   }
+  if (knob('make.mmap_lock') === 'not-for-walk') yield* mmap_read_lock(mm);
   return { ret: got.pages.length, pages };
+}
+
+/** Knob make.sharing. @context mmap_lock held */
+function* isUnshared(mm: Mm, addr: number, page: Page): Path<boolean> {
+  if (knob('make.sharing') === 'cow') return true;
+  const vma = yield* find_vma(mm, addr);
+  if (vma === undefined || ((yield* read(vma.vm_flags)) & VM.DONTCOPY) === 0) return false;
+  return yield* equals(page._mapcount, 1);
 }
 
 /** Knob make.folio_lock. */
@@ -292,7 +300,7 @@ function* convertEntry(vma: Vma, addr: number, ptep: PtePointer, page: Page): Pa
   const pteval = yield* ptep_clear_flush(vma.vm_mm, addr, ptep);
   if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
   yield* set_pte(ptep, exclusiveEntryFor(page, pteval));
-  if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(page);
+  if (knob('exclusive.mapcount') === 'dropped') yield* folio_remove_rmap_pte(page, vma);
 }
 
 /**

@@ -98,7 +98,7 @@ function* try_to_migrate_one(
         ? SwapType.MIGRATION_READ_EXCLUSIVE
         : SwapType.MIGRATION_READ;
     yield* set_pte(ptep, makeSwapEntry(type, pfnOf(pteval), carriedBits(pteval)));
-    yield* folio_remove_rmap_pte(folio);
+    yield* folio_remove_rmap_pte(folio, vma);
     yield* folio_put(folio);
   }
   yield* mmu_notifier_invalidate_range_end(range);
@@ -153,7 +153,7 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
     if (type === SwapType.MIGRATION_WRITE) pte = pte_mkwrite(pte);
     else if (pte_swp_uffd_wp(old_pte)) pte = pte_mkuffd_wp(pte);
     assertFolioLocked(dst); // __page_check_anon_rmap()
-    yield* folio_add_anon_rmap_pte(dst);
+    yield* folio_add_anon_rmap_pte(dst, vma);
     if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
     yield* set_pte(ptep, pte);
   }

@@ -24,6 +24,7 @@ import {
 } from '../include/pgtable.js';
 import { carriedBits, make_hwpoison_entry } from '../include/swapops.js';
 import { knob } from '../kernel.js';
+import { fileRss } from './memory-file.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk, page_vma_mapped_walk_done } from './page_vma_mapped.js';
 import {
@@ -107,15 +108,15 @@ function* try_to_unmap_one(
       if (pte_dirty(pteval)) yield* folio_mark_dirty(folio);
     } else yield* pte_clear(ptep);
     if (flags & TTU.HWPOISON && (yield* testBits(folio.flags, PG.hwpoison))) {
-      yield* add(anon ? mm.anon_rss : mm.file_rss, -1);
+      yield* add(anon ? mm.anon_rss : fileRss(mm), -1);
       yield* set_pte(ptep, make_hwpoison_entry(folio));
-    } else if (!anon) yield* add(mm.file_rss, -1);
+    } else if (!anon) yield* add(fileRss(mm), -1);
     else if (!(yield* unmapAnon(folio, vma, ptep, pteval))) {
       yield* page_vma_mapped_walk_done(pvmw);
       ret = false;
       break;
     }
-    yield* folio_remove_rmap_pte(folio);
+    yield* folio_remove_rmap_pte(folio, vma);
     yield* folio_put(folio);
   }
   yield* mmu_notifier_invalidate_range_end(range);

@@ -1,21 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Access } from '../../core/ops.js';
 import { request, type Path } from '../../core/path.js';
-import { add, clearBits, equals, read } from '../../core/primitives.js';
+import { add, clearBits, equals, load, read, setBits, store, write } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
-import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
+import { PG, type Folio, type Inode, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large } from '../include/page-flags.js';
 import { count_large_mapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
+import { anon_vma_lock_read, anon_vma_unlock_read, anonVmaForkChain, anonVmaRoot } from './rmap-anon_vma.js';
+import { linear_page_index } from './memory-file.js';
+import { VMA } from './vma-tree.js';
+import { mlock_vma_folio, munlock_vma_folio } from './mlock.js';
 import { unmapBarrier } from './rmap-batch.js';
 import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
 
-/** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
-export function* folio_remove_rmap_pte(page: Page): Path {
+/** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
+export function* folio_remove_rmap_pte(page: Page, vma?: Vma): Path {
   yield* count_large_mapping(page, -1);
   yield* add(page._mapcount, -1);
+  if (vma !== undefined) yield* munlock_vma_folio(page, vma);
+}
+
+/** @context PTL held @kernel 6.12 mm/rmap.c folio_add_file_rmap_pte: adapted (no statistics) */
+export function* folio_add_file_rmap_pte(page: Page, vma: Vma): Path {
+  yield* add(page._mapcount, 1);
+  yield* mlock_vma_folio(page, vma);
 }
 
 /**
@@ -24,14 +36,37 @@ export function* folio_remove_rmap_pte(page: Page): Path {
  * @kernel 6.12 mm/rmap.c folio_add_new_anon_rmap: adapted (folio_add_lru_vma folded in; one step, since nobody knows the page yet)
  */
 export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number, exclusive = true): Path {
-  const where = (address << 1) | (exclusive ? 1 : 0);
+  let index = address;
+  if (current.kernel.anon_vma_pool !== undefined) {
+    index = yield* linear_page_index(vma, address);
+    if (!exclusive) {
+      yield* setSharedAnon(page, vma, index);
+      return;
+    }
+  }
+  const where = (index << 1) | (exclusive ? 1 : 0);
   yield* request(current.kernel.op.addNewAnonRmap, page.pfn + 1, vma.anon_vma.at, where);
 }
 
-/** @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
-export function* folio_add_anon_rmap_pte(page: Page): Path {
+/** A page that others map as well belongs to the root of the anon_vmas, where all are found. @context PTL held, folio locked @kernel 6.12 mm/rmap.c __folio_set_anon: adapted (not exclusive) */
+function* setSharedAnon(page: Page, vma: Vma, index: number): Path {
+  const root = yield* anonVmaRoot(yield* load(vma.anon_vma));
+  yield* store(page.mapping, root);
+  yield* store(page.index, index);
+  yield* setBits(page.flags, PG.anon | PG.swapbacked);
+  yield* add(page._mapcount, 1);
+}
+
+/** A page turns out to be this VMA's alone. Not a step without chains. @context PTL held, folio locked @kernel 6.12 mm/rmap.c folio_move_anon_rmap: adapted (PG_anon_exclusive is the caller's business) */
+export function* folio_move_anon_rmap(folio: Folio, vma: Vma): Path {
+  if (current.kernel.anon_vma_pool !== undefined) yield* write(folio.mapping, yield* load(vma.anon_vma));
+}
+
+/** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
+export function* folio_add_anon_rmap_pte(page: Page, vma?: Vma): Path {
   yield* count_large_mapping(page, 1);
   yield* add(page._mapcount, 1);
+  if (vma !== undefined) yield* mlock_vma_folio(page, vma);
 }
 
 /** @kernel 6.12 include/linux/mm.h folio_mapped: faithful */
@@ -42,7 +77,39 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
+  const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
+  /** The next VMA after number c (counted over all mms, from 1) that may map page offset b and that `linked` accepts; 0 for none. */
+  const next = (b: number, c: number, linked: (vma: Vma) => boolean): number => {
+    const vmas = mms.flatMap((mm) => mm.vmas);
+    const found = vmas.findIndex((vma, i) => {
+      const from = vma.vm_pgoff.value;
+      return i >= c && from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
+    });
+    return found + 1;
+  };
+  const readsVmas = (_a: number, _b: number, _c: number, _agent: number, access: Access): void => {
+    for (const mm of mms)
+      for (const vma of mm.vmas)
+        access.reads.push(vma.anon_vma.at, vma.vm_file.at, vma.vm_start.at, vma.vm_end.at, vma.vm_pgoff.at);
+  };
   return {
+    /** With chains: the next VMA that is linked to anon_vma a. */
+    anonVmaNext: system.op({
+      name: 'anon_vma_interval_tree',
+      exec: (a, b, c) =>
+        next(b, c, (vma) =>
+          vma.anon_vma_chain!.anon_vma.some(
+            (link, i) => i < vma.anon_vma_chain!.length.value && link.value === a,
+          ),
+        ),
+      touches: readsVmas,
+    }),
+    /** The next VMA that maps inode a. */
+    iMmapNext: system.op({
+      name: 'vma_interval_tree',
+      exec: (a, b, c) => next(b, c, (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
+      touches: readsVmas,
+    }),
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
     addNewAnonRmap: system.op({
       name: 'folio_add_new_anon_rmap',
@@ -51,7 +118,7 @@ export function defineRmapOps(kernel: Kernel) {
         system.touch(page.flags.at);
         system.set(
           page.flags.at,
-          page.flags.value | PG.anon | PG.swapbacked | PG.lru | (c & 1 ? PG.anon_exclusive : 0),
+          page.flags.value | PG.anon | PG.swapbacked | onLru | (c & 1 ? PG.anon_exclusive : 0),
         );
         system.set(page.mapping.at, system.mem[b]!);
         system.set(page.index.at, c >> 1);
@@ -95,18 +162,20 @@ export interface RmapTarget {
  * fork(): the child's VMA is among those that rmap walks visit, before it has entries. A walk that began before must
  * end first, or it would miss a migration entry that fork copies behind its back.
  * @context both mmap_locks held for write; may sleep
- * @kernel 6.12 mm/rmap.c anon_vma_fork: adapted (walks find the VMA from vm_area_dup() on; no anon_vma of the child's own)
+ * @kernel 6.12 mm/rmap.c anon_vma_fork: adapted (without chains, walks find the VMA from vm_area_dup() on, and the child has no anon_vma of its own)
  */
-export function* anon_vma_fork(pvma: Vma): Path {
+export function* anon_vma_fork(vma: Vma, pvma: Vma): Path {
+  if (current.kernel.anon_vma_pool !== undefined) return yield* anonVmaForkChain(vma, pvma);
   const anon_vma = yield* read(pvma.anon_vma);
   if (anon_vma === 0 || knob('fork.anon_vma_lock') === 'off') return;
   yield* down_write(current.kernel.anon_vmas[anon_vma]!);
   yield* up_write(current.kernel.anon_vmas[anon_vma]!);
 }
 
-/** What an rmap walk holds: the anon_vma lock. */
+/** What an rmap walk holds: the anon_vma lock, or i_mmap_rwsem. */
 export interface RmapWalk {
   readonly anon_vma: number;
+  readonly file?: Inode;
   readonly targets: readonly RmapTarget[];
 }
 
@@ -118,17 +187,47 @@ export interface RmapWalk {
  */
 export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   const mapping = yield* read(folio.mapping);
+  if (mapping < 0) return yield* rmap_walk_file(folio, current.kernel.inodes![-mapping]!);
   if (mapping >= PAGE_MAPPING_KSM) return yield* rmapWalkKsmBegin(mapping);
   const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
-  yield* down_read(current.kernel.anon_vmas[anon_vma]!);
+  yield* anon_vma_lock_read(anon_vma);
   return { anon_vma, targets: yield* rmap_targets(folio, anon_vma) };
+}
+
+/** Begins a walk over the VMAs that may map a page of a file. @context folio locked; may sleep @kernel 6.12 mm/rmap.c rmap_walk_file: adapted (the loop is the caller's) */
+function* rmap_walk_file(folio: Folio, file: Inode): Path<RmapWalk> {
+  const index = yield* read(folio.index);
+  yield* down_read(file.i_mmap_rwsem);
+  return {
+    anon_vma: 0,
+    file,
+    targets: yield* targetsOneByOne(current.kernel.op.iMmapNext, file.number, index),
+  };
+}
+
+/** The VMAs that `op` finds for a page offset, where there may be more than a word has bits. */
+function* targetsOneByOne(op: number, of: number, index: number): Path<RmapTarget[]> {
+  const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
+  const targets: RmapTarget[] = [];
+  for (
+    let found = yield* request(op, of, index, 0);
+    found !== 0;
+    found = yield* request(op, of, index, found)
+  ) {
+    const vma = vmas[found - 1]!;
+    const start = yield* read(vma.vm_start);
+    targets.push({ vma, address: index - (yield* read(vma.vm_pgoff)) + start });
+  }
+  return targets;
 }
 
 /** The VMAs that may map the folio. @context anon_vma lock held @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (the tree walk is one step) */
 export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]> {
   const index = yield* read(folio.index);
-  const found = yield* request(current.kernel.op.anonVmaFind, anon_vma, index);
+  const { op, anon_vma_pool } = current.kernel;
+  if (anon_vma_pool !== undefined) return yield* targetsOneByOne(op.anonVmaNext, anon_vma, index);
+  const found = yield* request(op.anonVmaFind, anon_vma, index);
   const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
   const targets: RmapTarget[] = [];
   for (const i of bits(found)) {
@@ -141,7 +240,8 @@ export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]
 
 /** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
 export function* rmapWalkEnd(walk: RmapWalk): Path {
-  if (walk.anon_vma !== 0) yield* up_read(current.kernel.anon_vmas[walk.anon_vma]!);
+  if (walk.file !== undefined) yield* up_read(walk.file.i_mmap_rwsem);
+  if (walk.anon_vma !== 0) yield* anon_vma_unlock_read(walk.anon_vma);
 }
 
 /**

@@ -1,11 +1,113 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import type { Folio } from '../include/mm_types.js';
-import { folio_ref_sub_and_test } from '../include/page_ref.js';
+import { clearBits, load, read, setBits, store, testAndClearBits, testBits } from '../../core/primitives.js';
+import { PG, VM, VM_SPECIAL, type Folio, type Vma } from '../include/mm_types.js';
+import { folio_get, folio_ref_sub_and_test } from '../include/page_ref.js';
+import { type CpuFbatches, type FolioBatch, folio_batch_add, takeBatch } from '../include/pagevec.js';
 import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
+import { mlock_drain_local, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
+
+/** The batches of this CPU; undefined where folios go on the LRU at once. */
+export const fbatches = (): CpuFbatches | undefined => current.kernel.cpu_fbatches?.[current.cpu];
+
+/** Drops the references of a batch that was taken. @kernel 6.12 mm/swap.c folios_put: adapted (one by one) */
+export function* foliosPut(taken: readonly { readonly folio: Folio }[]): Path {
+  for (const { folio } of taken) yield* folio_put(folio);
+}
+
+/** @kernel 6.12 mm/internal.h folio_evictable: adapted (no mapping is unevictable) */
+export function* folio_evictable(folio: Folio): Path<boolean> {
+  return !(yield* testBits(folio.flags, PG.mlocked));
+}
+
+/** A new folio goes on the LRU: on the unevictable one if it is locked. @context LRU lock @kernel 6.12 mm/swap.c lru_add: faithful */
+function* lru_add(folio: Folio): Path {
+  yield* clearBits(folio.flags, PG.unevictable);
+  if (!(yield* folio_evictable(folio))) {
+    yield* setBits(folio.flags, PG.unevictable);
+    yield* store(folio.mlock_count!, 0); // who locks it counts itself
+  }
+  yield* setBits(folio.flags, PG.lru);
+}
+
+/** @context LRU lock @kernel 6.12 mm/swap.c lru_lazyfree: faithful */
+function* lru_lazyfree(folio: Folio): Path {
+  if (!(yield* testBits(folio.flags, PG.anon)) || !(yield* testBits(folio.flags, PG.swapbacked))) return;
+  if (yield* testBits(folio.flags, PG.swapcache | PG.unevictable)) return;
+  yield* clearBits(folio.flags, PG.referenced | PG.swapbacked);
+}
+
+/** @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
+function* moveAdded(fbatch: FolioBatch): Path {
+  const taken = yield* takeBatch(fbatch);
+  for (const { folio } of taken) yield* lru_add(folio);
+  yield* foliosPut(taken);
+}
+
+/** @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_lazyfree) */
+function* moveLazyfree(fbatch: FolioBatch): Path {
+  const taken = yield* takeBatch(fbatch);
+  for (const { folio } of taken) {
+    if (!(yield* testAndClearBits(folio.flags, PG.lru))) continue;
+    yield* lru_lazyfree(folio);
+    yield* setBits(folio.flags, PG.lru);
+  }
+  yield* foliosPut(taken);
+}
+
+/** From the next drain on reclaim finds the folio. @context any @kernel 6.12 mm/swap.c folio_add_lru: adapted (at once without batches) */
+export function* folio_add_lru(folio: Folio): Path {
+  const batches = fbatches();
+  if (batches === undefined) return yield* setBits(folio.flags, PG.lru);
+  yield* folio_get(folio);
+  if (!(yield* folio_batch_add(batches.lru_add, folio))) yield* moveAdded(batches.lru_add);
+}
+
+/**
+ * A new anonymous folio: one of a VM_LOCKED mapping is not for reclaim. Not a step without batches, since then
+ * folio_add_new_anon_rmap() has put it on the LRU.
+ * @context PTL held
+ * @kernel 6.12 mm/swap.c folio_add_lru_vma: faithful
+ */
+export function* folio_add_lru_vma(folio: Folio, vma: Vma): Path {
+  if (fbatches() === undefined) return;
+  if (((yield* load(vma.vm_flags)) & (VM.LOCKED | VM_SPECIAL)) === VM.LOCKED) yield* mlock_new_folio(folio);
+  else yield* folio_add_lru(folio);
+}
+
+/**
+ * Makes an anonymous folio lazyfree: clean and without backing store, so reclaim throws it away unless it is written
+ * to again.
+ * @context PTL held
+ * @kernel 6.12 mm/swap.c folio_mark_lazyfree: adapted (at once without batches)
+ */
+export function* folio_mark_lazyfree(folio: Folio): Path {
+  const batches = fbatches();
+  if (batches !== undefined) {
+    const needed = yield* read(folio.flags);
+    const should = PG.anon | PG.swapbacked | PG.lru;
+    if ((needed & should) !== should || needed & (PG.swapcache | PG.unevictable)) return;
+    yield* folio_get(folio);
+    if (!(yield* folio_batch_add(batches.lru_lazyfree, folio))) yield* moveLazyfree(batches.lru_lazyfree);
+    return;
+  }
+  if (!(yield* testBits(folio.flags, PG.swapbacked))) return;
+  if (!(yield* testAndClearBits(folio.flags, PG.lru))) return;
+  if (!(yield* testBits(folio.flags, PG.swapcache))) yield* clearBits(folio.flags, PG.swapbacked);
+  yield* setBits(folio.flags, PG.lru);
+}
+
+/** Does what waits in the batches of this CPU. Not a step without batches. @context any @kernel 6.12 mm/swap.c lru_add_drain, lru_add_drain_cpu: faithful */
+export function* lru_add_drain(): Path {
+  const batches = fbatches();
+  if (batches === undefined) return;
+  yield* moveAdded(batches.lru_add);
+  yield* moveLazyfree(batches.lru_lazyfree);
+  yield* mlock_drain_local();
+}
 
 /**
  * The last reference is gone: the folio goes back to the allocator.

@@ -3,24 +3,26 @@ import { request, type Path } from '../../core/path.js';
 import {
   add,
   clearBits,
-  equals,
   lock,
   progress,
   read,
   setBits,
   store,
+  testBits,
   write,
 } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
-import { folio_get, folio_try_get } from '../include/page_ref.js';
-import { folio_unlock } from '../include/pagemap.js';
+import { folio_get } from '../include/page_ref.js';
+import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import { filemap_get_entry } from './filemap.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_mark_dirty } from './page-writeback.js';
-import { folio_put } from './swap.js';
-import { folio_alloc_swap, put_swap_folio, type SwapSlot } from './swapfile.js';
+import { folio_mapped } from './rmap.js';
+import { fbatches, folio_add_lru, folio_put } from './swap.js';
+import { folio_alloc_swap, folio_free_swap, put_swap_folio, type SwapSlot } from './swapfile.js';
 
 /**
  * Puts a folio into the swap cache, which holds a reference.
@@ -70,22 +72,23 @@ export function* delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
   yield* add(folio._refcount, -1);
 }
 
-/**
- * The folio that the swap cache has for a slot, with a reference. Lockless: the count may be frozen, or the folio may
- * have gone by the time it is taken.
- * @kernel 6.12 mm/filemap.c filemap_get_entry: adapted (the swap address space)
- */
+/** The folio that the swap cache has for a slot, with a reference. @kernel 6.12 mm/filemap.c filemap_get_folio: adapted (the swap address space) */
 export function* filemap_get_folio(slot: SwapSlot): Path<Folio | undefined> {
-  for (;;) {
-    const found = yield* read(slot.cache);
-    if (found === 0) return undefined;
-    const folio = current.kernel.mem_map[found - 1]!;
-    if (yield* folio_try_get(folio)) {
-      if (yield* equals(slot.cache, found)) return folio;
-      yield* folio_put(folio);
-    }
-    progress('filemap_get_entry retry');
-  }
+  return yield* filemap_get_entry(slot.cache);
+}
+
+/**
+ * Takes a folio that nobody maps any more out of the swap cache, if it is there: nobody else would for a long time. Not
+ * a step where there is no swap.
+ * @context any; a reference
+ * @kernel 6.12 mm/swap_state.c free_swap_cache: faithful
+ */
+export function* free_swap_cache(folio: Folio): Path {
+  if (current.kernel.swap === undefined) return;
+  if (!(yield* testBits(folio.flags, PG.swapcache)) || (yield* folio_mapped(folio))) return;
+  if (!(yield* folio_trylock(folio))) return;
+  yield* folio_free_swap(folio);
+  yield* folio_unlock(folio);
 }
 
 /**
@@ -106,6 +109,7 @@ export function* read_swap_cache_async(slot: SwapSlot): Path<Folio | undefined> 
       yield* add_to_swap_cache(folio, slot);
       if (slot.data !== undefined) yield* write(folio.frame.data!, yield* read(slot.data));
       yield* setBits(folio.flags, PG.uptodate);
+      if (fbatches() !== undefined) yield* folio_add_lru(folio);
       yield* folio_unlock(folio);
       return folio;
     }

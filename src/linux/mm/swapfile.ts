@@ -133,7 +133,11 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
  * @kernel 6.12 mm/swapfile.c free_swap_and_cache_nr: adapted (one entry)
  */
 export function* free_swap_and_cache(entry: Pte): Path {
-  const slot = slotOfEntry(entry);
+  yield* free_swap_slot(slotOfEntry(entry));
+}
+
+/** free_swap_and_cache(), where the slot is known. @context any @kernel 6.12 mm/swapfile.c free_swap_and_cache_nr: adapted (one entry) */
+export function* free_swap_slot(slot: SwapSlot): Path {
   yield* swap_free(slot);
   if (!(yield* equals(slot.map, SWAP_HAS_CACHE))) return;
   const folio = yield* filemap_get_folio(slot);

@@ -36,17 +36,17 @@ import {
   pteUnchanged,
   set_pte,
 } from '../include/pgtable.js';
-import { is_migration_entry, non_swap_entry } from '../include/swapops.js';
-import { current } from '../kernel.js';
+import { is_device_exclusive_entry, is_migration_entry, non_swap_entry } from '../include/swapops.js';
+import { knob } from '../kernel.js';
 import {
   spin_lock,
   spin_lock_nested,
   spin_unlock,
   SINGLE_DEPTH_NESTING,
 } from '../kernel/locking/spinlock.js';
-import { down_write, down_write_trylock, up_write } from '../kernel/locking/rwsem.js';
 import { migration_entry_wait } from './migrate.js';
 import { folio_mapped } from './rmap.js';
+import { anon_vma_lock_write, anon_vma_trylock_write, anon_vma_unlock_write } from './rmap-anon_vma.js';
 import { folio_put } from './swap.js';
 import { SWAP_HAS_CACHE, slotOfEntry } from './swapfile.js';
 import { filemap_get_folio } from './swap_state.js';
@@ -133,10 +133,10 @@ function* move_present_pte(move: Move, orig_src_pte: Pte, folio: Folio): Path<nu
  */
 function* move_swap_pte(move: Move, orig_src_pte: Pte, folio: Folio | undefined): Path<number> {
   const { dst_pte, src_pte, dst_ptl, src_ptl } = move;
-  const slot = slotOfEntry(orig_src_pte);
+  const slot = non_swap_entry(orig_src_pte) ? undefined : slotOfEntry(orig_src_pte);
   if (folio !== undefined) {
     const cached =
-      (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1));
+      (yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot!.number + 1));
     if (!cached) return -EAGAIN;
   }
   yield* double_pt_lock(dst_ptl, src_ptl);
@@ -144,7 +144,7 @@ function* move_swap_pte(move: Move, orig_src_pte: Pte, folio: Folio | undefined)
   if (!(yield* pteUnchanged(src_pte, orig_src_pte)) || !(yield* pteUnchanged(dst_pte, 0))) err = -EAGAIN;
   else if (folio !== undefined) yield* folio_move_anon_rmap(folio, move.dst_vma, move.dst_addr);
   // Somebody reads it in: the folio would keep the old place.
-  else if (yield* testBits(slot.map, SWAP_HAS_CACHE)) err = -EAGAIN;
+  else if (slot !== undefined && (yield* testBits(slot.map, SWAP_HAS_CACHE))) err = -EAGAIN;
   if (err === 0) {
     const pteval = yield* ptep_get_and_clear(src_pte);
     yield* set_pte(dst_pte, pte_swp_mksoft_dirty(pteval));
@@ -152,6 +152,9 @@ function* move_swap_pte(move: Move, orig_src_pte: Pte, folio: Folio | undefined)
   yield* double_pt_unlock(dst_ptl, src_ptl);
   return err;
 }
+
+/** Knob move_pages.exclusive. */
+const tells = (): boolean => knob('move_pages.exclusive') === 'refused';
 
 /**
  * One attempt, with both tables mapped. Returns 0, a negative error number, or what to {@link Wait} for.
@@ -180,13 +183,16 @@ function* attemptMove(move: Move, taken: Taken): Path<number> {
       // The rmap walk of folio_referenced() comes without the folio lock.
       const anon_vma = yield* read(folio.mapping);
       if (anon_vma === 0 || !(yield* folio_mapped(folio))) return -EAGAIN;
-      if (!(yield* down_write_trylock(current.kernel.anon_vmas[anon_vma]!))) return Wait.ANON_VMA;
+      if (!(yield* anon_vma_trylock_write(anon_vma))) return Wait.ANON_VMA;
       taken.src_anon_vma = anon_vma;
     }
     return yield* move_present_pte(move, orig_src_pte, folio);
   }
   if (is_migration_entry(orig_src_pte)) return Wait.MIGRATION;
-  if (non_swap_entry(orig_src_pte)) return -EFAULT;
+  if (non_swap_entry(orig_src_pte)) {
+    if (tells() || !is_device_exclusive_entry(orig_src_pte)) return -EFAULT;
+    return yield* move_swap_pte(move, orig_src_pte, undefined);
+  }
   if (!(orig_src_pte & PTE.EXCLUSIVE)) return -EBUSY; // pte_swp_exclusive()
   if (taken.src_folio === undefined) {
     const folio = yield* filemap_get_folio(slotOfEntry(orig_src_pte));
@@ -237,7 +243,7 @@ export function* move_pages_pte(
 ): Path<number> {
   const taken: Taken = { src_folio: undefined, src_folio_pte: 0, src_anon_vma: 0 };
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, src_addr, src_addr + PAGE_SIZE);
-  yield* mmu_notifier_invalidate_range_start(range);
+  if (tells()) yield* mmu_notifier_invalidate_range_start(range);
   let err: number;
   for (;;) {
     const dst = yield* pte_offset_map_nolock(dst_pmd, dst_addr);
@@ -269,7 +275,7 @@ export function* move_pages_pte(
     if (err === Wait.FOLIO) yield* folio_lock(taken.src_folio!);
     else if (err === Wait.ANON_VMA) {
       const anon_vma = yield* read(taken.src_folio!.mapping);
-      yield* down_write(current.kernel.anon_vmas[anon_vma]!);
+      yield* anon_vma_lock_write(anon_vma);
       taken.src_anon_vma = anon_vma;
     } else break;
   }
@@ -277,11 +283,11 @@ export function* move_pages_pte(
     yield* migration_entry_wait(mm, src_pmd, src_addr);
     err = -EAGAIN;
   }
-  if (taken.src_anon_vma !== 0) yield* up_write(current.kernel.anon_vmas[taken.src_anon_vma]!);
+  if (taken.src_anon_vma !== 0) yield* anon_vma_unlock_write(taken.src_anon_vma);
   if (taken.src_folio !== undefined) {
     yield* folio_unlock(taken.src_folio);
     yield* folio_put(taken.src_folio);
   }
-  yield* mmu_notifier_invalidate_range_end(range);
+  if (tells()) yield* mmu_notifier_invalidate_range_end(range);
   return err;
 }

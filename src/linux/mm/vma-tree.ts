@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Access } from '../../core/ops.js';
 import { request, type Path } from '../../core/path.js';
 import { store } from '../../core/primitives.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
@@ -46,6 +47,13 @@ export function defineVmaOps(kernel: Kernel) {
     vma.anon_vma,
     vma.vm_pgoff,
   ];
+  /** One of the records is taken and filled: nobody else knows it yet. */
+  const touchesRecords = (mm: number, access: Access): void => {
+    for (const vma of mms[mm]!.vmas) {
+      access.writes.push(vma.attached.at);
+      access.silent.push(...fields(vma).map(({ at }) => at));
+    }
+  };
   /** Takes a free record; with straight-through execution there always is one. */
   const take = (mm: Mm): Vma | undefined => {
     const vma =
@@ -78,12 +86,11 @@ export function defineVmaOps(kernel: Kernel) {
         system.set(vma.vm_end.at, c);
         system.set(vma.vm_pgoff.at, b);
         // anon_vma_prepare(), folded in: one for each mm, if the set-up has any. Chains are made at the first fault.
-        if (kernel.anon_vma_pool === undefined && kernel.anon_vmas[a + 1] !== undefined) system.set(vma.anon_vma.at, a + 1);
+        if (kernel.anon_vma_pool === undefined && kernel.anon_vmas[a + 1] !== undefined)
+          system.set(vma.anon_vma.at, a + 1);
         return numberOf(vma);
       },
-      touches: (a, _b, _c, _agent, access) => {
-        for (const vma of mms[a]!.vmas) access.writes.push(vma.attached.at);
-      },
+      touches: (a, _b, _c, _agent, access) => touchesRecords(a, access),
     }),
     /** A record of mm c with the fields of VMA b of mm a; its number + 1, or 0. */
     vmAreaDup: system.op({
@@ -97,7 +104,7 @@ export function defineVmaOps(kernel: Kernel) {
       },
       touches: (a, b, c, _agent, access) => {
         for (const field of fields(mms[a]!.vmas[b]!)) access.reads.push(field.at);
-        for (const vma of mms[c]!.vmas) access.writes.push(vma.attached.at);
+        touchesRecords(c, access);
       },
     }),
     /** Gives record b of mm a back. */

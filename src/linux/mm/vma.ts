@@ -3,37 +3,22 @@ import type { Path } from '../../core/path.js';
 import { load, store } from '../../core/primitives.js';
 import { mmap_read_unlock, mmap_write_downgrade } from '../include/mmap_lock.js';
 import type { Mm, Vma } from '../include/mm_types.js';
+import { fput, vmaFile } from '../fs/file_table.js';
 import { free_pgtables, unmap_vmas } from './memory.js';
 import { tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
-import { VMA, vm_area_dup, vm_area_free, vma_iter_store, vma_next, vma_prev } from './vma-tree.js';
+import { lru_add_drain } from './swap.js';
+import { __split_vma } from './vma-merge.js';
+import { VMA, vm_area_free, vma_next, vma_prev } from './vma-tree.js';
 
 /** No VMA follows: page tables may be freed up to the end. @kernel 6.12 include/linux/pgtable.h USER_PGTABLES_CEILING: faithful */
 export const USER_PGTABLES_CEILING = Infinity;
 export const FIRST_USER_ADDRESS = 0;
-/** @kernel 6.12 mm/vma.c remove_vma: adapted (no file, no policy) */
-export function* remove_vma(vma: Vma): Path {
-  yield* vm_area_free(vma);
-}
 
-/**
- * Splits a VMA at `addr`. With `new_below` the new one is the lower part. Returns false if there is no record for it.
- * @context mmap_lock held for write
- * @kernel 6.12 mm/vma.c __split_vma: adapted (anonymous mappings; anon_vma is shared by number)
- */
-export function* __split_vma(vma: Vma, addr: number, new_below: boolean): Path<boolean> {
-  const split = yield* vm_area_dup(vma, vma.vm_mm);
-  if (split === undefined) return false;
-  if (new_below) {
-    yield* store(split.vm_end, addr);
-    yield* store(vma.vm_start, addr);
-    yield* store(vma.vm_pgoff, addr);
-  } else {
-    yield* store(split.vm_start, addr);
-    yield* store(split.vm_pgoff, addr);
-    yield* store(vma.vm_end, addr);
-  }
-  yield* vma_iter_store(split);
-  return true;
+/** @context may sleep @kernel 6.12 mm/vma.c remove_vma: adapted (no policy) */
+export function* remove_vma(vma: Vma): Path {
+  const file = yield* vmaFile(vma);
+  if (file !== undefined) yield* fput(file);
+  yield* vm_area_free(vma);
 }
 
 /**
@@ -123,6 +108,7 @@ function* reattach_vmas(vms: VmaMunmap): Path {
 function* vms_clear_ptes(vms: VmaMunmap): Path {
   if (!vms.clear_ptes) return;
   const { mm, detached } = vms;
+  yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_vmas(tlb, mm, detached, vms.start, vms.end);
   yield* free_pgtables(tlb, mm, detached, vms.unmap_start, vms.unmap_end);

@@ -4,14 +4,16 @@ import type { Path } from '../../core/path.js';
 import {
   equals,
   clearBits,
+  load,
   read,
   setBits,
+  store,
   testAndClearBits,
   testBits,
   write,
 } from '../../core/primitives.js';
 import { assertFolioLocked } from '../include/lockdep.js';
-import { PG, type Folio } from '../include/mm_types.js';
+import { PG, type Folio, type Inode } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   folio_maybe_dma_pinned,
@@ -31,6 +33,7 @@ import {
   type TlbflushUnmapBatch,
   TTU,
 } from './rmap-batch.js';
+import { shmem_writepage } from './shmem-swap.js';
 import { try_to_unmap } from './rmap-unmap.js';
 import { folio_put } from './swap.js';
 import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
@@ -84,9 +87,10 @@ function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean
   // Unmapped: no new pin can come, unless GUP-fast is past its last look at the PTE.
   if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
-  if (swapcache && (yield* testBits(folio.flags, PG.dirty))) {
+  const file = yield* fileOf(folio);
+  if ((swapcache || file !== undefined) && (yield* testBits(folio.flags, PG.dirty))) {
     if (knob('vmscan.flush_dirty') === 'on') yield* try_to_unmap_flush_dirty(ubc);
-    switch (yield* pageout(folio)) {
+    switch (yield* pageout(folio, file)) {
       case 'keep':
         return yield* keepLocked(folio);
       case 'success':
@@ -99,10 +103,17 @@ function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean
   }
   if (anon && !(yield* testBits(folio.flags, PG.swapbacked))) {
     if (!(yield* folio_ref_freeze(folio, 1))) return yield* keepLocked(folio);
-  } else if (!(yield* testBits(folio.flags, PG.swapcache)) || !(yield* __remove_mapping(folio)))
-    return yield* keepLocked(folio);
+  } else if (!(yield* __remove_mapping(folio, yield* fileOf(folio)))) return yield* keepLocked(folio);
   yield* folio_unlock(folio);
   return true;
+}
+
+/** The file that a folio is a page of. Not a step where there are no files. @context folio locked @kernel 6.12 include/linux/pagemap.h folio_mapping: adapted (files in memory) */
+function* fileOf(folio: Folio): Path<Inode | undefined> {
+  const { inodes } = current.kernel;
+  if (inodes === undefined) return undefined;
+  const mapping = yield* read(folio.mapping);
+  return mapping < 0 ? inodes[-mapping] : undefined;
 }
 
 function* keepLocked(folio: Folio): Path<false> {
@@ -111,14 +122,15 @@ function* keepLocked(folio: Folio): Path<false> {
 }
 
 /**
- * Writes a dirty folio of the swap cache out, if only its isolation and the cache refer to it. On success the folio is
+ * Writes a dirty folio of the swap cache, or of a file in memory, out, if only its isolation and the cache refer to it. On success the folio is
  * unlocked.
  * @context folio locked; may sleep
- * @kernel 6.12 mm/vmscan.c pageout: adapted (swap only; swap_writepage() to a synchronous device folded in)
+ * @kernel 6.12 mm/vmscan.c pageout: adapted (swap_writepage() to a synchronous device folded in)
  */
-function* pageout(folio: Folio): Path<'keep' | 'clean' | 'success'> {
+function* pageout(folio: Folio, file: Inode | undefined): Path<'keep' | 'clean' | 'success'> {
   if (!(yield* equals(folio._refcount, 2))) return 'keep';
   if (!(yield* testAndClearBits(folio.flags, PG.dirty))) return 'clean';
+  if (file !== undefined && !(yield* shmem_writepage(folio, file))) return 'keep';
   if (yield* folio_free_swap(folio)) {
     yield* folio_unlock(folio);
     return 'success';
@@ -132,14 +144,15 @@ function* pageout(folio: Folio): Path<'keep' | 'clean' | 'success'> {
 }
 
 /**
- * Takes a folio that only its isolation and the swap cache refer to out of the cache, frozen. The count is tested before
+ * Takes a folio that only its isolation and its cache refer to out of the cache, frozen. The count is tested before
  * the dirty flag: who dirties it and then drops its reference is seen by one of the two.
  * @context folio locked
- * @kernel 6.12 mm/vmscan.c __remove_mapping: adapted (swap cache only)
+ * @kernel 6.12 mm/vmscan.c __remove_mapping: faithful
  */
-function* __remove_mapping(folio: Folio): Path<boolean> {
+function* __remove_mapping(folio: Folio, file: Inode | undefined): Path<boolean> {
   assertFolioLocked(folio);
-  const { xa_lock } = current.kernel.swap!;
+  if (file === undefined && !(yield* testBits(folio.flags, PG.swapcache))) return false;
+  const { xa_lock } = file ?? current.kernel.swap!;
   yield* spin_lock(xa_lock);
   if (!(yield* folio_ref_freeze(folio, 2))) {
     yield* spin_unlock(xa_lock);
@@ -149,6 +162,14 @@ function* __remove_mapping(folio: Folio): Path<boolean> {
     yield* folio_ref_unfreeze(folio, 2);
     yield* spin_unlock(xa_lock);
     return false;
+  }
+  if (file !== undefined) {
+    // A clean page of a file in memory holds nothing but zeroes: whoever comes next makes a new one.
+    const index = yield* load(folio.index);
+    yield* write(file.i_pages[index]!, 0);
+    yield* store(folio.mapping, 0);
+    yield* spin_unlock(xa_lock);
+    return true;
   }
   const slot = yield* slotOfFolio(folio);
   yield* __delete_from_swap_cache(folio, slot);
@@ -187,5 +208,16 @@ export function* shrink_inactive_list(folios: readonly Folio[]): Path {
   const isolated: Folio[] = [];
   for (const folio of folios) if (yield* folio_isolate_lru(folio)) isolated.push(folio);
   const kept = yield* shrink_folio_list(isolated);
+  for (const folio of kept) yield* folio_putback_lru(folio);
+}
+
+/**
+ * Reclaims what it can of isolated folios, and puts the rest back.
+ * @context may sleep
+ * @kernel 6.12 mm/vmscan.c reclaim_pages, reclaim_folio_list: adapted (one node)
+ */
+export function* reclaim_pages(folios: readonly Folio[]): Path {
+  if (folios.length === 0) return;
+  const kept = yield* shrink_folio_list(folios);
   for (const folio of kept) yield* folio_putback_lru(folio);
 }

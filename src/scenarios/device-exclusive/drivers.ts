@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { deviceAtomicAdd, type Path, type Process, type Region, type Testbed } from '../../litmus/index.js';
 import {
-  EAGAIN,
   Dmirror,
   dmirror_exclusive,
+  EAGAIN,
   DmirrorMinOps,
   nouveau_atomic_range_fault,
   NouveauMnOps,
@@ -116,4 +116,12 @@ export function* atomicAdd(
     const err = yield* driver.fault(addr);
     if (err !== 0) return err;
   }
+}
+
+/** As {@link atomicAdd}, but its driver serves one fault at most: CPU and device don't take the page from each other for ever. */
+export function* atomicAddOnce(driver: MirrorDriver, gpu: Device, addr: number): Path<number> {
+  if ((yield* deviceAtomicAdd(gpu, addr)) !== undefined) return 0;
+  const err = yield* driver.fault(addr);
+  if (err !== 0) return err;
+  return (yield* deviceAtomicAdd(gpu, addr)) === undefined ? -EAGAIN : 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { livelocks, scenario, see, violates } from '../../litmus/index.js';
+import { livelocks, type Path, read, scenario, see, violates, write } from '../../litmus/index.js';
 import {
   madvise_dontneed,
   MMU_NOTIFY,
@@ -65,17 +65,17 @@ export const n06b = scenario({
   question: 'Does an insertion end that waits for a moment in which nobody invalidates?',
   machine: { cpus: 3, frames: 2, fill: 'demand', seqModulus: 8 },
   knobs: { 'mmu_interval_notifier_insert.full': ['defer', 'retry'] },
-  bounds: 'one insertion; two threads that invalidate the range of another subscription for ever',
+  bounds: 'one insertion; two threads that invalidate the range of another subscription until it is done',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const gpu0 = mirror(m, p);
     p.intervalNotifier(x, tearDown(gpu0));
-    return { p, x, sub: p.intervalNotifier(x, tearDown(gpu0), { inserted: false }) };
+    return { p, x, sub: p.intervalNotifier(x, tearDown(gpu0), { inserted: false }), done: m.flag('done') };
   },
-  agents({ p, x, sub }) {
-    function* invalidate() {
-      for (;;) {
+  agents({ p, x, sub, done }) {
+    function* invalidate(): Path {
+      while ((yield* read(done)) === 0) {
         const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, p.mm, x.start, x.end);
         yield* mmu_notifier_invalidate_range_start(range);
         yield* mmu_notifier_invalidate_range_end(range);
@@ -84,10 +84,11 @@ export const n06b = scenario({
     return {
       *worker() {
         yield* mmu_interval_notifier_insert(sub, p.mm, x.start, 1);
+        yield* write(done, 1);
         see('inserted');
       },
-      left: { cpu: 1, daemon: true, run: invalidate },
-      right: { cpu: 2, daemon: true, run: invalidate },
+      left: invalidate,
+      right: invalidate,
     };
   },
   sometimes: ['inserted'],

@@ -34,7 +34,7 @@ import {
   ptep_get_and_clear,
   set_pte,
 } from '../../include/pgtable.js';
-import { current } from '../../kernel.js';
+import { current, knob } from '../../kernel.js';
 import { vma_next } from '../../mm/vma-tree.js';
 
 /** @kernel 6.12 fs/proc/task_mmu.c pte_is_pinned: adapted (anonymous pages) */
@@ -86,7 +86,8 @@ export function* clear_refs_write(mm: Mm): Path {
   }
   yield* add(mm.tlb_flush_pending, 1); // inc_tlb_flush_pending()
   const range = mmu_notifier_range_init(MMU_NOTIFY.SOFT_DIRTY, 0, mm, 0, mm.space.pages);
-  yield* mmu_notifier_invalidate_range_start(range);
+  const tells = knob('clear_refs.notifier') === 'on';
+  if (tells) yield* mmu_notifier_invalidate_range_start(range);
   vma = yield* vma_next(mm, 0);
   while (vma !== undefined) {
     const vm_end = yield* load(vma.vm_end);
@@ -99,7 +100,7 @@ export function* clear_refs_write(mm: Mm): Path {
     }
     vma = yield* vma_next(mm, vm_end);
   }
-  yield* mmu_notifier_invalidate_range_end(range);
+  if (tells) yield* mmu_notifier_invalidate_range_end(range);
   yield* flush_tlb_mm(mm);
   yield* add(mm.tlb_flush_pending, -1); // dec_tlb_flush_pending()
   yield* mmap_write_unlock(mm);

@@ -11,12 +11,18 @@ import { current } from '../../kernel.js';
  */
 export function defineRwsemOps(system: System) {
   const value = (cell: number): number => system.mem[cell]!;
-  const op = (definition: Omit<OpDefinition, 'args' | 'touches'>): number =>
+  const op = (definition: Omit<OpDefinition, 'args' | 'touches'> & Partial<OpDefinition>): number =>
     system.op({
-      ...definition,
       args: ['cell', 'cell', 'plain'],
       touches: (a, b, _c, _agent, access) => void access.writes.push(a, b),
+      ...definition,
     });
+  /** Those that leave: nobody waits in them, and who is next comes by himself. */
+  const release: Pick<OpDefinition, 'role' | 'mover' | 'touches'> = {
+    role: 'release',
+    mover: 'left',
+    touches: (a, _b, _c, _agent, access) => void access.writes.push(a),
+  };
   const show = (text: string) => (a: number) => `${text}(${system.cells[a]!.name})`;
   return {
     downRead: op({
@@ -25,6 +31,7 @@ export function defineRwsemOps(system: System) {
       queued: true,
       enabled: (a, b) => value(a) >= 0 && value(b) === 0,
       exec: (a) => (system.set(a, value(a) + 1), 0),
+      touches: (a, b, _c, _agent, access) => void (access.writes.push(a), access.reads.push(b)),
       describe: show('down_read'),
     }),
     downReadTrylock: op({
@@ -37,8 +44,8 @@ export function defineRwsemOps(system: System) {
       },
     }),
     upRead: op({
+      ...release,
       name: 'up_read',
-      role: 'release',
       exec: (a) => {
         if (value(a) <= 0) system.fail('LOCK', `${system.cells[a]!.name}: up_read() without a reader`);
         system.set(a, value(a) - 1);
@@ -80,8 +87,8 @@ export function defineRwsemOps(system: System) {
       },
     }),
     upWrite: op({
+      ...release,
       name: 'up_write',
-      role: 'release',
       exec: (a) => {
         if (value(a) !== -1) system.fail('LOCK', `${system.cells[a]!.name}: up_write() without a writer`);
         system.set(a, 0);

@@ -40,6 +40,7 @@ export function defineSrcuOps(kernel: Kernel) {
   return {
     srcuReadLock: system.op({
       name: 'srcu_read_lock',
+      mover: 'right',
       drains: false,
       exec: (a, _b, _c, agent) => {
         const nesting = srcu[a]!.nesting[agent]!;
@@ -50,6 +51,7 @@ export function defineSrcuOps(kernel: Kernel) {
     }),
     srcuReadUnlock: system.op({
       name: 'srcu_read_unlock',
+      mover: 'left',
       drains: false,
       exec: (a, _b, _c, agent) => {
         const { nesting, waitsFor, name } = srcu[a]!;
@@ -85,7 +87,8 @@ export function defineSrcuOps(kernel: Kernel) {
       name: 'srcu_gp_wait',
       enabled: (a, _b, _c, agent) => srcu[a]!.waitsFor[agent]!.value === 0,
       exec: () => 0,
-      touches: (a, _b, _c, agent, access) => void access.reads.push(srcu[a]!.waitsFor[agent]!.at),
+      touches: (a, _b, _c, agent, access) =>
+        void access.reads.push(srcu[a]!.waitsFor[agent]!.at, ...srcu[a]!.nesting.map((cell) => cell.at)),
       describe: (a) => `${srcu[a]!.name}: grace period is over`,
     }),
   };

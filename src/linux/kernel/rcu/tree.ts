@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Access } from '../../../core/ops.js';
 import { request, type Path } from '../../../core/path.js';
 import { bits, type Cell, type ValueType } from '../../../core/system.js';
 import { current, type Kernel } from '../../kernel.js';
@@ -83,6 +84,14 @@ export class RcuState {
     );
   }
 
+  /** What says whether a task is inside a read-side section. */
+  touchesReader(agent: number, access: Access): void {
+    const { system, machine } = this.kernel;
+    const { cpu } = system.agents[agent]!;
+    access.reads.push(this.nesting[agent]!.at);
+    if (cpu >= 0) access.reads.push(machine.irqsOff[cpu]!.at);
+  }
+
   /** tso: all that readers stored before they left is in memory, as a full barrier on each CPU sees to. */
   barrierPassed(): boolean {
     const { system } = this.kernel;
@@ -162,6 +171,7 @@ export function defineRcuOps(kernel: Kernel) {
     rcuReadLock: system.op({
       name: 'rcu_read_lock',
       role: 'rcu-lock',
+      mover: 'right',
       exec: (_a, _b, _c, agent) => {
         const nesting = rcu.nesting[agent]!;
         system.set(nesting.at, nesting.value + 1);
@@ -173,6 +183,7 @@ export function defineRcuOps(kernel: Kernel) {
     rcuReadUnlock: system.op({
       name: 'rcu_read_unlock',
       role: 'rcu-unlock',
+      mover: 'left',
       exec: (_a, _b, _c, agent) => {
         const nesting = rcu.nesting[agent]!;
         if (nesting.value === 0) system.fail('LOCK', 'rcu_read_unlock() without rcu_read_lock()');
@@ -181,7 +192,10 @@ export function defineRcuOps(kernel: Kernel) {
         return 0;
       },
       drains: false,
-      touches: (_a, _b, _c, agent, access) => access.writes.push(rcu.nesting[agent]!.at, ...rcu.maskCells()),
+      touches: (_a, _b, _c, agent, access) => {
+        access.writes.push(rcu.nesting[agent]!.at, ...rcu.maskCells());
+        rcu.touchesReader(agent, access);
+      },
     }),
     gpStart: system.op({
       name: 'gp_start',
@@ -203,7 +217,7 @@ export function defineRcuOps(kernel: Kernel) {
       enabled: (_a, _b, _c, agent) => rcu.waitsFor[agent]!.value === 0 && rcu.barrierPassed(),
       exec: () => 0,
       touches: (_a, _b, _c, agent, access) =>
-        access.reads.push(rcu.waitsFor[agent]!.at, ...system.storeBuffers),
+        access.reads.push(rcu.waitsFor[agent]!.at, ...rcu.readerCells(), ...system.storeBuffers),
       describe: () => 'grace period is over',
     }),
     /** Queues function a on frame b - 1. */
@@ -252,7 +266,7 @@ export function defineRcuOps(kernel: Kernel) {
         for (const { func, arg, mask } of rcu.callbacks) {
           access.writes.push(func.at, arg.at, mask.at);
         }
-        access.reads.push(...system.storeBuffers);
+        access.reads.push(...rcu.readerCells(), ...system.storeBuffers);
       },
     }),
   };

@@ -48,6 +48,8 @@ export class NouveauSvmm {
   readonly mutex: Cell;
   /** The agent + 1 that runs make_device_exclusive_range() for this mirror; knob nouveau.own_restore. */
   readonly maker: Cell | undefined;
+  /** Knob nouveau.release. */
+  readonly unmapsAtRelease: boolean;
 
   constructor(
     kernel: Kernel,
@@ -58,6 +60,7 @@ export class NouveauSvmm {
   ) {
     const { system, knobs } = kernel;
     this.mutex = defineMutex(system, `${device.name}.svmm.mutex`, 'svmm.mutex');
+    this.unmapsAtRelease = knobs['nouveau.release'] === 'unmaps';
     this.maker =
       knobs['nouveau.own_restore'] === 'filtered'
         ? system.cell(`${device.name}.maker`, 0, { type: holder })
@@ -74,7 +77,19 @@ function* nouveau_svmm_invalidate(svmm: NouveauSvmm, start: number, limit: numbe
 
 /** The classic subscription of a mirror: what takes entries away from the GPU. */
 export class NouveauMnOps implements MmuNotifierOps {
-  constructor(private readonly svmm: NouveauSvmm) {}
+  /** Knob nouveau.release. exit_mmap() takes the subscription off the list, so the UNMAP that follows does not reach it. */
+  readonly release?: (mn: MmuNotifier, mm: Mm) => Path;
+
+  constructor(private readonly svmm: NouveauSvmm) {
+    if (svmm.unmapsAtRelease) this.release = () => this.unmapAll();
+  }
+
+  private *unmapAll(): Path {
+    const { svmm } = this;
+    yield* mutex_lock(svmm.mutex);
+    yield* nouveau_svmm_invalidate(svmm, 0, svmm.mm.space.pages);
+    yield* mutex_unlock(svmm.mutex);
+  }
 
   /**
    * @context may sleep if the range is blockable

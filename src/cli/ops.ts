@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+import { readFileSync } from 'node:fs';
+import { UsageError } from '../core/scenario.js';
+import { Broken, Straight } from '../explore/straight.js';
+import { normalise, Ops } from '../litmus/ops.js';
+import { parseOps } from '../litmus/ops-language.js';
+import type { Knobs } from '../linux/knobs.js';
+import { Exit } from './exit.js';
+import { fail } from './output.js';
+
+export interface OpsCommand {
+  /** A script, or - for standard input. */
+  readonly file: string;
+  readonly normalise: boolean;
+  readonly knobs: Partial<Knobs>;
+}
+
+/** Executes a script of mm operations on one kernel and prints what they answer. Returns the exit code. */
+export function opsCommand({ file, normalise: normalised, knobs }: OpsCommand): number {
+  const { lines, broken } = runOps(readScript(file), file === '-' ? 'standard input' : file, knobs);
+  const shown = normalised ? normalise(lines) : lines;
+  process.stdout.write(shown.map((line) => `${line}\n`).join(''));
+  if (broken === undefined) return Exit.OK;
+  fail(broken);
+  return Exit.DIFFERS;
+}
+
+/** What a script has answered, and which property an operation has broken, if any: then it ends there. */
+export interface OpsResult {
+  readonly lines: string[];
+  readonly broken?: string;
+}
+
+/** Executes a script with all invariants that hold always, the sums after each operation, and lockdep. */
+export function runOps(text: string, name: string, knobs: Partial<Knobs> = {}): OpsResult {
+  const script = parseOps(text, name);
+  const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs);
+  const straight: Straight = new Straight(ops.kernel.system, {
+    choose: () => 0,
+    monitor: () => ops.monitor(),
+  });
+  const lines: string[] = [];
+  /** What a step breaks. */
+  const judged = (step: () => void): string | undefined => {
+    try {
+      step();
+      straight.settle();
+      straight.judge();
+    } catch (error) {
+      if (!(error instanceof Broken)) throw error;
+      return `${error.property}: ${error.detail}`;
+    }
+    const [report] = straight.reports;
+    if (report !== undefined) return `${report[0]}: ${report[1]}`;
+    return ops.leaked.length === 0 ? undefined : `all processes have exited, and ${ops.leaked.join(', ')}`;
+  };
+  for (const line of script.lines) {
+    const broken = judged(() => lines.push(...ops.step(line)));
+    if (broken !== undefined) return { lines, broken: `${name}:${line.number}: ${broken}` };
+  }
+  const broken = judged(() => ops.finish());
+  return broken === undefined ? { lines } : { lines, broken: `${name}: ${broken}` };
+}
+
+function readScript(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const what =
+      code === 'ENOENT'
+        ? 'no such file'
+        : code === 'EISDIR'
+          ? 'not a file'
+          : `can't be read (${code ?? 'error'})`;
+    throw new UsageError(`${file}: ${what}`, { cause: error });
+  }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+import { UsageError } from '../core/scenario.js';
+import { MADV } from '../linux/mm/madvise.js';
+import { PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
+
+/** Processes and regions that a script may name. */
+const PROCESSES = 8;
+const REGIONS = 16;
+/** Pages of a region. */
+const REGION_PAGES = 64;
+
+const PROTS: Readonly<Record<string, number>> = { n: PROT_NONE, r: PROT_READ, rw: PROT_READ | PROT_WRITE };
+const KINDS = ['anon', 'shared', 'memfd', 'privfile'] as const;
+/** What is mapped: anonymous memory, private or shared, or a file of its own, shared or private. */
+export type MapKind = (typeof KINDS)[number];
+const ADVICE: Readonly<Record<string, number>> = {
+  dontneed: MADV.DONTNEED,
+  free: MADV.FREE,
+  dontfork: MADV.DONTFORK,
+  dofork: MADV.DOFORK,
+  hugepage: MADV.HUGEPAGE,
+  nohugepage: MADV.NOHUGEPAGE,
+  wipeonfork: MADV.WIPEONFORK,
+  keeponfork: MADV.KEEPONFORK,
+  populate_read: MADV.POPULATE_READ,
+  populate_write: MADV.POPULATE_WRITE,
+  dontneed_locked: MADV.DONTNEED_LOCKED,
+  mergeable: MADV.MERGEABLE,
+  unmergeable: MADV.UNMERGEABLE,
+  cold: MADV.COLD,
+  pageout: MADV.PAGEOUT,
+  collapse: MADV.COLLAPSE,
+};
+
+/** What a word of an operation is. */
+type WordKind =
+  /** Rk */
+  | 'region'
+  /** Page of the region before it. */
+  | 'page'
+  /** So many pages from there on. */
+  | 'pages'
+  | 'prot'
+  | 'kind'
+  | 'advice'
+  /** Pk */
+  | 'process'
+  /** 64 bits */
+  | 'value'
+  | 'number'
+  /** At most {@link REGION_PAGES}. */
+  | 'count';
+
+/** The operations, with the words that follow their names. */
+const OPERATIONS = {
+  mmap: ['region', 'pages', 'prot', 'kind'],
+  munmap: ['region', 'page', 'pages'],
+  mprotect: ['region', 'page', 'pages', 'prot'],
+  madvise: ['region', 'page', 'pages', 'advice'],
+  mremap: ['region', 'page', 'pages', 'region', 'page'],
+  mlock: ['region', 'page', 'pages', 'number'],
+  r: ['region', 'page'],
+  w: ['region', 'page', 'value'],
+  fork: ['process'],
+  exit: [],
+  pin: ['region', 'page', 'pages', 'number'],
+  unpin: [],
+  pinread: ['count'],
+} as const satisfies Readonly<Record<string, readonly WordKind[]>>;
+export type OperationName = keyof typeof OPERATIONS;
+
+/** The words that follow a control line's name. */
+const CONTROLS = {
+  autoobs: ['region', 'page', 'pages'],
+  obs: ['process', 'region', 'page', 'pages'],
+  reset: [],
+} as const satisfies Readonly<Record<string, readonly WordKind[]>>;
+export type ControlName = keyof typeof CONTROLS;
+
+/** A line of a script. */
+export type OpsLine = {
+  /** From 1. */
+  readonly number: number;
+  /** As it stands there. */
+  readonly text: string;
+  /** The words after the name, as numbers: an index for a map kind, a position in `values` for a value. */
+  readonly words: readonly number[];
+} & (
+  | { readonly process: number; readonly name: OperationName }
+  | { readonly process: undefined; readonly name: ControlName }
+);
+
+/** A script that can be run, and how much room it needs. */
+export interface Script {
+  readonly lines: readonly OpsLine[];
+  /** The values that it stores, each once; a stored page's contents are a position in here. The first is 0. */
+  readonly values: readonly bigint[];
+  /** Highest process and region, plus one. */
+  readonly processes: number;
+  readonly regions: number;
+  /** Pages that a region needs. */
+  readonly pages: number;
+  /** Pages that may be in use at once. */
+  readonly inUse: number;
+  /** It needs an area for swap. */
+  readonly swaps: boolean;
+}
+
+export const mapKind = (word: number): MapKind => KINDS[word]!;
+
+/** Parses one script. Throws a UsageError that names the line, as `name:12: …`. */
+export function parseOps(text: string, name: string): Script {
+  const values = [0n];
+  const positions = new Map([[0n, 0]]);
+  const lines: OpsLine[] = [];
+  let [processes, regions, pages] = [1, 1, 1];
+  let swaps = false;
+  const use = new Use();
+
+  text.split('\n').forEach((line, index) => {
+    const number = index + 1;
+    const bad = (what: string): never => {
+      throw new UsageError(`${name}:${number}: ${what}`);
+    };
+    const tokens = line
+      .replace(/(^|\s)#.*$/s, '')
+      .split(/\s+/)
+      .filter((token) => token !== '');
+    const [first, ...rest] = tokens;
+    if (first === undefined) return;
+    const process = /^P\d+$/.test(first) ? numberIn(first, PROCESSES, bad) : undefined;
+    const operation = process === undefined ? first : rest.shift();
+    if (operation === undefined) return bad(`expected an operation after ${first}`);
+    const table: Readonly<Record<string, readonly WordKind[]>> =
+      process === undefined ? CONTROLS : OPERATIONS;
+    const kinds = Object.hasOwn(table, operation) ? table[operation] : undefined;
+    if (kinds === undefined)
+      return bad(
+        process === undefined
+          ? `expected Pn and an operation, or ${Object.keys(CONTROLS).join(', ')}; found ${operation}`
+          : `there is no operation ${operation}; there is ${Object.keys(OPERATIONS).join(', ')}`,
+      );
+    if (rest.length !== kinds.length)
+      return bad(
+        `expected ${operation} ${kinds.map((kind) => `<${kind}>`).join(' ')}`.trimEnd() +
+          `, found ${rest.length === 0 ? 'nothing' : rest.join(' ')} after ${operation}`,
+      );
+
+    let page = 0;
+    const words = kinds.map((kind, i) => {
+      const word = rest[i]!;
+      switch (kind) {
+        case 'region': {
+          page = 0;
+          if (!/^R\d+$/.test(word)) return bad(`expected a region R0 to R${REGIONS - 1}, found ${word}`);
+          const region = numberIn(word, REGIONS, bad);
+          regions = Math.max(regions, region + 1);
+          return region;
+        }
+        case 'process': {
+          if (!/^P\d+$/.test(word)) return bad(`expected a process P0 to P${PROCESSES - 1}, found ${word}`);
+          const other = numberIn(word, PROCESSES, bad);
+          processes = Math.max(processes, other + 1);
+          return other;
+        }
+        case 'page':
+          page = whole(word, bad);
+          return inRegion(page, page + 1);
+        case 'pages': {
+          const count = whole(word, bad);
+          inRegion(count, page + count);
+          return count;
+        }
+        case 'prot':
+          return PROTS[word] ?? bad(`expected a protection ${Object.keys(PROTS).join(', ')}; found ${word}`);
+        case 'kind': {
+          const found = (KINDS as readonly string[]).indexOf(word);
+          return found >= 0 ? found : bad(`expected a kind of mapping ${KINDS.join(', ')}; found ${word}`);
+        }
+        case 'advice':
+          return ADVICE[word] ?? bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`);
+        case 'value':
+          return position(word);
+        case 'number':
+          return whole(word, bad);
+        case 'count': {
+          const count = whole(word, bad);
+          return count <= REGION_PAGES ? count : bad(`expected at most ${REGION_PAGES}, found ${word}`);
+        }
+      }
+    });
+    // mremap() keeps the length.
+    if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
+    use.count(operation, words);
+    if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
+    if (process !== undefined) processes = Math.max(processes, process + 1);
+    lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
+
+    function inRegion(word: number, end: number): number {
+      if (end > REGION_PAGES) bad(`a region has ${REGION_PAGES} pages: page ${end - 1} is beyond it`);
+      pages = Math.max(pages, end);
+      return word;
+    }
+    function position(word: string): number {
+      if (!/^(0x[\da-f]+|\d+)$/i.test(word)) return bad(`expected a value, found ${word}`);
+      const value = BigInt(word);
+      if (value >= 1n << 64n) bad(`expected a value of 64 bits, found ${word}`);
+      let at = positions.get(value);
+      if (at === undefined) {
+        at = values.push(value) - 1;
+        positions.set(value, at);
+      }
+      return at;
+    }
+  });
+  return { lines, values, processes, regions, pages, inUse: use.most(processes * regions * pages), swaps };
+}
+
+/** Counts what operations may take, at most: between two resets a page is taken by who touches it first. */
+class Use {
+  /** Pages that were touched, and pages of files. */
+  private now = [0, 0];
+  private all: (readonly number[])[] = [];
+  private pinned = 0;
+
+  count(operation: string, words: readonly number[]): void {
+    const [, , pages = 0] = words;
+    if (operation === 'reset') {
+      this.all.push(this.now);
+      this.now = [0, 0];
+    }
+    if (operation === 'mmap' && words[3] !== 0) this.now[1]! += words[1]!;
+    if (operation === 'pin') this.pinned = Math.max(this.pinned, pages);
+    // A page of the file, and a private copy of it.
+    if (operation === 'r' || operation === 'w') this.now[0]! += 2;
+    if (['mlock', 'madvise', 'mprotect', 'pin'].includes(operation)) this.now[0]! += 2 * pages;
+    if (operation === 'fork') this.now[0]! += this.pinned; // the child gets copies at once
+  }
+
+  /** The most at any time, where processes can map that many. */
+  most(mapped: number): number {
+    return (
+      Math.max(...[...this.all, this.now].map(([touched, files]) => Math.min(touched!, mapped + files!))) +
+      this.pinned
+    );
+  }
+}
+
+/** The number in Pn or Rn. */
+function numberIn(word: string, count: number, bad: (what: string) => never): number {
+  const number = Number(word.slice(1));
+  return number < count ? number : bad(`expected ${word[0]}0 to ${word[0]}${count - 1}, found ${word}`);
+}
+
+function whole(word: string, bad: (what: string) => never): number {
+  return /^\d{1,6}$/.test(word) ? Number(word) : bad(`expected a whole number, found ${word}`);
+}

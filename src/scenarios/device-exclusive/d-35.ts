@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { awaitValue, deviceAtomicAdd, scenario, see, violates, write } from '../../litmus/index.js';
+import { try_to_merge_with_ksm_page, userStore, VM } from '../../linux/index.js';
+import { mirrorDriver } from './drivers.js';
+
+/**
+ * KSM's write_protect_page() takes what page_vma_mapped_walk() finds for a present entry, and up to 6.14 that may be a
+ * device-exclusive one. It backs out all the same, by luck: the entry counts as no mapping, so there is a reference too
+ * many. With the mapping counted and the function not taught, it goes on.
+ *
+ * The others of D-35 need no run: uprobes' __replace_page() holds mmap_lock for write, which make_device_exclusive_range()
+ * holds for read; page_idle and DAMON look at the accessed bit only; page_mkclean() is D-38.
+ */
+export default scenario({
+  id: 'D-35',
+  family: 'device-exclusive',
+  title: 'KSM meets a device-exclusive entry',
+  question: 'What does write_protect_page() do to a device-exclusive entry?',
+  machine: { cpus: 3, frames: 5, data: true, ksmNodes: 1 },
+  kernels: ['6.12', '6.15'],
+  knobs: { write_protect_page: ['as-released', 'not-taught'] },
+  kernelKnobs: ({ write_protect_page }) =>
+    write_protect_page === 'not-taught' ? { 'ksm.nonpresent': 'taken' } : {},
+  bounds:
+    'one page that ksmd has picked and then a device has got, one merge with a KSM page, one atomic, then one store of the process',
+  setup(m) {
+    const p = m.process('P', { cpus: [0] });
+    const x = p.mmap({ pages: 1, touched: true, vm_flags: VM.MERGEABLE });
+    const page = p.page(x.start);
+    const q = m.process('Q', { cpus: [] });
+    const y = q.mmap({ pages: 1, touched: true });
+    const kpage = q.page(y.start);
+    m.ksmPage(q, y, kpage);
+    const gpu = m.device('gpu0', { mirrors: p });
+    mirrorDriver('single', m, gpu, p, x);
+    m.exclusive(p, x.start, gpu);
+    m.hold(page); // what get_mergeable_page() has taken
+    return { p, x, page, kpage, gpu, done: m.flag('done') };
+  },
+  agents: ({ p, x, page, kpage, gpu, done }) => ({
+    *user() {
+      yield* awaitValue(done, 1);
+      yield* userStore(x.start, 3);
+    },
+    *ksmd() {
+      const err = yield* try_to_merge_with_ksm_page(p.mm, x.start, page, kpage);
+      see(err === 0 ? 'merged' : 'not merged');
+      yield* write(done, 1);
+    },
+    *device() {
+      if ((yield* deviceAtomicAdd(gpu, x.start)) !== undefined) see('the device added');
+    },
+  }),
+  sometimes: ['not merged', 'the device added'],
+  expect: {
+    base: 'safe',
+    'kernel=6.15': 'safe',
+    'write_protect_page=not-taught,kernel=6.15': violates('FRAME-REUSE'),
+  },
+});

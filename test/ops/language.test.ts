@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { parseOps } from '../../src/litmus/ops-language.js';
+
+test.each([
+  ['P0', 'expected an operation after P0'],
+  ['P8 exit', 'expected P0 to P7, found P8'],
+  ['Q0 exit', 'expected Pn and an operation, or autoobs, obs, reset; found Q0'],
+  ['P0 fly R0', /^there is no operation fly; there is mmap, munmap, /],
+  ['P0 constructor', /^there is no operation constructor; there is /],
+  ['P0 r R0', 'expected r <region> <page>, found R0 after r'],
+  ['P0 r R0 0 0', 'expected r <region> <page>, found R0 0 0 after r'],
+  ['P0 exit now', 'expected exit, found now after exit'],
+  ['P0 fork', 'expected fork <process>, found nothing after fork'],
+  ['P0 fork R1', 'expected a process P0 to P7, found R1'],
+  ['P0 r 0 0', 'expected a region R0 to R15, found 0'],
+  ['P0 r R16 0', 'expected R0 to R15, found R16'],
+  ['P0 r R0 -1', 'expected a whole number, found -1'],
+  ['P0 r R0 64', 'a region has 64 pages: page 64 is beyond it'],
+  ['P0 munmap R0 60 5', 'a region has 64 pages: page 64 is beyond it'],
+  ['P0 mremap R0 0 4 R1 61', 'a region has 64 pages: page 64 is beyond it'],
+  ['P0 mmap R0 4 x anon', 'expected a protection n, r, rw; found x'],
+  ['P0 mmap R0 4 rw file', 'expected a kind of mapping anon, shared, memfd, privfile; found file'],
+  ['P0 madvise R0 0 1 sometimes', /^expected an advice dontneed, free, .*; found sometimes$/],
+  ['P0 w R0 0 one', 'expected a value, found one'],
+  ['P0 w R0 0 0x10000000000000000', 'expected a value of 64 bits, found 0x10000000000000000'],
+  ['obs P0 R0 0', 'expected obs <process> <region> <page> <pages>, found P0 R0 0 after obs'],
+])('%s', (line, message) => {
+  const parse = (): unknown => parseOps(`# a script\n\n${line}\n`, 'x.ops');
+  expect(parse).toThrow(typeof message === 'string' ? `x.ops:3: ${message}` : undefined);
+  if (typeof message !== 'string')
+    expect(parse).toThrow(new RegExp(`^x\\.ops:3: ${message.source.replace(/^\^/, '')}`));
+});
+
+test('comments and blank lines are no lines; the echo keeps what stood there', () => {
+  const { lines, values } = parseOps('  P0 w R0 1 0x2A # 42\r\n#P0 exit\n\nreset\n', 'x.ops');
+  expect(lines.map(({ number, name, text }) => [number, name, text])).toEqual([
+    [1, 'w', '  P0 w R0 1 0x2A # 42'],
+    [4, 'reset', 'reset'],
+  ]);
+  expect(lines[0]!.words.map((word, i) => (i === 2 ? values[word] : word))).toEqual([0, 1, 42n]);
+});
