@@ -417,6 +417,10 @@ export const KNOBS = {
     on: '5.14: the folios stay locked until dmirror_atomic_map() is done',
     off: 'D-28: only until make_device_exclusive_range() has returned',
   },
+  'test_hmm.mmap_lock': {
+    'to-map': '5.14: dmirror_exclusive() holds mmap_lock until dmirror_atomic_map() is done',
+    'to-make': 'D-15, D-16 twin: only until make_device_exclusive_range() has returned',
+  },
   'test_hmm.callback_lock': {
     mutex: '5.14: the callback takes dmirror->mutex only',
     folio: 'D-29: it takes the lock of the folio that is mapped as well',

@@ -4,6 +4,7 @@ import type { Trace, TraceLine } from '../explore/trace.js';
 import { hostsOf } from './hosts.js';
 import { isTold } from './loud.js';
 import type { Race } from './racing.js';
+import type { Hinge } from './rounds.js';
 import { listed } from './text.js';
 import { alwaysMatters, cellName, effects, sawThere, waitsFor } from './words.js';
 
@@ -65,10 +66,11 @@ export const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** The sentences, without a full stop missing. */
-export function because(trace: Trace, race: Race | undefined): string {
+export function because(trace: Trace, race: Race | undefined, hinge?: Hinge): string {
   if (trace.verdict === 'deadlock') return `${circle(trace)}.`;
   const sentences: string[] = [];
-  if (trace.loop !== undefined) sentences.push(round(trace, trace.loop));
+  if (trace.loop !== undefined)
+    sentences.push(`${hinge === undefined ? '' : turn(trace, hinge)}${round(trace, trace.loop)}`);
   else if (race !== undefined) sentences.push(story(trace, race));
   const promise = trace.because ?? PROMISES[trace.property];
   if (promise !== undefined)
@@ -83,10 +85,13 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   const who = ({ agent }: TraceLine): string => trace.agents[hosts[agent]!]!.name;
   const change = (kind === 'met' ? first : second).changes.find((one) => one.cell === cell)!;
   if (kind === 'stale') {
-    const saw = sawThere(first)!;
+    const saw = sawThere(first) ?? change.from;
     const look = `${who(first)} saw ${name} ${/^(not|with|without) /.test(saw) ? saw : `= ${saw}`} at ${first.index}`;
     const act = trace.steps.find(
-      (step) => step.index > second.index && step.agent === first.agent && matters(trace, step),
+      (step) =>
+        step.index > second.index &&
+        step.agent === first.agent &&
+        (matters(trace, step) || step.writes.includes(cell)),
     );
     const then =
       act === undefined
@@ -108,6 +113,13 @@ function circle(trace: Trace): string {
     .filter((pending) => isTold(trace, pending))
     .map((pending) => `${trace.agents[pending.agent]!.name} ${waitsFor(trace, pending)}`)
     .join('; ');
+}
+
+/** Why the round ends where it began. */
+function turn(trace: Trace, { cell, before, change, after }: Hinge): string {
+  const { from, to } = change.changes.find((one) => one.cell === cell)!;
+  const who = trace.agents[before.agent]!.name;
+  return `${who} saw ${cellName(trace, cell)} = ${from} at ${before.index}, itself made it ${to} at ${change.index}, and at ${after.index} finds it changed: `;
 }
 
 function round(trace: Trace, loop: number): string {

@@ -7,6 +7,7 @@ import { Drawing } from './drawing.js';
 import { hostsOf } from './hosts.js';
 import { isTold, loudSteps } from './loud.js';
 import { raceOf } from './racing.js';
+import { firstRound, hingeOf } from './rounds.js';
 import { wrap } from './text.js';
 
 export interface DiagramOptions {
@@ -17,11 +18,13 @@ export interface DiagramOptions {
 }
 
 /** The diagram, lines joined with newlines, one at the end. Plain ASCII, at most 76 columns but for the replay token. */
-export function diagram(trace: Trace, options: DiagramOptions = {}): string {
+export function diagram(whole: Trace, options: DiagramOptions = {}): string {
   const { all = false, command = 'npx shootdown' } = options;
+  const trace = all ? whole : firstRound(whole);
   const fine = trace.verdict === 'witness' || trace.verdict === 'safe';
-  const race = fine ? undefined : raceOf(trace);
-  const loud = all ? (): boolean => true : loudSteps(trace, race);
+  const hinge = hingeOf(trace);
+  const race = fine || trace.loop !== undefined ? undefined : raceOf(trace);
+  const loud = all ? (): boolean => true : loudSteps(trace, race, hinge);
   const hosts = hostsOf(trace);
   const active = new Set<number>();
   for (const step of trace.steps)
@@ -33,7 +36,12 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
     return cpu < 0 ? name : `CPU${cpu}: ${name}`;
   });
   const columns = new Columns(headings, trace.steps.length);
-  const racing = race === undefined ? [] : [race.first, race.second];
+  const racing =
+    hinge !== undefined
+      ? [hinge.before, hinge.change, hinge.after]
+      : race === undefined
+        ? []
+        : [race.first, race.second];
   const rows = new Drawing(trace, {
     loud,
     racing,
@@ -41,7 +49,7 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
     all,
     columnOf: hosts.map((host) => shown.indexOf(host)),
   }).rows();
-  const wrong = fine ? '' : because(trace, race);
+  const wrong = fine ? '' : because(trace, race, hinge);
   return [
     ...header(trace),
     '',
@@ -53,7 +61,7 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
           `Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`,
           WIDTH,
         )),
-    ...footer(trace, all, command),
+    ...footer(whole, all, command),
     '',
   ].join('\n');
 }

@@ -58,7 +58,8 @@ export class Drawing {
     const again = this.seen.get(`${step.agent} ${step.cell}`) === sawThere(step);
     const lines = effects(trace, step, again);
     if (lines.length === 0) lines.push(step.text ?? step.op);
-    const marked = this.options.racing.includes(step) && step.index < trace.steps.length;
+    const broke = trace.loop === undefined && step.index === trace.steps.length;
+    const marked = this.options.racing.includes(step) && !broke;
     const locks = this.held.toSay(step.agent, around);
     const say = (calls: readonly (Call | undefined)[]): string =>
       calls

@@ -21,8 +21,31 @@ export function raceOf(trace: Trace): Race | undefined {
   const last = trace.steps.at(-1);
   if (last === undefined) return undefined;
   return (
-    staleLook(trace, (agent) => agent === last.agent) ?? meeting(trace, last) ?? staleLook(trace, () => true)
+    lostAdd(trace) ??
+    staleLook(trace, (agent) => agent === last.agent) ??
+    meeting(trace, last) ??
+    staleLook(trace, () => true)
   );
+}
+
+/** An add that another agent's store has overwritten: what is stored was calculated from what that one had read before. */
+function lostAdd(trace: Trace): Race | undefined {
+  if (trace.property !== 'ATOMIC-SUM') return undefined;
+  const hosts = hostsOf(trace);
+  for (const store of trace.steps.toReversed())
+    for (const cell of store.writes.filter((name) => name.endsWith('.data'))) {
+      const before = trace.steps.slice(0, store.index - 1).toReversed();
+      const first = before.find(
+        (step) => hosts[step.agent] === hosts[store.agent] && step.reads.includes(cell),
+      );
+      const second = before.find(
+        (step) =>
+          hosts[step.agent] !== hosts[store.agent] && step.changes.some((change) => change.cell === cell),
+      );
+      if (first !== undefined && second !== undefined && first.index < second.index)
+        return { kind: 'stale', cell, first, second };
+    }
+  return undefined;
 }
 
 function meeting(trace: Trace, last: TraceLine): Race | undefined {
