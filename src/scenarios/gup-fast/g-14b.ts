@@ -48,7 +48,7 @@ export default table(
     family: 'gup-fast',
     title: 'the callers of ptep_get_lockless()',
     question: 'In what context does each caller of ptep_get_lockless() read, and does it look again?',
-    machine: { cpus: 1, frames: 9, ptrsPerPte: 4, swapSlots: 1, data: true, fill: 'eager' },
+    machine: { cpus: 1, frames: 9, ptrsPerPte: 4, swapSlots: 2, data: true, fill: 'eager' },
     knobs: { 'fault.pte_same': ['on', 'off'], 'gup.pte_recheck': ['after-ref', 'before-ref', 'none'] },
     bounds:
       'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, one swapoff, each run alone',
