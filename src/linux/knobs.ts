@@ -199,7 +199,8 @@ export const KNOBS = {
     off: 'D-40 twin: nobody is told',
   },
   'move_pages.exclusive': {
-    refused: '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
+    refused:
+      '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
     'moved-untold': 'D-40 twin: moved as a swap entry is, and nobody is told',
   },
   'ksm.nonpresent': {
@@ -213,6 +214,14 @@ export const KNOBS = {
   'mkclean.nonpresent': {
     taken: '5.14 to 6.14: page_vma_mkclean_one() takes what page_vma_mapped_walk() finds for a present entry',
     skipped: '6.15: leaves entries alone that are not present; the notifier has told the device',
+  },
+  'gup.split_pmd': {
+    on: '5.14: FOLL_SPLIT_PMD has a PMD that maps a page split first',
+    ignored: 'D-39 twin: the page is returned as the PMD maps it',
+  },
+  'gup.split_hugetlb': {
+    refused: '6.15, and 6.12.y: FOLL_SPLIT_PMD in a hugetlb VMA is -EOPNOTSUPP',
+    accepted: 'before: the huge page is returned, and its PMD stays',
   },
   'make.gup': {
     write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
@@ -305,6 +314,10 @@ export const KNOBS = {
   'restore.page': {
     entry: '5.14: the page that the entry names is mapped again',
     head: 'D-23: the head of its folio is',
+  },
+  'restore.mlock': {
+    on: '5.18: mapping the page again counts the mlock of its VMA again; v8 did it by name',
+    off: 'D-32 twin: it does not',
   },
   'restore.null_table': {
     handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',

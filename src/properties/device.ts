@@ -11,6 +11,11 @@ export const isExclusive = (entry: number): boolean => {
   return type === SwapType.DEVICE_EXCLUSIVE_READ || type === SwapType.DEVICE_EXCLUSIVE_WRITE;
 };
 
+const isPrivate = (entry: number): boolean => {
+  const type = swapType(entry);
+  return type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE;
+};
+
 /** The entry of the page tables of `mm` for a page, present or not; 0 where there is no table. */
 export function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
   const { machine } = kernel;
@@ -194,10 +199,13 @@ function coherent(kernel: Kernel): void {
             const mm = mms[space]!;
             const entry = cpuEntry(kernel, mm, page);
             const present = (entry & PTE.PRESENT) !== 0;
-            const same = (present || isExclusive(entry)) && frameOf(entry) === frameOf(mirror);
+            const own = isExclusive(entry) || isPrivate(entry);
+            const same = (present || own) && frameOf(entry) === frameOf(mirror);
             const writable = present
               ? (entry & PTE.RW) !== 0
-              : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
+              : isPrivate(entry)
+                ? swapType(entry) === SwapType.DEVICE_WRITE
+                : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
             if (!same || ((mirror & PTE.RW) !== 0 && !writable))
               return `${cell.name} = ${showEntry(mirror)}, and the entry of ${mm.name} is ${showEntry(entry)}${same && !present ? ' (the VMA may not be written to)' : ''}`;
           }

@@ -207,6 +207,37 @@ const SCRIPTS: Readonly<Record<string, string>> = {
     P0 R0[0..1): 0:f0,sxd,m1,MB
     P1 R0[0..1): 0:-
   `,
+
+  'remove punches a hole for all who map the file, but not for who has a copy or a pin': `
+    autoobs R0 0 2
+    P0 mmap R0 2 rw memfd => err=0
+      P0 R0[0..2): 0:-,d 1:-,d
+    P0 w R0 0 0x10 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:-,d
+    P0 w R0 1 0x11 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sxd,m1,MB
+    P0 fork P1 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sxd,m1,MB
+      P1 R0[0..2): 0:-,d 1:-,d
+    P1 r R0 0 => err=0 val=0x10
+      P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+    P1 pin R0 0 1 1 => err=0
+      P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+    P0 madvise R0 0 1 remove => err=0
+      P0 R0[0..2): 0:-,d 1:f0,sd,m2,MB
+      P1 R0[0..2): 0:-,d 1:f0,sd,m2,MB
+    P0 w R0 0 0x20 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:-,d 1:f1,sd,m2,MB
+    P1 pinread 1 => err=0 data=10
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:-,d 1:f1,sd,m2,MB
+    P1 r R0 0 => err=0 val=0x20
+      P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+  `,
 };
 
 test.each(Object.entries(SCRIPTS))('%s', (_title, script) => {

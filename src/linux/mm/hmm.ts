@@ -27,7 +27,12 @@ import {
   pte_write,
   ptep_get,
 } from '../include/pgtable.js';
-import { is_device_exclusive_entry, is_migration_entry, non_swap_entry } from '../include/swapops.js';
+import {
+  is_device_exclusive_entry,
+  is_device_private_entry,
+  is_migration_entry,
+  non_swap_entry,
+} from '../include/swapops.js';
 import { current } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
@@ -153,7 +158,8 @@ function* hmm_vma_handle_pte(
       yield* migration_entry_wait(vma.vm_mm, pmd_offset(vma.vm_mm, addr), addr);
       return -EBUSY;
     }
-    if (!pte_none(pte) && non_swap_entry(pte) && !is_device_exclusive_entry(pte)) {
+    const device = is_device_exclusive_entry(pte) || is_device_private_entry(pte);
+    if (!pte_none(pte) && non_swap_entry(pte) && !device) {
       yield* pte_unmap();
       return -EFAULT;
     }
