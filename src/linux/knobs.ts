@@ -340,8 +340,8 @@ export const KNOBS = {
     'notify-lock': 'D-25: the other way round',
   },
   'restore.event': {
-    exclusive: '5.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
-    clear: 'v5 to v8: MMU_NOTIFY_CLEAR',
+    exclusive: '5.14 to 6.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
+    clear: 'v5 to v8, and again from 6.15: MMU_NOTIFY_CLEAR',
     owner: 'D-12: MMU_NOTIFY_EXCLUSIVE with the owner that made the page exclusive',
     none: 'D-12: nobody is told, since the entry only becomes present',
   },
@@ -511,6 +511,7 @@ function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
       'make.notifier': 'exclusive',
       'make.folio_lock': 'killable',
       'make.mismatch': 'retry',
+      'restore.event': 'clear',
     },
   };
 }

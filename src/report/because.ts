@@ -86,8 +86,7 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   const who = ({ agent }: TraceLine): string => trace.agents[hosts[agent]!]!.name;
   const change = (kind === 'met' ? first : second).changes.find((one) => one.cell === cell)!;
   if (kind === 'stale') {
-    const saw = sawThere(first) ?? change.from;
-    const look = `${who(first)} saw ${name} ${/^(not|with|without) /.test(saw) ? saw : `= ${saw}`} at ${first.index}`;
+    const look = `${who(first)} saw ${name} ${what(sawThere(first) ?? change.from)} at ${first.index}`;
     const act = trace.steps.find(
       (step) =>
         step.index > second.index &&
@@ -102,6 +101,9 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   }
   return `${who(first)} made ${name} ${change.to} at ${first.index}, and step ${second.index} of ${who(second)} came after that`;
 }
+
+/** `= 3`, `not 3`. */
+const what = (saw: string): string => (/^(not|with|without) /.test(saw) ? saw : `= ${saw}`);
 
 function matters(trace: Trace, { agent, text, changes, fault }: TraceLine): boolean {
   const claimed = trace.pending.some((pending) => pending.agent === agent && pending.op === 'fail');
@@ -118,9 +120,9 @@ function circle(trace: Trace): string {
 
 /** Why the round ends where it began. */
 function turn(trace: Trace, { cell, before, change, after }: Hinge): string {
-  const { from, to } = change.changes.find((one) => one.cell === cell)!;
+  const { to } = change.changes.find((one) => one.cell === cell)!;
   const who = trace.agents[before.agent]!.name;
-  return `${who} saw ${cellName(trace, cell)} = ${from} at ${before.index}, itself made it ${to} at ${change.index}, and at ${after.index} finds it changed: `;
+  return `${who} saw ${cellName(trace, cell)} ${what(sawThere(before)!)} at ${before.index}, itself made it ${to} at ${change.index}, and at ${after.index} finds it changed: `;
 }
 
 function round(trace: Trace, loop: number): string {

@@ -7,7 +7,7 @@ import { Drawing } from './drawing.js';
 import { hostsOf } from './hosts.js';
 import { isTold, loudSteps } from './loud.js';
 import { raceOf } from './racing.js';
-import { firstRound, hingeOf } from './rounds.js';
+import { firstRound } from './rounds.js';
 import { wrap } from './text.js';
 
 export interface DiagramOptions {
@@ -20,9 +20,8 @@ export interface DiagramOptions {
 /** The diagram, lines joined with newlines, one at the end. Plain ASCII, at most 76 columns but for the replay token. */
 export function diagram(whole: Trace, options: DiagramOptions = {}): string {
   const { all = false, command = 'npx shootdown' } = options;
-  const trace = all ? whole : firstRound(whole);
+  const { trace, hinge } = all ? { trace: whole, hinge: undefined } : firstRound(whole);
   const fine = trace.verdict === 'witness' || trace.verdict === 'safe';
-  const hinge = hingeOf(trace);
   const race = fine || trace.loop !== undefined ? undefined : raceOf(trace);
   const loud = all ? (): boolean => true : loudSteps(trace, race, hinge);
   const hosts = hostsOf(trace);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { scenario, see, violates } from '../../litmus/index.js';
-import { madvise_dontneed, mprotect, munmap, PROT_READ } from '../../linux/index.js';
+import { madvise_dontneed, mprotect, mremap, munmap, PROT_READ } from '../../linux/index.js';
 import { atomicAdd, mirrorDriver } from './drivers.js';
 
 /**
@@ -15,12 +15,13 @@ export default scenario({
   question: 'What keeps a driver from mapping a page that has been unmapped since it was made exclusive?',
   machine: ({ by }) => ({
     cpus: 2,
+    ptrsPerPte: by === 'mremap' ? 2 : 1,
     frames: by === 'dontneed' ? 3 : 2,
     rcuCallbacks: by === 'munmap' ? 1 : 0,
     fill: 'demand',
   }),
   knobs: {
-    by: ['dontneed', 'munmap', 'mprotect'],
+    by: ['dontneed', 'munmap', 'mprotect', 'mremap'],
     driver: ['nouveau', 'test_hmm'],
     'nouveau.read_retry': ['locked', 'none'],
     'test_hmm.read_retry': ['none', 'locked'],
@@ -28,13 +29,14 @@ export default scenario({
     asked: ['all', 'FRAME-REUSE'],
   },
   bounds:
-    'one atomic of a device, whose fault is served once; one MADV_DONTNEED, munmap or mprotect of the page',
+    'one atomic of a device, whose fault is served once; one MADV_DONTNEED, munmap, mprotect or mremap of the page',
   // Who asks counts, and must not count its own event.
   kernelKnobs: (k) => (k['test_hmm.read_retry'] === 'locked' ? { 'test_hmm.owner_filter': 'on' } : {}),
   judges: ({ asked }) => (asked === 'all' ? undefined : [asked]),
-  setup(m, { driver }) {
+  setup(m, { driver, by }) {
     const p = m.process('P', { cpus: [] });
     const x = p.mmap({ pages: 1, touched: true });
+    if (by === 'mremap') m.kernel.addVma(p.mm); // for the new place
     const gpu = m.device('gpu0', { mirrors: p });
     return { p, x, gpu, mirror: mirrorDriver(driver, m, gpu, p, x, { timeout: 2 }) };
   },
@@ -45,6 +47,7 @@ export default scenario({
     *other() {
       if (by === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
       else if (by === 'munmap') yield* munmap(p.mm, x.vma);
+      else if (by === 'mremap') yield* mremap(p.mm, x.start, 1, x.end);
       else yield* mprotect(p.mm, x.vma, PROT_READ);
     },
   }),
@@ -59,11 +62,15 @@ export default scenario({
     'by=munmap,nouveau.read_retry=none,asked=FRAME-REUSE': violates('FRAME-REUSE'),
     'by=mprotect': 'safe',
     'by=mprotect,nouveau.read_retry=none': violates('SPTE-COHERENT'),
+    'by=mremap': 'safe',
+    'by=mremap,nouveau.read_retry=none': violates('OWNER'),
     'driver=test_hmm': violates('OWNER'),
     'driver=test_hmm,asked=FRAME-REUSE': violates('FRAME-REUSE'),
     'driver=test_hmm,test_hmm.read_retry=locked': 'safe',
     'by=munmap,driver=test_hmm': 'safe',
     'by=munmap,driver=test_hmm,test_hmm.mmap_lock=to-make': violates('OWNER'),
+    'by=mremap,driver=test_hmm': 'safe',
+    'by=mremap,driver=test_hmm,test_hmm.mmap_lock=to-make': violates('OWNER'),
     'by=mprotect,driver=test_hmm': 'safe',
     'by=mprotect,driver=test_hmm,test_hmm.mmap_lock=to-make': violates('SPTE-COHERENT'),
   },
