@@ -84,6 +84,8 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   const name = cellName(trace, cell);
   const hosts = hostsOf(trace);
   const who = ({ agent }: TraceLine): string => trace.agents[hosts[agent]!]!.name;
+  if (kind === 'refused')
+    return `${who(first)} had taken ${name} at ${first.index}, so ${who(second)} did not get it at ${second.index}`;
   const change = (kind === 'met' ? first : second).changes.find((one) => one.cell === cell)!;
   if (kind === 'stale') {
     const look = `${who(first)} saw ${name} ${what(sawThere(first) ?? change.from)} at ${first.index}`;

@@ -45,6 +45,25 @@ function expectInOrder(text: string, wanted: readonly (string | RegExp)[]): void
   }
 }
 
+describe('what decides the thread on device-exclusive memory', () => {
+  test.each([
+    ['D-01', 'asked=FORK-SUCCEEDS', ['excl(f', 'f0.lock is taken: fails', 'dup_mmap() = -ENOMEM']],
+    ['D-01', 'fork=early-copy,asked=SNAPSHOT', ['gpu0: store']],
+    ['D-02', 'cow.reuse=map-count', ['excl(f']],
+    ['D-03', 'fork=copy,asked=EXCL,driver=deaf-at-fork', ['excl(f', 'userStore()']],
+    ['D-03', 'fork=copy,asked=ORIGINAL-STAYS', ['ORIGINAL-STAYS']],
+    ['D-12', 'restore.event=none', ['gpu0.pte[0]', 'handle_pte_fault()']],
+    ['D-15', 'driver=test_hmm', ['excl(f', 'madvise_dontneed()', 'gpu0.pte[0]']],
+    ['D-49', 'base', ['-- loop: from here for ever --', 'mmu_interval_read_retry() = true']],
+    ['D-51', 'restore.sharers=this-entry', ['userLoad()']],
+  ] as const)('%s %s is drawn in under 40 lines', (id, variant, told) => {
+    const [trace] = tracesOf(id, variant);
+    const text = diagram(trace!);
+    expect(text.split('\n').length - 1, text).toBeLessThan(40);
+    for (const what of told) expect(text).toContain(what);
+  });
+});
+
 describe('every violation of G-01', () => {
   const traces = tracesOf('G-01');
 
@@ -140,7 +159,7 @@ test('a lasso that comes back exactly only after rounds that differ in numbers i
     '(!)',
     'remove_device_exclusive_entry()',
     /sub0\.invalidate_seq 1 -> 3 +\(!\)/,
-    /DEVICE_EXCLUSIVE_WRITE\(f\d\) -> f\d,W/,
+    /excl\(f\d,W\) -> f\d,W/,
     'page_make_device_exclusive_one()',
     /none -> DEVICE_EXCLUSIVE_WRITE/,
     /mmu_interval_read_retry\(\) = true: sub0\.invalidate_seq is 3/,
