@@ -198,6 +198,10 @@ export const KNOBS = {
     on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
     off: 'D-40 twin: nobody is told',
   },
+  'move_pages.pinned': {
+    'looked-at': '6.8: UFFDIO_MOVE looks at the pins before it clears the entry and again after that',
+    'not-looked-at': 'D-40b twin: at neither time',
+  },
   'move_pages.exclusive': {
     refused:
       '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',

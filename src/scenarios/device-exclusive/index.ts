@@ -37,6 +37,7 @@ import d37 from './d-37.js';
 import d38 from './d-38.js';
 import d39 from './d-39.js';
 import d40 from './d-40.js';
+import d40b from './d-40b.js';
 import d42 from './d-42.js';
 import d43 from './d-43.js';
 import d44 from './d-44.js';
@@ -91,6 +92,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d38,
   d39,
   d40,
+  d40b,
   d42,
   d43,
   d44,
