@@ -74,6 +74,7 @@ export * from './mm/page-writeback.js';
 export * from './mm/page_vma_mapped.js';
 export * from './mm/rmap-batch.js';
 export * from './mm/rmap-migrate.js';
+export * from './mm/rmap-mkclean.js';
 export * from './mm/rmap-unmap.js';
 export * from './mm/swap.js';
 export * from './mm/swap_state.js';

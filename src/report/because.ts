@@ -51,6 +51,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   LOCK: 'a lock is released by who holds it, and by the end every lock is',
   EXCLUSION: 'who holds a lock keeps out those it excludes',
   DIRTY: 'a store to a file page is written back',
+  'STABLE-PAGE': 'nobody stores to a page while it is being written out',
   MLOCK: 'a page of a locked VMA is locked, and stays where it is',
   HWPOISON: 'a page that is known to be broken is given to nobody',
   SOFTDIRTY: 'no store between clearing and reading escapes the soft-dirty bit',

@@ -34,6 +34,7 @@ import d33 from './d-33.js';
 import d35 from './d-35.js';
 import d36 from './d-36.js';
 import d37 from './d-37.js';
+import d38 from './d-38.js';
 import d39 from './d-39.js';
 import d40 from './d-40.js';
 import d42 from './d-42.js';
@@ -87,6 +88,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d35,
   d36,
   d37,
+  d38,
   d39,
   d40,
   d42,
