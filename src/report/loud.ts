@@ -36,6 +36,11 @@ export function loudSteps(trace: Trace, race: Race | undefined, hinge?: Hinge): 
   const hidden = (cell: string): boolean =>
     trace.cells[cell]?.ghost === true || (trace.cells[cell]?.lock !== undefined && !aboutLocks);
   const round = trace.loop !== undefined;
+  const turns =
+    trace.loop !== undefined &&
+    trace.steps
+      .slice(trace.loop)
+      .some(({ changes }) => changes.some((change) => isEntryCell(trace, change.cell)));
   const alone = new Set(trace.steps.map(({ agent }) => hosts[agent])).size === 1;
 
   const loud = (step: TraceLine): boolean => {
@@ -44,9 +49,10 @@ export function loudSteps(trace: Trace, race: Race | undefined, hinge?: Hinge): 
     if (effects(trace, step).length === 0) return false;
     if ((step.index === trace.steps.length && !round) || step.fault !== undefined) return true;
     const touched = [...step.reads, ...step.writes];
-    // An agent that goes round alone feels nothing but what it finds changed; page tables say where it is.
-    if (hinge !== undefined)
-      return touched.includes(hinge.cell) || step.changes.some((change) => isEntryCell(trace, change.cell));
+    // Who goes round feels what it finds changed; page tables say where it is.
+    const moves = step.changes.some((change) => isEntryCell(trace, change.cell));
+    if (hinge !== undefined) return touched.includes(hinge.cell) || moves;
+    if (turns) return moves || /\bfault\b/.test(text ?? '') || goesAgain(step);
     if (op === 'trylock' && observed === 0) return true;
     if (text !== undefined && !touched.some((at) => trace.cells[at]?.lock !== undefined)) return true;
     const felt = step.changes.some(
@@ -78,6 +84,11 @@ export function loudSteps(trace: Trace, race: Race | undefined, hinge?: Hinge): 
   const again = trace.loop === undefined ? [] : trace.steps.slice(trace.loop);
   if (!again.some((step) => shown.has(step))) for (const step of again) shown.add(step);
   return (step) => shown.has(step);
+}
+
+/** What it saw has its caller begin anew. */
+function goesAgain({ returned }: TraceLine): boolean {
+  return returned.some(({ callee, value }) => callee.endsWith('_retry') && value === 'true');
 }
 
 /** Whether another agent could tell that the cell changed from raw[0] to raw[1]. */
