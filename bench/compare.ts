@@ -26,7 +26,8 @@ export interface Comparison {
   readonly automatonNodes: number;
 }
 
-function measure(model: string, mode: Mode): Measurement {
+/** Searches in a process of its own. */
+export function measure(model: string, mode: Mode): Measurement {
   const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
   const register = new URL('register.mjs', import.meta.url).href;
   const output = execFileSync(process.execPath, ['--import', register, here('measure.ts'), model, mode], {
@@ -40,7 +41,7 @@ function measure(model: string, mode: Mode): Measurement {
 }
 
 /** Smallest CPU time of several runs. */
-function fastest<T extends { readonly cpu: number }>(runs: readonly T[]): T {
+export function fastest<T extends { readonly cpu: number }>(runs: readonly T[]): T {
   return runs.reduce((best, run) => (run.cpu < best.cpu ? run : best));
 }
 

@@ -9,7 +9,7 @@ import { transformSync } from 'esbuild';
 import { instrument } from '../dist/transform/index.js';
 
 const bench = new URL('.', import.meta.url).href;
-/** The file that holds paths. */
+/** The files that hold paths. */
 const paths = [new URL('model.ts', import.meta.url).href, new URL('kernel.ts', import.meta.url).href];
 const src = new URL('../src/', import.meta.url).href;
 const dist = new URL('../dist/', import.meta.url).href;
@@ -26,6 +26,8 @@ export async function load(url, context, next) {
   if (!url.startsWith(bench) || !url.endsWith('.ts')) return next(url, context);
   const path = fileURLToPath(url);
   const { code } = transformSync(readFileSync(path, 'utf8'), { loader: 'ts', target: 'es2023' });
-  const source = paths.includes(url) ? instrument(code, { file: path, live: `${dist}core/live.js` }).code : code;
+  const source = paths.includes(url)
+    ? instrument(code, { file: path, live: `${dist}core/live.js` }).code
+    : code;
   return { format: 'module', shortCircuit: true, source };
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 import { parseArgs } from 'node:util';
 import { compare, type Comparison } from './compare.js';
+import { kernelSizedFigures, type KernelSizedFigures } from './kernel-sized.js';
 import { CONFIGURATIONS } from './model.js';
 import { largestScenarios, type ScenarioFigures } from './scenarios.js';
 import { spinMissing, spinVersion } from './spin.js';
 import { straightFigures, type StraightFigures } from './straight.js';
 
-const USAGE = `npm run bench -- [--json] [--models ${Object.keys(CONFIGURATIONS).join(',')}] [--rounds 3] [--no-scenarios]
-CPU seconds are user + system, the least of the rounds; ratio is ours to SPIN's with whole states.
+const USAGE = `npm run bench -- [--json] [--models ${Object.keys(CONFIGURATIONS).join(',')}] [--rounds 3] [--no-scenarios] [--limit 5]
+CPU seconds are user + system, the least of the rounds; ratio is ours to SPIN's with whole states. Exit code 1 if the
+kernel-sized case takes more CPU seconds than --limit: 5, and more on a machine that is slower or busy.
 `;
 
 /** Columns, right-aligned but for the first two. */
@@ -52,6 +54,22 @@ function comparisonTable(comparisons: readonly Comparison[]): string {
   ]);
 }
 
+function kernelSizedTable(figures: readonly KernelSizedFigures[], limit: number): string {
+  return table([
+    ['kernel-sized', 'TLB fill', 'states', 'CPU', 'states/s', 'B/state', 'automaton nodes', ''],
+    ...figures.map((row) => [
+      row.machine,
+      row.fill,
+      String(row.states),
+      row.cpu.toFixed(2),
+      String(Math.round(row.states / row.cpu)),
+      row.bytesPerState.toFixed(1),
+      String(row.automatonNodes),
+      row.cpu > limit ? `over ${limit} s` : '',
+    ]),
+  ]);
+}
+
 function scenarioTable(scenarios: readonly ScenarioFigures[]): string {
   return table([
     ['scenario', '', 'states', 'states/s', 'B/state', 'automaton nodes'],
@@ -90,6 +108,7 @@ export function main(args: readonly string[]): number {
         help: { type: 'boolean' },
         models: { type: 'string', default: Object.keys(CONFIGURATIONS).join(',') },
         rounds: { type: 'string', default: '3' },
+        limit: { type: 'string', default: '5' },
         'no-scenarios': { type: 'boolean' },
       },
     }));
@@ -112,18 +131,25 @@ export function main(args: readonly string[]): number {
     );
     return 2;
   }
+  const limit = Number(options.limit);
+  if (!(limit > 0)) {
+    process.stderr.write(`--limit: expected seconds, got ${options.limit}\n`);
+    return 2;
+  }
   const progress = (line: string): void => void process.stderr.write(`${line}\n`);
   const comparisons = compare(models, rounds, progress);
+  const kernelSized = kernelSizedFigures(rounds, progress);
   const scenarios = options['no-scenarios'] === true ? [] : largestScenarios(3, progress);
   const straight = options['no-scenarios'] === true ? [] : straightFigures();
   if (options.json === true)
-    process.stdout.write(`${JSON.stringify({ comparisons, scenarios, straight })}\n`);
+    process.stdout.write(`${JSON.stringify({ comparisons, kernelSized, scenarios, straight })}\n`);
   else {
     const peer =
       spinMissing() === undefined ? `SPIN ${spinVersion()}, whole states, no reduction` : 'without SPIN';
     process.stdout.write(`Node ${process.versions.node}; ${peer}\n\n${comparisonTable(comparisons)}\n`);
+    process.stdout.write(`\n${kernelSizedTable(kernelSized, limit)}\n`);
     if (scenarios.length > 0) process.stdout.write(`\n${scenarioTable(scenarios)}\n`);
     if (straight.length > 0) process.stdout.write(`\n${straightTable(straight)}\n`);
   }
-  return 0;
+  return kernelSized.some(({ cpu }) => cpu > limit) ? 1 : 0;
 }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
-/** One search in a process of its own: arguments are a configuration and a mode; prints a {@link Measurement}. */
+/**
+ * One search in a process of its own: arguments are a configuration, or the kernel-sized case with a machine and a TLB
+ * fill, and a mode; prints a {@link Measurement}.
+ */
+import type { Built } from '../src/core/scenario.js';
 import { search, type SearchOptions } from '../src/explore/search.js';
+import { kernelSized } from './kernel.js';
 import { build, CONFIGURATIONS } from './model.js';
 
 /** exact keeps whole states; reduced fuses locks with the steps that they surround. */
@@ -22,13 +27,11 @@ export interface Measurement {
 }
 
 const [name = '', mode = ''] = process.argv.slice(2);
-const configuration = CONFIGURATIONS[name];
 const options = MODES[mode];
-if (configuration === undefined || options === undefined)
-  throw new Error(`expected a configuration and a mode, got ${name} ${mode}`);
-const system = build(configuration);
+const { system, monitor } = subject();
+if (options === undefined) throw new Error(`expected a mode, got ${mode}`);
 const before = process.cpuUsage();
-const result = search(system, options);
+const result = search(system, monitor === undefined ? options : { ...options, symmetry: true, monitor });
 const spent = process.cpuUsage(before);
 const measurement: Measurement = {
   states: result.states,
@@ -42,3 +45,16 @@ const measurement: Measurement = {
   ],
 };
 process.stdout.write(`${JSON.stringify(measurement)}\n`);
+
+function subject(): Pick<Built, 'system' | 'monitor'> {
+  const [first = '', machine, fill] = name.split(' ');
+  if (first === 'kernel-sized') {
+    const variant = kernelSized.variants.find(({ knobs }) => knobs['machine'] === machine);
+    const pass =
+      variant && kernelSized.passes(variant.knobs).find(({ settings }) => settings['fill'] === fill);
+    if (pass !== undefined) return kernelSized.build(variant!.knobs, pass);
+  }
+  const configuration = CONFIGURATIONS[name];
+  if (configuration === undefined) throw new Error(`expected a configuration, got ${name}`);
+  return { system: build(configuration) };
+}

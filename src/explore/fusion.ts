@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import { mayBlock } from '../core/semantics.js';
-import type { System } from '../core/system.js';
+import type { Invariant, System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
 import { grown } from './findings.js';
 import type { Sharing } from './sharing.js';
@@ -9,9 +9,10 @@ import type { Sharing } from './sharing.js';
 /** What was fused turned out not to be fusable: start again. */
 export class NotFusable extends Error {
   constructor(
-    /** What is not to be fused: cells of locks, cells that movers write. */
+    /** What is not to be fused: cells of locks, cells that movers write; cells that are more than an excuse. */
     readonly locks: readonly number[] = [],
     readonly movers: readonly number[] = [],
+    readonly excuses: readonly number[] = [],
   ) {
     super('not fusable');
   }
@@ -22,6 +23,7 @@ export interface Known {
   readonly sharing: Sharing;
   readonly locks: Set<number>;
   readonly movers: Set<number>;
+  readonly excuses: Set<number>;
 }
 
 /** Kinds of nodes. A step that nothing is fused with. */
@@ -74,6 +76,8 @@ export class Fusion {
   private readonly seen: Uint8Array;
   /** By cell: a fused own operation writes it (1), something else touches it (2). */
   private readonly moved: Uint8Array;
+  /** By cell: a count of an agent's own that is fused. */
+  private readonly counted: Uint8Array;
   private readonly sc: boolean;
   /** By node. */
   kind = new Uint8Array(0);
@@ -95,11 +99,14 @@ export class Fusion {
     this.agent = Uint8Array.from(system.agents, (_, agent) => ((system.gates[agent] ?? -1) >= 0 ? 0 : 1));
     this.entered = system.agents.map(() => []);
     this.moved = new Uint8Array(cells);
+    this.counted = new Uint8Array(cells);
     this.looks = new Uint8Array(cells);
     for (const { cells: looked, excuses = [], when } of system.invariants)
       if (when === 'always')
-        for (const cell of looked)
-          this.looks[cell.at] = Math.max(this.looks[cell.at]!, excuses.includes(cell) ? EXCUSE : SEEN);
+        for (const cell of looked) {
+          const look = excuses.includes(cell) && !known.excuses.has(cell.at) ? EXCUSE : SEEN;
+          this.looks[cell.at] = Math.max(this.looks[cell.at]!, look);
+        }
     for (const monitor of system.monitors) for (const cell of monitor.cells) this.looks[cell.at] = SEEN;
     this.seen = this.looks.map((look) => (look === UNSEEN ? 0 : 1));
     this.lock = Uint8Array.from(system.cells, ({ at }) =>
@@ -132,6 +139,18 @@ export class Fusion {
   wrote(agent: number, cell: number): void {
     this.sharing.wrote(agent, cell);
     this.recheck();
+  }
+
+  /**
+   * An invariant is broken. Had an excuse been put off or given up less early, the same run would have gone on, to more
+   * that is to be found: start again without.
+   */
+  excuse({ excuses = [] }: Invariant): void {
+    const { lock, moved, counted } = this;
+    const excused = excuses
+      .map(({ at }) => at)
+      .filter((cell) => lock[cell] === 1 || moved[cell] === 1 || counted[cell] === 1);
+    if (excused.length > 0) throw new NotFusable([], [], excused);
   }
 
   /** Whether no step of the agent is fused with the step from `node` to `child`. */
@@ -243,6 +262,7 @@ export class Fusion {
     if (mayBlock(system, op)) return ALONE;
     if (op === Op.ADD && this.excuses(node)) {
       this.relying.push(node);
+      this.counted[cell] = 1;
       return automaton.b[node]! > 0 ? ENTER : RELEASE;
     }
     const mover = op < FIRST_OWN_OP ? undefined : system.ops[op - FIRST_OWN_OP]!.mover;

@@ -111,7 +111,7 @@ function raceOf(execution: Execution): ReturnType<typeof dataRace> {
   const { system } = execution;
   const accesses = system.agents.map(noAccess);
   for (const { agent, op, a, b, c } of execution.pending())
-    accessOf(system, agent, op, a, b, c, accesses[agent]!);
+    accessOf(system, agent, op, a, b, c, accesses[agent]);
   return dataRace(accesses.length, (agent) => accesses[agent]!);
 }
 

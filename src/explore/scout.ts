@@ -18,7 +18,7 @@ const SWITCHING = [0.02, 0.1, 1];
  * it would have to start again. Leaves `system.mem` at any state.
  */
 export function scout(system: System, initial: Int32Array): Known {
-  const known: Known = { sharing: new Sharing(system), locks: new Set(), movers: new Set() };
+  const known: Known = { sharing: new Sharing(system), locks: new Set(), movers: new Set(), excuses: new Set() };
   const automaton = new Automaton(system);
   const always = system.invariants.filter(({ when }) => when === 'always');
   const broken = (): boolean => always.some((invariant) => invariant.check() !== undefined);

@@ -30,6 +30,7 @@ export function search(system: System, options: SearchOptions = {}): SearchResul
       if (!(error instanceof NotFusable)) throw error;
       for (const cell of error.locks) known!.locks.add(cell);
       for (const cell of error.movers) known!.movers.add(cell);
+      for (const cell of error.excuses) known!.excuses.add(cell);
     } finally {
       system.mem.set(initial);
       system.fault = undefined;

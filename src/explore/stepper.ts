@@ -197,6 +197,7 @@ export class Stepper {
         if (!((dirty >> (i % INVARIANT_BITS)) & 1)) continue;
         const wrong = always[i]!.check();
         if (wrong !== undefined) {
+          this.fusion?.excuse(always[i]!);
           this.findings.add('violation', always[i]!.property, wrong, true);
           return false;
         }

@@ -198,6 +198,10 @@ export const KNOBS = {
     on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
     off: 'D-40 twin: nobody is told',
   },
+  'move_pages.pinned': {
+    'looked-at': '6.8: UFFDIO_MOVE looks at the pins before it clears the entry and again after that',
+    'not-looked-at': 'D-40b twin: at neither time',
+  },
   'move_pages.exclusive': {
     refused:
       '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
@@ -214,6 +218,14 @@ export const KNOBS = {
   'mkclean.nonpresent': {
     taken: '5.14 to 6.14: page_vma_mkclean_one() takes what page_vma_mapped_walk() finds for a present entry',
     skipped: '6.15: leaves entries alone that are not present; the notifier has told the device',
+  },
+  'gup.split_pmd': {
+    on: '5.14: FOLL_SPLIT_PMD has a PMD that maps a page split first',
+    ignored: 'D-39 twin: the page is returned as the PMD maps it',
+  },
+  'gup.split_hugetlb': {
+    refused: '6.15, and 6.12.y: FOLL_SPLIT_PMD in a hugetlb VMA is -EOPNOTSUPP',
+    accepted: 'before: the huge page is returned, and its PMD stays',
   },
   'make.gup': {
     write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
@@ -307,6 +319,10 @@ export const KNOBS = {
     entry: '5.14: the page that the entry names is mapped again',
     head: 'D-23: the head of its folio is',
   },
+  'restore.mlock': {
+    on: '5.18: mapping the page again counts the mlock of its VMA again; v8 did it by name',
+    off: 'D-32 twin: it does not',
+  },
   'restore.null_table': {
     handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',
     'not-handled': 'D-24 twin: goes on with what it returned',
@@ -328,8 +344,8 @@ export const KNOBS = {
     'notify-lock': 'D-25: the other way round',
   },
   'restore.event': {
-    exclusive: '5.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
-    clear: 'v5 to v8: MMU_NOTIFY_CLEAR',
+    exclusive: '5.14 to 6.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
+    clear: 'v5 to v8, and again from 6.15: MMU_NOTIFY_CLEAR',
     owner: 'D-12: MMU_NOTIFY_EXCLUSIVE with the owner that made the page exclusive',
     none: 'D-12: nobody is told, since the entry only becomes present',
   },
@@ -404,6 +420,10 @@ export const KNOBS = {
   'test_hmm.hold_folio': {
     on: '5.14: the folios stay locked until dmirror_atomic_map() is done',
     off: 'D-28: only until make_device_exclusive_range() has returned',
+  },
+  'test_hmm.mmap_lock': {
+    'to-map': '5.14: dmirror_exclusive() holds mmap_lock until dmirror_atomic_map() is done',
+    'to-make': 'D-15, D-16 twin: only until make_device_exclusive_range() has returned',
   },
   'test_hmm.callback_lock': {
     mutex: '5.14: the callback takes dmirror->mutex only',
@@ -495,6 +515,7 @@ function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
       'make.notifier': 'exclusive',
       'make.folio_lock': 'killable',
       'make.mismatch': 'retry',
+      'restore.event': 'clear',
     },
   };
 }

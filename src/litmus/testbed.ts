@@ -36,6 +36,7 @@ import {
   PinHold,
   PinWatch,
   TornWatch,
+  uffdWriteProtected,
   watchSum,
 } from '../properties/index.js';
 
@@ -507,6 +508,11 @@ export class Testbed {
   /** Exclusive entries stand in private VMAs only: EXCL-PRIVATE. */
   watchExclusivePrivate(): void {
     exclusivePrivate(this.kernel);
+  }
+
+  /** UFFDWP: no device may store to a page that userfaultfd has write-protected. After the devices. */
+  watchUffdWp(): void {
+    uffdWriteProtected(this.kernel);
   }
 
   /** Watches one lockless read of a page-table entry: NO-TORN. */

@@ -44,7 +44,8 @@ function balanced(
   system.invariants.push({
     property: 'NOTIFY-BALANCE',
     when: 'always',
-    cells: [active, seq],
+    cells: [active, seq, lock],
+    excuses: [lock],
     check: () =>
       active.value < 0 ? `${mm.name}: a range ends that has not begun` : lock.value === 0 ? odd() : undefined,
   });
@@ -76,7 +77,7 @@ function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptio
   /** Ghost: page + 1. */
   const wrong = system.cell(`${mm.name}.changed_behind_mirrors`);
   system.monitors.push({
-    cells: tableCells(kernel),
+    cells: [...tableCells(kernel), ...open, ...(installed === undefined ? [] : [installed])],
     update(agent) {
       before.forEach((cell, page) => {
         const from = cell.value;

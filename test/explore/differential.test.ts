@@ -6,7 +6,7 @@ import type { System } from '../../src/core/system.js';
 import { Execution } from '../../src/explore/replay.js';
 import { outcome, permutations, sorted, WAYS } from './compare.js';
 import { oracle } from './oracle.js';
-import { build, frameOptions, options, recipes } from './random-systems.js';
+import { build, frameOptions, options, privateRecipes, recipes } from './random-systems.js';
 
 const SMALL = 3000;
 
@@ -39,6 +39,24 @@ describe('systems made up at random', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  test('what agents do for themselves, and as movers, may be fused', () => {
+    let fewer = 0;
+    fc.assert(
+      fc.property(privateRecipes, (recipe) => {
+        const plain = outcome(build(recipe), { maxStates: SMALL });
+        fc.pre(plain.result.complete);
+        for (const [way, how] of Object.entries(WAYS)) {
+          const other = outcome(build(recipe), how);
+          expect({ way, found: sorted(other.verdicts) }).toEqual({ way, found: sorted(plain.verdicts) });
+          expect(sorted(other.terminals)).toEqual(sorted(plain.terminals));
+          if (other.states < plain.states / 2) fewer++;
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    expect(fewer).toBeGreaterThan(500);
   });
 
   test('every run that is found leads where it is said to lead', () => {

@@ -4,6 +4,7 @@ import { live, PathError, site, siteCount } from '../../src/core/live.js';
 import type { System } from '../../src/core/system.js';
 import { outcome, sorted, WAYS } from './compare.js';
 import * as locks from './fixtures/locks.js';
+import * as movers from './fixtures/movers.js';
 import * as toys from './fixtures/systems.js';
 import { oracle } from './oracle.js';
 
@@ -24,6 +25,37 @@ const systems: Record<string, readonly [() => System, ...string[]]> = {
     () => locks.releasedTwice('tso'),
     'deadlock DEADLOCK',
     'violation LOCK',
+  ],
+  'who is waited for waits, if the snapshot falls right behind his entering': [
+    () => movers.waitsInside(),
+    'deadlock DEADLOCK',
+  ],
+  'who is waited for waits': [() => movers.waitsInside({ before: true }), 'deadlock DEADLOCK'],
+  'an invariant looks at what nobody else touches': [
+    () => movers.ownWatched('invariant'),
+    'violation WATCHED',
+  ],
+  'a monitor looks at what nobody else touches': [() => movers.ownWatched('monitor'), 'violation WATCHED'],
+  'nobody looks at what nobody else touches': [() => movers.ownWatched('nobody')],
+  'a private step before the path fails does not hide another agent': [
+    () => movers.failsAfterOwn('path'),
+    'violation FIRST',
+    'violation SECOND',
+  ],
+  'a private step that fails does not hide another agent': [
+    () => movers.failsAfterOwn('step'),
+    'violation FIRST',
+    'violation SECOND',
+  ],
+  'what looked private is touched': [() => movers.touchedRarely(2), 'violation BETWEEN'],
+  'what looked private is touched in one of many runs': [
+    () => movers.touchedRarely(1000),
+    'violation BETWEEN',
+  ],
+  'what is found behind a state that only an excuse lets pass': [
+    () => movers.excused(),
+    'violation EXCUSED',
+    'violation LATER',
   ],
 };
 

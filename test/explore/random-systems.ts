@@ -32,6 +32,26 @@ const simple = fc.oneof(
     arbitrary: fc.record({ do: fc.constantFrom<Do>('claim', 'see'), x: fc.nat(1), v: fc.nat(2) }),
   },
 );
+/** Little that agents do to each other, much that they do for themselves. */
+const private_ = fc.oneof(
+  { weight: 2, arbitrary: simple },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constantFrom<Do>('writeOwn', 'storeOwn', 'readOwn', 'constant', 'tally'),
+      x: fc.nat(1),
+      v: fc.nat(2),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom<Do>('readOther', 'count', 'allLeft'),
+      x: fc.nat(1),
+      v: fc.nat(2),
+    }),
+  },
+);
 const onFrames = fc.record({
   do: fc.constantFrom<Do>(
     'alloc',
@@ -51,40 +71,70 @@ const onFrames = fc.record({
   v: fc.nat(2),
 });
 
+/** Pairs of instructions that a block may stand between. */
+const BRACKETS: readonly (readonly [Do, Do])[] = [
+  ['enter', 'leave'],
+  ['readLock', 'readUnlock'],
+  ['writeLock', 'writeUnlock'],
+  ['begin', 'end'],
+];
+
 /** Statements that nest, flattened to jumps. */
-const { block } = fc.letrec<{ block: Instruction[]; statement: Instruction[] }>((tie) => ({
-  statement: fc.oneof(
-    { maxDepth: 2, withCrossShrink: true },
-    { weight: 10, arbitrary: simple.map((one) => [one]) },
-    {
-      weight: 5,
-      arbitrary: fc
-        .tuple(fc.nat(1), tie('block'))
-        .map(([l, body]) => [act('lock', l), ...body, act('unlock', l)]),
-    },
-    {
-      weight: 2,
-      arbitrary: fc
-        .tuple(fc.nat(1), tie('block'))
-        .map(([l, body]) => [
-          act('trylock', l),
-          act('jumpIfZero', body.length + 1),
-          ...body,
-          act('unlock', l),
-        ]),
-    },
-    {
-      weight: 1,
-      arbitrary: fc
-        .tuple(fc.nat(2), tie('block'))
-        .map(([x, body]) => [...body, act('read', x), act('jumpIfZero', 1), act('jump', -body.length - 3)]),
-    },
-    { weight: 1, arbitrary: tie('block').map((body) => [act('jumpIfZero', body.length), ...body]) },
-    { weight: 1, arbitrary: tie('block').map((body) => [act('close'), ...body, act('open')]) },
-    { weight: 1, arbitrary: fc.nat(1).map((l) => [act('unlock', l)]) },
-  ),
-  block: fc.array(tie('statement'), { minLength: 1, maxLength: 3 }).map((statements) => statements.flat()),
-}));
+const blocksOf = (
+  one: fc.Arbitrary<Instruction>,
+  brackets: readonly (readonly [Do, Do])[] = [],
+): fc.Arbitrary<Instruction[]> =>
+  fc.letrec<{ block: Instruction[]; statement: Instruction[] }>((tie) => ({
+    statement: fc.oneof(
+      { maxDepth: 2, withCrossShrink: true },
+      { weight: 10, arbitrary: one.map((what) => [what]) },
+      ...brackets.map(([before, after]) => ({
+        weight: 2,
+        arbitrary: tie('block').map((body) => [act(before), ...body, act(after)]),
+      })),
+      ...(brackets.length === 0
+        ? []
+        : [
+            {
+              weight: 1,
+              arbitrary: tie('block').map((body) => [
+                act('tryRead'),
+                act('jumpIfZero', body.length + 1),
+                ...body,
+                act('readUnlock'),
+              ]),
+            },
+          ]),
+      {
+        weight: 5,
+        arbitrary: fc
+          .tuple(fc.nat(1), tie('block'))
+          .map(([l, body]) => [act('lock', l), ...body, act('unlock', l)]),
+      },
+      {
+        weight: 2,
+        arbitrary: fc
+          .tuple(fc.nat(1), tie('block'))
+          .map(([l, body]) => [
+            act('trylock', l),
+            act('jumpIfZero', body.length + 1),
+            ...body,
+            act('unlock', l),
+          ]),
+      },
+      {
+        weight: 1,
+        arbitrary: fc
+          .tuple(fc.nat(2), tie('block'))
+          .map(([x, body]) => [...body, act('read', x), act('jumpIfZero', 1), act('jump', -body.length - 3)]),
+      },
+      { weight: 1, arbitrary: tie('block').map((body) => [act('jumpIfZero', body.length), ...body]) },
+      { weight: 1, arbitrary: tie('block').map((body) => [act('close'), ...body, act('open')]) },
+      { weight: 1, arbitrary: fc.nat(1).map((l) => [act('unlock', l)]) },
+    ),
+    block: fc.array(tie('statement'), { minLength: 1, maxLength: 3 }).map((statements) => statements.flat()),
+  })).block;
+const block = blocksOf(simple);
 
 const program = (withFrames: boolean): fc.Arbitrary<Program> =>
   (withFrames
@@ -106,6 +156,19 @@ export interface Recipe {
   readonly options: WorldOptions;
   readonly programs: readonly Program[];
 }
+
+/** Systems of two or three agents that have cells of their own, and sections that others wait for. */
+export const privateRecipes: fc.Arbitrary<Recipe> = fc.record({
+  options: fc.record({
+    memory: fc.constantFrom('sc', 'sc', 'sc', 'tso'),
+    watch: fc.constantFrom('nothing', 'own', 'held', 'pending', 'cell'),
+    ghost: fc.boolean(),
+  }),
+  programs: fc.array(
+    blocksOf(private_, BRACKETS).map((code) => new Program(code)),
+    { minLength: 2, maxLength: 3 },
+  ),
+});
 
 /** Systems of two or three agents. */
 export function recipes(options: fc.Arbitrary<WorldOptions>, withFrames = false): fc.Arbitrary<Recipe> {

@@ -6,12 +6,14 @@ import { searchRandomly } from '../../src/explore/random.js';
 /**
  * Runs a system by chance and lists what its operations read or wrote without saying so in `touches`, and what its
  * invariants and monitors read without saying so in `cells`: `op: reads cell`. What a guard looks at does not count, nor
- * what a monitor reads of what it wrote.
+ * what monitors read that nobody but monitors writes.
  */
 export function undeclared(built: Built, schedules = 20): Set<string> {
   const { system } = built;
   const found = new Set<string>();
-  let watching: { name: string; reads: Set<number>; writes: Set<number>; keeps?: boolean } | undefined;
+  let watching: { name: string; reads: Set<number>; writes: Set<number>; ghosts?: true } | undefined;
+  const written = new Set<number>();
+  const ghosts = new Map<number, string>();
   const guards = new Set(system.guards.flatMap((guard) => (guard === undefined ? [] : [guard.cell.at])));
   const cells = system.mem;
   system.mem = new Proxy(cells, {
@@ -19,15 +21,19 @@ export function undeclared(built: Built, schedules = 20): Set<string> {
       const value: unknown = Reflect.get(target, key, target);
       if (typeof value === 'function') return value.bind(target) as unknown;
       const at = Number(key);
-      if (watching !== undefined && Number.isInteger(at) && !watching.reads.has(at) && !guards.has(at))
-        found.add(`${watching.name}: reads ${system.cells[at]!.name}`);
+      if (watching !== undefined && Number.isInteger(at) && !watching.reads.has(at) && !guards.has(at)) {
+        if (watching.ghosts !== true) found.add(`${watching.name}: reads ${system.cells[at]!.name}`);
+        else ghosts.set(at, `${watching.name}: reads ${system.cells[at]!.name}`);
+      }
       return value;
     },
     set(target, key, value: number) {
       const at = Number(key);
-      if (watching?.keeps === true) watching.writes.add(at);
-      if (watching !== undefined && !watching.writes.has(at))
-        found.add(`${watching.name}: writes ${system.cells[at]!.name}`);
+      if (watching?.ghosts !== true) {
+        written.add(at);
+        if (watching?.writes.has(at) === false)
+          found.add(`${watching.name}: writes ${system.cells[at]!.name}`);
+      }
       target[at] = value;
       return true;
     },
@@ -58,18 +64,12 @@ export function undeclared(built: Built, schedules = 20): Set<string> {
         : { choices: (a, b, c, agent) => watched(a, b, c, agent, () => op.choices!(a, b, c, agent)) }),
     };
   });
-  const kept = new Set<number>();
   system.monitors.forEach((monitor, number) => {
     const reads = new Set(monitor.cells.map(({ at }) => at));
     system.monitors[number] = {
       ...monitor,
       update(agent) {
-        watching = {
-          name: `monitor ${number}`,
-          reads: new Set([...reads, ...kept]),
-          writes: kept,
-          keeps: true,
-        };
+        watching = { name: `monitor ${number}`, reads, writes: new Set(), ghosts: true };
         try {
           monitor.update(agent);
         } finally {
@@ -93,5 +93,6 @@ export function undeclared(built: Built, schedules = 20): Set<string> {
     };
   });
   searchRandomly(built, { strategy: 'random', seed: 1, schedules, depth: 1, maxSteps: 500 });
+  for (const [cell, what] of ghosts) if (written.has(cell)) found.add(what);
   return found;
 }

@@ -157,6 +157,7 @@ export const VM = {
   WIPEONFORK: 1 << 12,
   NOHUGEPAGE: 1 << 13,
   DONTEXPAND: 1 << 14,
+  HUGETLB: 1 << 15,
 } as const;
 
 /** Mappings that merge with nothing and can't be locked. @kernel 6.12 include/linux/mm.h VM_SPECIAL: faithful */

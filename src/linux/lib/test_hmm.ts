@@ -4,7 +4,7 @@ import { read } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { type Device, deviceErase, deviceLoad, deviceMap, deviceStore } from '../../machine/machine.js';
 import { PTE } from '../../machine/pte.js';
-import { lockMappedFolio, ownerOf } from '../drivers/gpu/drm/nouveau/nouveau_svm.js';
+import { lockMappedFolio, ownerOf, type Timeout } from '../drivers/gpu/drm/nouveau/nouveau_svm.js';
 import { EAGAIN, EBUSY, EFAULT, EPERM } from '../include/errno.js';
 import type { Mm, Page } from '../include/mm_types.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
@@ -216,37 +216,52 @@ function* dmirror_atomic_map(
   return mapped;
 }
 
-/** Pages that one call makes exclusive: all of them, in 6.15 one at a time, so that no two folios are locked at once. */
-const batch = (npages: number): number => (knob('make.walk') === 'folio-walk' ? 1 : npages);
+/**
+ * HMM_DMIRROR_EXCLUSIVE: makes [addr, addr + npages) exclusive for the mirror; in 6.15 one page at a time, so that no two
+ * folios are locked at once. Returns 0 or a negative error number. With knob test_hmm.read_retry: -EBUSY after `timeout`
+ * more rounds.
+ * @context may sleep; the caller has mm_users
+ * @kernel 6.12 lib/test_hmm.c dmirror_exclusive: adapted (mmap_lock is taken anew for each batch; the pages are not read back)
+ */
+export function* dmirror_exclusive(
+  dmirror: Dmirror,
+  addr: number,
+  npages: number,
+  timeout: Timeout = 'never',
+): Path<number> {
+  const batch = knob('make.walk') === 'folio-walk' ? 1 : npages;
+  for (let at = addr; at < addr + npages; at += batch) {
+    const err = yield* exclusiveBatch(dmirror, at, batch, timeout);
+    if (err !== 0) return err;
+  }
+  return 0;
+}
 
 /**
- * HMM_DMIRROR_EXCLUSIVE: makes [addr, addr + npages) exclusive for the mirror. mmap_lock is held until the entries are
- * made, which keeps munmap() and mprotect() out, and the folio locks CPU faults; what needs neither may come between.
- * Returns 0 or a negative error number.
- * @context may sleep; the caller has mm_users
- * @kernel 6.12 lib/test_hmm.c dmirror_exclusive: adapted (the pages are not read back)
+ * The batch of one call of make_device_exclusive_range(). mmap_lock is held until the entries are made, which keeps
+ * munmap() and mprotect() out, and the folio locks CPU faults; what needs neither may come between.
+ * @context may sleep
  */
-export function* dmirror_exclusive(dmirror: Dmirror, addr: number, npages: number): Path<number> {
+function* exclusiveBatch(dmirror: Dmirror, addr: number, npages: number, timeout: Timeout): Path<number> {
   const { mm, device } = dmirror;
   const owner = knob('test_hmm.owner_filter') === 'on' ? ownerOf(device) : 0;
   const retries = knob('test_hmm.read_retry') === 'locked';
-  const end = addr + npages;
+  let rounds = 0;
   for (;;) {
     const seq = retries ? yield* mmu_interval_read_begin(dmirror.notifier!) : 0;
     yield* mmap_read_lock(mm);
-    let mapped = 0;
-    for (let at = addr; at < end && mapped === at - addr;) {
-      const next = Math.min(end, at + batch(npages));
-      const { ret, pages } = yield* make_device_exclusive_range(mm, at, next, owner);
-      if (knob('test_hmm.hold_folio') === 'off') yield* releasePages(pages);
-      // A count of GUP's: pages that make has refused are among them.
-      const entered = ret === next - at ? yield* dmirror_atomic_map(at, next, pages, dmirror, seq) : 0;
-      if (knob('test_hmm.hold_folio') === 'on') yield* releasePages(pages);
-      mapped = entered < 0 ? entered : mapped + entered;
-      at = next;
+    const { ret, pages } = yield* make_device_exclusive_range(mm, addr, addr + npages, owner);
+    const toMake = knob('test_hmm.mmap_lock') === 'to-make';
+    if (toMake) yield* mmap_read_unlock(mm);
+    if (knob('test_hmm.hold_folio') === 'off') yield* releasePages(pages);
+    // A count of GUP's: pages that make has refused are among them.
+    const mapped = ret === npages ? yield* dmirror_atomic_map(addr, addr + npages, pages, dmirror, seq) : 0;
+    if (knob('test_hmm.hold_folio') === 'on') yield* releasePages(pages);
+    if (!toMake) yield* mmap_read_unlock(mm);
+    if (mapped === -EAGAIN && rounds !== timeout) {
+      if (typeof timeout === 'number') rounds++;
+      continue;
     }
-    yield* mmap_read_unlock(mm);
-    if (mapped === -EAGAIN) continue;
     return mapped < npages ? -EBUSY : 0;
   }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Access } from '../../core/ops.js';
 import { request, type Path } from '../../core/path.js';
 import {
   add,
@@ -68,6 +69,10 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       system.fail('TREE-FROZEN', `${sub.name} is ${linked ? 'already' : 'not'} in the interval tree`);
     system.set(sub.in_tree.at, linked);
   };
+  const touchesEdit = (sub: MmuIntervalNotifier, access: Access): void => {
+    access.reads.push(sub.mm.notifier_subscriptions!.walks.at);
+    access.writes.push(sub.in_tree.at);
+  };
   const treeCells = (subscriptions: MmuNotifierSubscriptions): number[] =>
     subscriptions.interval_subs.flatMap(({ in_tree, start, last }) => [in_tree.at, start.at, last.at]);
   const listed = (value: number): string => (value === 0 ? 'none' : interval_subs[value - 1]!.name);
@@ -114,14 +119,14 @@ export function defineMmuNotifierOps(kernel: Kernel) {
     itreeInsert: system.op({
       name: 'interval_tree_insert',
       exec: (a) => (edit(interval_subs[a]!, 1), 0),
-      touches: (a, _b, _c, _agent, access) => void access.writes.push(interval_subs[a]!.in_tree.at),
+      touches: (a, _b, _c, _agent, access) => touchesEdit(interval_subs[a]!, access),
       describe: (a) => `interval_tree_insert(${interval_subs[a]!.name})`,
     }),
     /** interval_tree_remove(): a = subscription. */
     itreeRemove: system.op({
       name: 'interval_tree_remove',
       exec: (a) => (edit(interval_subs[a]!, 0), 0),
-      touches: (a, _b, _c, _agent, access) => void access.writes.push(interval_subs[a]!.in_tree.at),
+      touches: (a, _b, _c, _agent, access) => touchesEdit(interval_subs[a]!, access),
       describe: (a) => `interval_tree_remove(${interval_subs[a]!.name})`,
     }),
     /**

@@ -111,6 +111,7 @@ export default scenario({
     },
   }),
   sometimes: ['forked'],
+  matrix: { rows: 'fork', columns: 'asked' },
   expect: {
     base: 'safe',
     'asked=COW-ISO': 'safe',

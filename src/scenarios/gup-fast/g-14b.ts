@@ -9,6 +9,7 @@ import {
   FOLL,
   get_user_pages_fast_only,
   shrink_inactive_list,
+  unuse_mm,
   userLoad,
   userStore,
 } from '../../linux/index.js';
@@ -47,17 +48,19 @@ export default table(
     family: 'gup-fast',
     title: 'the callers of ptep_get_lockless()',
     question: 'In what context does each caller of ptep_get_lockless() read, and does it look again?',
-    machine: { cpus: 1, frames: 7, ptrsPerPte: 4, swapSlots: 1, data: true, fill: 'eager' },
+    machine: { cpus: 1, frames: 9, ptrsPerPte: 4, swapSlots: 2, data: true, fill: 'eager' },
     knobs: { 'fault.pte_same': ['on', 'off'], 'gup.pte_recheck': ['after-ref', 'before-ref', 'none'] },
     bounds:
-      'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, each run alone',
+      'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, one swapoff, each run alone',
     setup(m) {
       const p = m.process('P');
       const map = (touched: boolean, shared = false) => p.mmap({ pages: 1, touched, shared });
       const [mapped, shared, swapped, absent] = [map(true), map(true, true), map(true), map(false)];
-      return { mapped, shared, swapped, absent, out: p.page(swapped.start) };
+      const q = m.process('Q');
+      const kept = q.page(q.mmap({ pages: 1, touched: true }).start);
+      return { q, mapped, shared, swapped, absent, kept, out: p.page(swapped.start) };
     },
-    agents: ({ mapped, shared, swapped, absent, out }) => {
+    agents: ({ q, mapped, shared, swapped, absent, kept, out }) => {
       const on = (run: () => Path<unknown>) => ({ cpu: 0, run });
       return {
         gup: on(function* () {
@@ -69,6 +72,10 @@ export default table(
         swapped: on(function* () {
           yield* shrink_inactive_list([out]);
           yield* userLoad(swapped.start);
+        }),
+        swapoff: on(function* () {
+          yield* shrink_inactive_list([kept]);
+          yield* unuse_mm(q.mm);
         }),
       };
     },
@@ -88,5 +95,6 @@ export default table(
     'write-protected: handle_pte_fault': FAULT,
     'absent: handle_pte_fault': FAULT,
     'swapped: handle_pte_fault': FAULT,
+    'swapoff: unuse_pte_range': FAULT,
   },
 );
