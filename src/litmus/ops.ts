@@ -25,10 +25,9 @@ import { do_mprotect_pkey } from '../linux/mm/mprotect.js';
 import { mremap } from '../linux/mm/mremap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
 import { shmem_file_setup } from '../linux/mm/shmem.js';
-import { VMA } from '../linux/mm/vma-tree.js';
-import { Use } from '../machine/machine.js';
 import { SwapType } from '../machine/pte.js';
 import { lockdep, watchAlways } from '../properties/index.js';
+import { leftover } from './leftover.js';
 import { type MapKind, mapKind, type OpsLine, type Script } from './ops-language.js';
 import type { Runner } from './workload.js';
 
@@ -153,30 +152,9 @@ export class Ops {
     this.run(this.observer, () => lru_add_drain());
   }
 
-  /** What is in use though no process is there: frames but for those in per-CPU batches, inodes, anon_vmas, VMAs. */
-  private leftover(): string[] {
-    const { mem_map, zero_page, cpu_fbatches, inodes = [], anon_vma_pool = [], mms } = this.kernel;
-    const batched = new Set<number>();
-    for (const { lru_add, lru_lazyfree, mlock_fbatch } of cpu_fbatches ?? [])
-      for (const { folios } of [lru_add, lru_lazyfree, mlock_fbatch])
-        for (const { value } of folios) batched.add(value - 1);
-    return [
-      ...mem_map
-        .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
-        .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`),
-      ...[...inodes.map((inode) => inode?.f_count), ...anon_vma_pool.map((anon_vma) => anon_vma?.refcount)]
-        .filter((count) => count !== undefined && count.value !== 0)
-        .map((count) => `${count!.name} is ${count!.value}`),
-      ...mms
-        .flatMap(({ vmas }) => vmas)
-        .filter(({ attached }) => attached.value !== VMA.FREE)
-        .map(({ attached }) => `${attached.name} is ${attached.value}`),
-    ];
-  }
-
   private end(): void {
     for (const process of [...this.processes].reverse()) if (process.live) this.exit(process);
-    this.leaked.push(...this.leftover());
+    this.leaked.push(...leftover(this.kernel));
   }
 
   private reset(): void {

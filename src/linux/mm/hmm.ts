@@ -4,6 +4,7 @@ import { load } from '../../core/primitives.js';
 import { pfnOf } from '../../machine/pte.js';
 import { EBUSY, EFAULT, EPERM } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
+import { is_zero_pfn } from '../include/mm.js';
 import { VM, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
 import {
@@ -132,7 +133,7 @@ const pte_to_hmm_pfn_flags = (pte: Pte): number => {
 /**
  * One entry. It is read without the PTL: that it changes is what the notifier tells.
  * @context page table mapped; unmapped if not 0 is returned
- * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (device-private entries are faulted in; a special page is an error)
+ * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (device-private entries are faulted in; a special page is an error, but for the zero page)
  */
 function* hmm_vma_handle_pte(
   walk: HmmVmaWalk,
@@ -168,7 +169,7 @@ function* hmm_vma_handle_pte(
     yield* pte_unmap();
     return yield* hmm_vma_fault(addr, end, required_fault, walk, vma);
   }
-  if (pte_special(pte)) {
+  if (pte_special(pte) && !is_zero_pfn(pfnOf(pte))) {
     if (hmm_pte_need_fault(walk, pfn_req_flags, 0)) {
       yield* pte_unmap();
       return -EFAULT;
