@@ -33,8 +33,8 @@ export const MAKE_EXCLUSIVE = {
     off: 'up to v6: pages of files as well',
   },
   'make.tail': {
-    refused: '5.18: no tail pages',
-    accepted: 'up to 5.17: any page of a large folio',
+    refused: '5.14: no tail pages',
+    accepted: 'up to v8: any page of a large folio',
   },
   'make.folio_lock': {
     trylock: '5.14: folio_trylock(), so a locked page is refused',

@@ -11,12 +11,12 @@ export const RELEASES: Readonly<Record<string, Partial<Knobs>>> = {
 function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
   const v6_3: Partial<Knobs> = {};
   const v5_14: Partial<Knobs> = {
-    'make.tail': 'accepted',
     'restore.folio_ref': 'none',
     'cow.reuse': 'page-count',
   };
   const v8: Partial<Knobs> = {
     ...v5_14,
+    'make.tail': 'accepted',
     'restore.find': 'rmap-walk',
     'restore.event': 'clear',
     'restore.rmap': 'set-rmap',
