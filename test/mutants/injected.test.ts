@@ -84,7 +84,7 @@ const FAULTS: readonly (readonly [
     'driver=nouveau,nouveau.release=unmaps',
   ],
   ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`, 0, 'D-18', 'base'],
-  ['REF-SUM', "the driver's put", `${NOUVEAU} unlockAndPut folio_put#1`, 0, 'D-13', 'base'],
+  ['REF-SUM', "the driver's put", 'mm/swap.ts unlockAndPut folio_put#1', 0, 'D-13', 'base'],
   ['REF-SUM', "zap's put", 'mm/memory-swap.ts zapNonpresent folio_put#1', 0, 'D-31', 'after=exit'],
   ['REF-SUM', "fork's get", 'mm/memory-fork.ts copy_present_pte folio_get#1', 0, 'D-09', 'mapping=shared'],
   [

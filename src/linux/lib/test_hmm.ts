@@ -17,9 +17,7 @@ import {
   type MmuIntervalNotifierOps,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
-import { folio_put } from '../mm/swap.js';
 import { page_folio } from '../include/page_ref.js';
-import { folio_unlock } from '../include/pagemap.js';
 import { mk_pte, PAGE_SIZE } from '../include/pgtable.js';
 import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { current, type Kernel, knob } from '../kernel.js';
@@ -27,6 +25,7 @@ import { HMM_PFN, hmm_pfn_to_pfn, hmm_range_fault, type HmmRange } from '../mm/h
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
 import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../mm/rmap-exclusive.js';
+import { unlockAndPut } from '../mm/swap.js';
 
 /**
  * An open device file of the test driver.
@@ -263,11 +262,11 @@ function* exclusiveBatch(dmirror: Dmirror, addr: number, npages: number, timeout
   }
 }
 
+/** Gives back what make_device_exclusive_range() returned. @context any */
 function* releasePages(pages: readonly (Page | undefined)[]): Path {
   for (const page of pages) {
     if (page === undefined) continue;
     const folio = yield* page_folio(page);
-    yield* folio_unlock(folio);
-    yield* folio_put(folio);
+    yield* unlockAndPut(folio);
   }
 }

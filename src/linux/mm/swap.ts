@@ -7,6 +7,7 @@ import { type CpuFbatches, type FolioBatch, folio_batch_add, takeBatch } from '.
 import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
+import { folio_unlock } from '../include/pagemap.js';
 import { mlock_drain_local, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
 
@@ -135,4 +136,10 @@ export function* folio_put_refs(folio: Folio, refs: number): Path {
 /** @kernel 6.12 include/linux/mm.h folio_put: faithful */
 export function* folio_put(folio: Folio): Path {
   yield* folio_put_refs(folio, 1);
+}
+
+/** Ends the use of a folio that was found or made, locked and with a reference. @context folio locked and referenced */
+export function* unlockAndPut(folio: Folio): Path {
+  yield* folio_unlock(folio);
+  yield* folio_put(folio);
 }
