@@ -259,8 +259,8 @@ export const KNOBS = {
     off: 'up to v6: pages of files as well',
   },
   'make.tail': {
-    refused: '5.18: no tail pages',
-    accepted: 'up to 5.17: any page of a large folio',
+    refused: '5.14: no tail pages',
+    accepted: 'up to v8: any page of a large folio',
   },
   'make.folio_lock': {
     trylock: '5.14: folio_trylock(), so a locked page is refused',
@@ -481,12 +481,12 @@ export const RELEASES: Readonly<Record<string, Partial<Knobs>>> = {
 function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
   const v6_3: Partial<Knobs> = {};
   const v5_14: Partial<Knobs> = {
-    'make.tail': 'accepted',
     'restore.folio_ref': 'none',
     'cow.reuse': 'page-count',
   };
   const v8: Partial<Knobs> = {
     ...v5_14,
+    'make.tail': 'accepted',
     'restore.find': 'rmap-walk',
     'restore.event': 'clear',
     'restore.rmap': 'set-rmap',

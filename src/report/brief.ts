@@ -32,7 +32,7 @@ export function tiers(trace: Trace, kept: (step: TraceLine) => boolean): Dispens
     makesTable(step) ||
     (step.text !== undefined &&
       /^(IPI |interval_tree_|this CPU's TLB|all TLBs|.*\.invalidate_seq )/.test(step.text)) ||
-    (isLook(step) && /\.invalidate_seq$/.test(step.cell ?? ''));
+    (isLook(step) && step.cell?.endsWith('.invalidate_seq') === true);
   const counts: Dispensable = (step) =>
     step.text === undefined && step.changes.length > 0 && types(step).every((type) => type === 'refcount');
   const looks: Dispensable = (step) => isLook(step);

@@ -27,10 +27,10 @@ const LONGEST = 39;
  */
 export function diagram(whole: Trace, options: DiagramOptions = {}): string {
   const { all = false, command = 'npx shootdown' } = options;
-  const drawnWithout = (level: number): string => draw(whole, all, command, level);
-  let text = drawnWithout(0);
-  for (let level = 1; level <= LEVELS && !all && text.split('\n').length - 1 > LONGEST; level++)
-    text = drawnWithout(level);
+  const levels = all ? 0 : LEVELS;
+  let text = draw(whole, all, command, 0);
+  for (let level = 1; level <= levels && text.split('\n').length - 1 > LONGEST; level++)
+    text = draw(whole, all, command, level);
   return text;
 }
 

@@ -23,7 +23,7 @@ import d21 from './d-21.js';
 import d22 from './d-22.js';
 import d23 from './d-23.js';
 import d24 from './d-24.js';
-import d25 from './d-25.js';
+import { d25, d25b } from './d-25.js';
 import d27 from './d-27.js';
 import { d28, d28b } from './d-28.js';
 import { d29, d29b } from './d-29.js';
@@ -77,6 +77,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d23,
   d24,
   d25,
+  d25b,
   d27,
   d28,
   d28b,

@@ -48,7 +48,7 @@ export default table(
     family: 'gup-fast',
     title: 'the callers of ptep_get_lockless()',
     question: 'In what context does each caller of ptep_get_lockless() read, and does it look again?',
-    machine: { cpus: 1, frames: 9, ptrsPerPte: 4, swapSlots: 2, data: true, fill: 'eager' },
+    machine: { cpus: 1, frames: 8, ptrsPerPte: 4, swapSlots: 2, data: true, fill: 'eager' },
     knobs: { 'fault.pte_same': ['on', 'off'], 'gup.pte_recheck': ['after-ref', 'before-ref', 'none'] },
     bounds:
       'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, one swapoff, each run alone',
@@ -57,10 +57,11 @@ export default table(
       const map = (touched: boolean, shared = false) => p.mmap({ pages: 1, touched, shared });
       const [mapped, shared, swapped, absent] = [map(true), map(true, true), map(true), map(false)];
       const q = m.process('Q');
-      const kept = q.page(q.mmap({ pages: 1, touched: true }).start);
-      return { q, mapped, shared, swapped, absent, kept, out: p.page(swapped.start) };
+      const { vma, start } = q.mmap({ pages: 1 });
+      m.swapOut(q, vma, start, 0);
+      return { mapped, shared, swapped, absent, out: p.page(swapped.start), q };
     },
-    agents: ({ q, mapped, shared, swapped, absent, kept, out }) => {
+    agents: ({ mapped, shared, swapped, absent, out, q }) => {
       const on = (run: () => Path<unknown>) => ({ cpu: 0, run });
       return {
         gup: on(function* () {
@@ -73,10 +74,7 @@ export default table(
           yield* shrink_inactive_list([out]);
           yield* userLoad(swapped.start);
         }),
-        swapoff: on(function* () {
-          yield* shrink_inactive_list([kept]);
-          yield* unuse_mm(q.mm);
-        }),
+        swapoff: on(() => unuse_mm(q.mm)),
       };
     },
     sometimes: ['every row is as declared'],
