@@ -216,7 +216,7 @@ const find = (text: string) => {
 };
 
 describe('an injected fault is found by the invariant that is for it', () => {
-  test.for(FAULTS)('%s: without %s (%s)', ([property, _, call, name, instead]) => {
+  test.for(FAULTS)('%s: without %s (%s)', ([property, , call, name, instead]) => {
     const { scenario, variant } = find(name);
     expect(variant.expect).toMatchObject({ verdict: 'safe', reports: [] });
     leaveOut(call, instead);
@@ -234,7 +234,7 @@ describe('an injected fault is found by the invariant that is for it', () => {
     expect(check(scenario, variant).property).toBe(property);
   });
 
-  test.for(REPORTED)('%s is reported without %s (%s)', ([report, _, call, name, instead]) => {
+  test.for(REPORTED)('%s is reported without %s (%s)', ([report, , call, name, instead]) => {
     const { scenario, variant } = find(name);
     expect(variant.expect!.reports).toEqual([]);
     leaveOut(call, instead);
