@@ -178,13 +178,13 @@ function primitives(): string {
     'What a path may do between two points where others can run: each call below is one step, but where it says so.',
     '',
   ];
-  for (const [title, file] of [
+  for (const [title, ...files] of [
     ['Accesses', 'src/core/primitives.ts'],
-    ['Set-up', 'src/litmus/testbed.ts'],
+    ['Set-up', 'src/litmus/setup/process.ts', 'src/litmus/testbed.ts'],
     ['Scenarios', 'src/litmus/scenario.ts'],
   ] as const) {
     lines.push(`## ${title}`, '', '| name | meaning |', '|---|---|');
-    for (const { name, text } of documented(file))
+    for (const { name, text } of files.flatMap(documented))
       lines.push(`| \`${name}\` | ${text.replaceAll('|', '\\|')} |`);
     lines.push('');
   }

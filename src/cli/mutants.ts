@@ -47,7 +47,7 @@ const NOTIFIERS = words(`
   mmu_interval_notifier_(insert|insert_locked|remove) mmu_interval_set_seq mn_itree_inv(alidate|_end) mn_itree_release
   mn_hlist_(invalidate_range_start|invalidate_end|release)`);
 /** In the files of the notifiers each of these is a statement of their protocol. */
-const SUBSCRIPTIONS = /^src\/linux\/(mm|include)\/mmu_notifier\.ts$/;
+const SUBSCRIPTIONS = /^src\/linux\/(mm|include)\/mmu_notifier(-\w+)?\.ts$/;
 const STATEMENTS = words(`request write setBits`);
 /** What a page remembers of the entries that were taken away. */
 const GATHERED = words(`folio_mark_dirty`);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** One mutant against the variants that run its site, in a worker. */
-import { live, site } from '../core/live.js';
+import { live, site, siteCount } from '../core/live.js';
 import { withoutLocks } from '../core/mutants.js';
+import * as primitives from '../core/primitives.js';
 import type { Scenario, Variant } from '../core/scenario.js';
 import { differs, type Difference } from '../explore/differs.js';
 import { SCENARIOS } from '../scenarios/index.js';
@@ -61,11 +62,24 @@ const ofRun = ({ scenario, variant }: Run): [Scenario, Variant] => {
   return [found, found.variants[variant]!];
 };
 
+/** Paths that always make a request. */
+const REQUESTS = new Set([
+  'request',
+  ...Object.entries(primitives).flatMap(([name, path]) =>
+    path.constructor.name === 'GeneratorFunction' ? [name] : [],
+  ),
+]);
+
+/** Which sites a run reaches that make a request there: a call for a feature that the variant lacks makes none. */
 function cover(run: Run): Covered {
-  const sites = new Set<number>();
+  const requests = Array.from({ length: siteCount() }, (_, number) => REQUESTS.has(site(number).callee));
+  const reached = new Uint8Array(requests.length);
   const { enter } = live;
   live.enter = (at, locals) => {
-    sites.add(at);
+    if (requests[at]) {
+      reached[at] = 1;
+      for (let i = 0; i < live.stack.length; i += 2) reached[live.stack[i] as number] = 1;
+    }
     return enter(at, locals);
   };
   try {
@@ -73,7 +87,8 @@ function cover(run: Run): Covered {
       maxStates: run.maxStates,
       livelock: false,
     });
-    return { sites: [...sites], states, asDeclared: differing !== true };
+    const sites = [...reached.keys()].filter((number) => reached[number] === 1);
+    return { sites, states, asDeclared: differing !== true };
   } finally {
     live.enter = enter;
   }

@@ -64,6 +64,8 @@ export * from './mm/mlock.js';
 export * from './mm/mmap.js';
 export * from './mm/mmap-relocate.js';
 export * from './mm/mmu_notifier.js';
+export * from './mm/mmu_notifier-interval.js';
+export * from './mm/mmu_notifier-list.js';
 export * from './mm/mmu_gather.js';
 export * from './mm/mprotect.js';
 export * from './mm/page_alloc.js';

@@ -18,7 +18,8 @@ import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
-import { type Process, Testbed } from './testbed.js';
+import type { Process } from './setup/process.js';
+import { Testbed } from './testbed.js';
 
 /** An agent: a path, or a path with the CPU and the process that it runs on. */
 export type AgentSpec =

@@ -25,7 +25,7 @@ import { do_mprotect_pkey, PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/
 import { type Device, deviceAtomicAdd, type TlbFill, type TlbFlush, Use } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
-import { Process as SetUp } from './testbed.js';
+import { Process as SetUp } from './setup/process.js';
 
 export interface WorkloadOptions {
   readonly seed: number;

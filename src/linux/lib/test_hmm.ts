@@ -24,11 +24,8 @@ import { mk_pte, PAGE_SIZE } from '../include/pgtable.js';
 import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { current, type Kernel, knob } from '../kernel.js';
 import { HMM_PFN, hmm_pfn_to_pfn, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
-import {
-  mmu_interval_notifier_insert,
-  mmu_interval_notifier_remove,
-  mmu_interval_read_begin,
-} from '../mm/mmu_notifier.js';
+import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
+import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../mm/rmap-exclusive.js';
 
 /**

@@ -25,11 +25,11 @@ import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../../../.
 import { current, type Kernel, knob } from '../../../../kernel.js';
 import { FOLL } from '../../../../mm/gup.js';
 import { get_user_pages_remote } from '../../../../mm/gup-slow.js';
+import { mmu_interval_read_begin } from '../../../../mm/mmu_notifier.js';
 import {
   mmu_interval_notifier_insert,
   mmu_interval_notifier_remove,
-  mmu_interval_read_begin,
-} from '../../../../mm/mmu_notifier.js';
+} from '../../../../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../../../../mm/rmap-exclusive.js';
 import { folio_put } from '../../../../mm/swap.js';
 
