@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Expectation, Scenario } from '../core/scenario.js';
-import { KNOBS, RELEASES } from '../linux/knobs.js';
+import { RELEASES, SUBJECTS } from '../linux/knobs.js';
 import { laidOut } from '../report/matrix.js';
 import { SCENARIOS } from '../scenarios/index.js';
 
@@ -150,12 +150,15 @@ function knobs(): string {
     'What was debated, left out or changed. The first value is the documented protocol (6.12).',
     '',
   ];
-  for (const [name, values] of Object.entries(KNOBS)) {
-    lines.push(`## ${name}`, '');
-    for (const [value, meaning] of Object.entries(values)) lines.push(`- \`${value}\`: ${meaning}`);
-    lines.push('');
+  for (const [subject, ofSubject] of Object.entries<Record<string, Record<string, string>>>(SUBJECTS)) {
+    lines.push(`## ${subject}`, '');
+    for (const [name, values] of Object.entries(ofSubject)) {
+      lines.push(`### ${name}`, '');
+      for (const [value, meaning] of Object.entries(values)) lines.push(`- \`${value}\`: ${meaning}`);
+      lines.push('');
+    }
   }
-  lines.push('# Releases', '');
+  lines.push('## Releases', '');
   for (const [release, preset] of Object.entries(RELEASES)) {
     lines.push(
       `- \`${release}\`: ${

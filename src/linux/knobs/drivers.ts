@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Drivers. */
+export const DRIVERS = {
+  'nouveau.owner_filter': {
+    on: '5.14: nouveau_svm_range_invalidate() does not count MMU_NOTIFY_EXCLUSIVE events of its own device',
+    off: 'D-13: counts them, so that each attempt invalidates itself',
+    'any-owner': "D-13: does not count other devices' either",
+  },
+  'nouveau.own_restore': {
+    counted: '5.14: a restore that make_device_exclusive_range() itself causes is counted as any other',
+    filtered: 'D-49: what the thread that makes the page exclusive causes is not counted',
+  },
+  'nouveau.begin': {
+    'before-make': '5.14: mmu_interval_read_begin(), then make_device_exclusive_range() with its GUP',
+    'after-gup':
+      'D-49: the page is faulted in before, so that the GUP in make_device_exclusive_range() restores nothing',
+  },
+  'nouveau.read_retry': {
+    locked: '5.14: mmu_interval_read_retry() under svmm->mutex, then the GPU is programmed',
+    none: 'D-15 twin: programmed without',
+  },
+  'nouveau.hold_folio': {
+    on: '5.14: the folio stays locked and referenced until the GPU is programmed',
+    off: 'D-28: only until make_device_exclusive_range() has returned',
+  },
+  'nouveau.callback_lock': {
+    mutex: '5.14: the callback takes svmm->mutex only',
+    folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
+  },
+  'nouveau.release': {
+    none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
+    unmaps: 'D-45: a release() that takes everything off the GPU',
+  },
+  'test_hmm.owner_filter': {
+    off: '5.14: makes pages exclusive for nobody, and acts on every event',
+    on: 'D-13: names itself, and ignores its own',
+  },
+  'test_hmm.read_retry': {
+    none: '5.14: dmirror_atomic_map() does not ask whether an invalidation has come between',
+    locked: 'D-15: asks under dmirror->mutex, and begins anew',
+  },
+  'test_hmm.hold_folio': {
+    on: '5.14: the folios stay locked until dmirror_atomic_map() is done',
+    off: 'D-28: only until make_device_exclusive_range() has returned',
+  },
+  'test_hmm.mmap_lock': {
+    'to-map': '5.14: dmirror_exclusive() holds mmap_lock until dmirror_atomic_map() is done',
+    'to-make': 'D-15, D-16 twin: only until make_device_exclusive_range() has returned',
+  },
+  'test_hmm.callback_lock': {
+    mutex: '5.14: the callback takes dmirror->mutex only',
+    folio: 'D-29: it takes the lock of the folio that is mapped as well',
+  },
+} as const;

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Notifiers. */
+export const NOTIFIERS = {
+  'change_protection.notifier': {
+    on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
+    off: 'D-40 twin: nobody is told',
+  },
+  'clear_refs.notifier': {
+    on: '6.12: clear_refs sends SOFT_DIRTY for the whole mm',
+    off: 'D-30 twin: nobody is told',
+  },
+  'fork.notifier': {
+    on: '6.12: copy_page_range() sends PROTECTION_PAGE for private mappings',
+    off: 'D-05: tells nobody',
+  },
+  'mn_itree_inv_end.even': {
+    'last-end': '6.12: invalidate_seq becomes even when the last of the parallel and nested ranges ends',
+    'first-end': 'N-04 twin: when the first one ends',
+  },
+  'mmu_interval_notifier_insert.partial': {
+    mark: '6.12: ranges are in flight that hit nobody: invalidate_seq becomes odd, as if they had hit the new one',
+    'no-mark': 'N-05 twin: it stays even, and the subscription gets it',
+    'as-idle': 'N-05 twin: as if no range were in flight',
+  },
+  'mmu_interval_notifier_insert.full': {
+    defer: '6.12: while invalidate_seq is odd the insertion is left to the last end',
+    retry: 'N-06: what the comment in 6.12 argues against: tries again until it is even',
+    'at-once': 'N-06 twin: inserted at once',
+  },
+  'mmu_interval_read_begin.wait': {
+    on: '6.12: waits while the range is being invalidated',
+    off: 'N-06 twin: does not wait',
+  },
+  'mmu_interval_notifier_remove.wait': {
+    locked: '5.18: waits until invalidate_seq has changed, looking at it under the lock',
+    lockless: 'before 5.18-rc4: looks at it without the lock',
+    none: 'N-07 twin: does not wait for the last end',
+  },
+} as const;
