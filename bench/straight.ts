@@ -15,7 +15,7 @@ export interface StraightFigures {
 export function straightFigures(operations = 10_000): StraightFigures[] {
   return (['every invariant', 'no invariant'] as const).map((name) => {
     const watched = name === 'every invariant';
-    const workload = new Workload({ seed: 1, fork: true, frames: 128 });
+    const workload = new Workload({ seed: 1 });
     const straight = new Straight(workload.kernel.system, {
       choose: (count) => workload.choose(count),
       ...(watched ? { monitor: () => workload.monitor() } : { invariants: 'off' as const }),

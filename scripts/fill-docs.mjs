@@ -13,8 +13,8 @@ for (const doc of ['README.md', 'docs/guide.md'].map((name) => join(root, name))
   let md = readFileSync(doc, 'utf8');
   let status = 0;
   md = md.replace(/^```(\w+)\n([\s\S]*?)^```$/gm, (all, lang, body) => {
-    const named = /^\/\/ file: (\S+)\n/.exec(body);
-    if (lang === 'ts' && named) {
+    const named = /^(?:\/\/|#) file: (\S+)\n/.exec(body);
+    if ((lang === 'ts' || lang === 'text') && named) {
       writeFileSync(join(dir, named[1]), body.slice(named[0].length));
       return all;
     }

@@ -6,8 +6,9 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Expectation } from '../core/scenario.js';
+import type { Expectation, Scenario } from '../core/scenario.js';
 import { KNOBS, RELEASES } from '../linux/knobs.js';
+import { laidOut } from '../report/matrix.js';
 import { SCENARIOS } from '../scenarios/index.js';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -106,6 +107,7 @@ function verdicts(): string {
       '',
       scenario.question,
       '',
+      ...(scenario.matrix === undefined ? [] : declaredMatrix(scenario)),
       '| variant | verdict | specification |',
       '|---|---|---|',
     );
@@ -116,6 +118,28 @@ function verdicts(): string {
     lines.push('');
   }
   return lines.join('\n');
+}
+
+/** The table that `shootdown matrix` prints, of what is declared. */
+function declaredMatrix(scenario: Scenario): string[] {
+  const { corner, columns, rows } = laidOut(
+    scenario.variants.map(({ knobs: setting, expect }) => ({
+      id: scenario.id,
+      knobs: setting,
+      values: scenario.knobs,
+      verdict: expect?.verdict ?? '-',
+      property: expect?.property ?? '',
+      asExpected: undefined,
+    })),
+    scenario.matrix!,
+  );
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [
+    line([corner, ...columns]),
+    line(['---', ...columns.map(() => '---')]),
+    ...rows.map(({ name, cells }) => line([name, ...cells.map((cell) => cell || '.')])),
+    '',
+  ];
 }
 
 function knobs(): string {
@@ -154,13 +178,13 @@ function primitives(): string {
     'What a path may do between two points where others can run: each call below is one step, but where it says so.',
     '',
   ];
-  for (const [title, file] of [
+  for (const [title, ...files] of [
     ['Accesses', 'src/core/primitives.ts'],
-    ['Set-up', 'src/litmus/testbed.ts'],
+    ['Set-up', 'src/litmus/setup/process.ts', 'src/litmus/testbed.ts'],
     ['Scenarios', 'src/litmus/scenario.ts'],
   ] as const) {
     lines.push(`## ${title}`, '', '| name | meaning |', '|---|---|');
-    for (const { name, text } of documented(file))
+    for (const { name, text } of files.flatMap(documented))
       lines.push(`| \`${name}\` | ${text.replaceAll('|', '\\|')} |`);
     lines.push('');
   }

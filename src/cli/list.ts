@@ -6,21 +6,24 @@ import { say, sayJson } from './output.js';
 export function listCommand({ json }: { json: boolean }): void {
   if (json) {
     sayJson({
-      scenarios: SCENARIOS.map(({ id, family, title, question, kind, knobs, sometimes, variants }) => ({
-        id,
-        family,
-        title,
-        question,
-        kind,
-        knobs,
-        sometimes,
-        variants: variants.map(({ name, expect }) => ({
-          name,
-          expect: expect?.verdict ?? null,
-          property: expect?.property ?? '',
-          reports: expect?.reports ?? [],
-        })),
-      })),
+      scenarios: SCENARIOS.map(
+        ({ id, family, title, question, kind, knobs, sometimes, matrix, variants }) => ({
+          id,
+          family,
+          title,
+          question,
+          kind,
+          knobs,
+          sometimes,
+          ...(matrix === undefined ? {} : { matrix }),
+          variants: variants.map(({ name, expect }) => ({
+            name,
+            expect: expect?.verdict ?? null,
+            property: expect?.property ?? '',
+            reports: expect?.reports ?? [],
+          })),
+        }),
+      ),
     });
     return;
   }

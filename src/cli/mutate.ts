@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /**
- * `npm run mutate -- --family F`: deletes, one at a time, each lock, flush, recheck, get, put and barrier in the src/linux
- * files that the family runs, and says which deletions change no verdict. Survivors need a reason in docs/survivors.json.
+ * `npm run mutate -- --family F`: deletes, one at a time, each lock, flush, recheck, get, put, barrier and call of a
+ * notifier in the src/linux files that the family runs, and says which deletions change no verdict, nor an answer that was
+ * recorded of a real kernel. Survivors need a reason in docs/survivors.json; one that says `Noticed by SCENARIO VARIANT`,
+ * of another family, is tried.
  *
  *   --only TEXT     only mutants whose description contains the text: a file, a function, a callee
  *   --workers N     default: one for each CPU
  *   --results FILE  keeps what is known: a mutant of a file that has not changed is run only against new variants
+ *   --elsewhere     asks the variants of other families about what survives, for such reasons
  *   --json          everything, for programs
  */
 import { createHash } from 'node:crypto';
@@ -17,16 +20,21 @@ import { parseArgs } from 'node:util';
 import { Tinypool } from 'tinypool';
 import { site } from '../core/live.js';
 import { SCENARIOS } from '../scenarios/index.js';
-import type { Covered, Ended, Run, Task } from './mutate-worker.js';
+import type { Covered, Ended, Replayed, Run, Task } from './mutate-worker.js';
 import { describe, type Mutant, mutantsOf, nameOf } from './mutants.js';
 
 /** Variants with more states than this are asked only about sites that nothing smaller runs. */
-const LARGE = 40_000;
+const LARGE = 20_000;
 /** A mutant may have so many times the states of the variant, and no fewer than the least. */
 const GROWTH = 3;
-const LEAST = 20_000;
+const LEAST = 10_000;
+/** Variants that are asked before the recorded answers, and states that may be spent on the others. */
+const FIRST = 12;
+const BUDGET = 300_000;
+/** The same for other families. */
+const ELSEWHERE = 100_000;
 /** States of the variants in which livelocks are looked for as well. */
-const CHEAP = 12_000;
+const CHEAP = 5_000;
 /** A mutant that docs/survivors.json explains is asked about only by so many variants. */
 const EXPLAINED = 30;
 
@@ -40,6 +48,7 @@ const { values } = parseArgs({
     workers: { type: 'string' },
     only: { type: 'string' },
     results: { type: 'string' },
+    elsewhere: { type: 'boolean' },
     json: { type: 'boolean' },
   },
 });
@@ -47,6 +56,8 @@ const { values } = parseArgs({
 interface Asked {
   readonly name: string;
   readonly scenario: string;
+  /** Of the family, not of another one. */
+  readonly own: boolean;
   readonly variant: number;
   readonly safe: boolean;
   readonly covered: Covered;
@@ -57,7 +68,7 @@ interface Result {
   readonly digest: string;
   readonly by?: string;
   readonly verdict?: string;
-  /** The variants that did not notice. */
+  /** The variants that did not notice, or were too many for the budget. */
   readonly tried: readonly string[];
 }
 
@@ -67,6 +78,12 @@ interface Kept {
   readonly coverage: Record<string, Covered>;
   readonly mutants: Record<string, Result>;
 }
+
+/** Among the variants that did not notice: the recorded answers. */
+const GOLDEN = 'core';
+/** The variant that a reason names as the one that notices; empty if it gives another reason. */
+const noticedBy = (reason: string): string => /^Noticed by (\S+ \S+?)[.:]?(?= |$)/.exec(reason)?.[1] ?? '';
+const isGolden = (name: string): boolean => name.startsWith(GOLDEN);
 
 const digestOf = (...files: readonly string[]): string =>
   files.reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha1')).digest('hex');
@@ -93,10 +110,15 @@ async function main(): Promise<number> {
   });
   const run = <T>(task: Task): Promise<T> => pool.run(task) as Promise<T>;
 
-  const variants = scenarios.flatMap((scenario) =>
-    scenario.variants.flatMap(({ name, expect }, variant) =>
-      expect === undefined ? [] : [{ scenario, variant, name: `${scenario.id} ${name}`, expect }],
-    ),
+  const reasons = readJson<string>(survivorsFile);
+  const named = new Set(Object.values(reasons).map(noticedBy));
+  const variants = SCENARIOS.flatMap((scenario) =>
+    scenario.variants.flatMap(({ name: variantName, expect }, variant) => {
+      const name = `${scenario.id} ${variantName}`;
+      const own = scenarios.includes(scenario);
+      const asked = expect !== undefined && (own || named.has(name) || values.elsewhere === true);
+      return asked ? [{ scenario, variant, name, own, expect }] : [];
+    }),
   );
   const kept: Kept =
     values.results === undefined || !existsSync(values.results)
@@ -109,47 +131,53 @@ async function main(): Promise<number> {
     if (values.results !== undefined)
       writeFileSync(values.results, `${JSON.stringify({ build, coverage, mutants: results })}\n`);
   }
-  say(`${variants.length} variants: which sites do they run?\n`);
+  say(`${variants.filter(({ own }) => own).length} variants: which sites do they run?\n`);
   const asked = await Promise.all(
-    variants.map(async ({ scenario, variant, name, expect }): Promise<Asked> => {
+    variants.map(async ({ scenario, variant, name, own, expect }): Promise<Asked> => {
       const covered =
         coverage[name] ??
         (await run<Covered>({ kind: 'cover', run: { scenario: scenario.id, variant, maxStates: LARGE } }));
       if (!covered.asDeclared) say(`${name}: not as declared even without a mutant\n`);
       coverage[name] = covered;
-      return { name, scenario: scenario.id, variant, safe: expect.verdict === 'safe', covered };
+      return { name, scenario: scenario.id, own, variant, safe: expect.verdict === 'safe', covered };
     }),
   );
   keep();
   const usable = asked.filter(({ covered }) => covered.asDeclared);
   // What only variants run that declare a violation is no part of a protocol that holds.
-  const sites = [...new Set(usable.filter(({ safe }) => safe).flatMap(({ covered }) => covered.sites))].sort(
-    (x, y) => x - y,
-  );
+  const sites = [
+    ...new Set(usable.filter(({ own, safe }) => own && safe).flatMap(({ covered }) => covered.sites)),
+  ].sort((x, y) => x - y);
   const mutants = sites
     .flatMap(mutantsOf)
     .filter((mutant) => values.only === undefined || describe(mutant).includes(values.only));
   say(`${mutants.length} mutants\n`);
 
-  const reasons = readJson<string>(survivorsFile);
   const kills = new Map<string, number>();
   const killersOf = new Map<string, string[]>();
   let done = 0;
   let saved = Date.now();
 
   /** Variants in the order in which they are asked: those that noticed neighbours, then by cost. */
-  function order(mutant: Mutant, tried: ReadonlySet<string>): Asked[] {
-    const reaching = usable.filter(({ covered }) => covered.sites.includes(mutant.site));
+  function order(mutant: Mutant, tried: ReadonlySet<string>, ofFamily: boolean): Asked[] {
+    const reaching = usable.filter(
+      ({ own, covered }) => own === ofFamily && covered.sites.includes(mutant.site),
+    );
     const small = reaching.filter(({ covered }) => covered.states <= LARGE);
     const { file, fn } = site(mutant.site);
     const near = killersOf.get(`${file} ${fn}`) ?? [];
-    const cost = ({ name, safe, covered }: Asked): number =>
-      near.includes(name)
+    // The cheapest of each scenario first: what its other variants notice is often the same.
+    const ranks = new Map<string, number>();
+    const cost = ({ name, scenario, safe, covered }: Asked): number => {
+      const rank = (ranks.get(scenario) ?? 0) + 1;
+      ranks.set(scenario, rank);
+      return near.includes(name)
         ? near.indexOf(name) - 1000
-        : ((covered.ms + 20) * (safe ? 1 : 3)) / (1 + (kills.get(name) ?? 0));
-    return (
-      small.length > 0 ? small : reaching.sort((x, y) => x.covered.states - y.covered.states).slice(0, 3)
-    )
+        : ((covered.states + 500) * (safe ? 1 : 3) * rank) / (1 + (kills.get(name) ?? 0));
+    };
+    return (small.length > 0 ? small : reaching)
+      .sort((x, y) => x.covered.states - y.covered.states)
+      .slice(0, small.length > 0 ? undefined : 3)
       .filter(({ name }) => !tried.has(name))
       .map((each) => ({ each, cost: cost(each) }))
       .sort((x, y) => x.cost - y.cost)
@@ -161,46 +189,62 @@ async function main(): Promise<number> {
     const { file, fn } = site(mutant.site);
     const digest = digestOf(join(root, file));
     const known = results[name]?.digest === digest ? results[name] : undefined;
-    if (known?.by !== undefined && usable.some((each) => each.name === known.by)) return;
+    if (known?.by !== undefined && (isGolden(known.by) || usable.some((each) => each.name === known.by)))
+      return;
+    const place = `${file} ${fn}`;
+    const killedBy = (killer: string): void => {
+      kills.set(killer, (kills.get(killer) ?? 0) + 1);
+      killersOf.set(place, [killer, ...(killersOf.get(place) ?? []).filter((each) => each !== killer)]);
+    };
     const hint = results[name]?.by;
-    if (hint !== undefined) killersOf.set(`${file} ${fn}`, [hint, ...(killersOf.get(`${file} ${fn}`) ?? [])]);
+    if (hint !== undefined) killedBy(hint);
     const tried = new Set(known?.tried);
+    let budget = BUDGET;
     const ask = async (list: readonly Asked[], livelock: boolean): Promise<boolean> => {
-      if (list.length === 0) return false;
+      if (list.length === 0 || budget <= 0) return false;
       const runs = list.map(({ scenario, variant, covered }): Run => ({
         scenario,
         variant,
         maxStates: Math.max(LEAST, covered.states * (covered.states > LARGE ? 10 : GROWTH)),
       }));
-      const { by, verdict } = await run<Ended>({ kind: 'mutant', mutant, runs, livelock });
-      if (by < 0) {
-        for (const each of list) tried.add(each.name);
-        return false;
-      }
+      const { by, verdict, asked, spent } = await run<Ended>({
+        kind: 'mutant',
+        mutant,
+        runs,
+        livelock,
+        budget,
+      });
+      budget -= spent;
+      for (const each of by < 0 ? list : list.slice(0, asked)) tried.add(each.name);
+      if (by < 0) return false;
       const killer = list[by]!.name;
-      kills.set(killer, (kills.get(killer) ?? 0) + 1);
-      killersOf.set(`${file} ${fn}`, [
-        killer,
-        ...(killersOf.get(`${file} ${fn}`) ?? []).filter((each) => each !== killer),
-      ]);
+      killedBy(killer);
       results[name] = { digest, by: killer, verdict, tried: [] };
       return true;
     };
-    const list = order(mutant, tried);
-    const explained = reasons[name] !== undefined;
-    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= CHEAP).slice(0, 8);
-    const large = usable
-      .filter(
-        ({ name: each, covered }) =>
-          covered.states > LARGE && covered.sites.includes(mutant.site) && !tried.has(each),
-      )
-      .sort((x, y) => x.covered.states - y.covered.states);
-    if (await ask(list.slice(0, EXPLAINED), false)) return;
-    if (!explained) {
-      if (await ask(list.slice(EXPLAINED), false)) return;
-      if (await ask(cheap, true)) return;
-      if (await ask(large.slice(0, 4), false)) return;
+    const list = order(mutant, tried, true);
+    if (await ask(list.slice(0, FIRST), false)) return;
+    if (!tried.has(GOLDEN)) {
+      const { by, verdict, reaching } = await run<Replayed>({ kind: 'golden', mutant });
+      if (by !== undefined) {
+        results[name] = { digest, by, verdict, tried: [...tried] };
+        return;
+      }
+      if (reaching > 0) tried.add(GOLDEN);
     }
+    if (await ask(list.slice(FIRST, reasons[name] === undefined ? undefined : EXPLAINED), false)) return;
+    const cheap = list.filter(({ safe, covered }) => safe && covered.states <= CHEAP).slice(0, 8);
+    if (reasons[name] === undefined && (await ask(cheap, true))) return;
+    const elsewhere = noticedBy(reasons[name] ?? '');
+    const others = order(mutant, tried, false);
+    budget = ELSEWHERE;
+    if (
+      await ask(
+        others.filter((each) => values.elsewhere === true || each.name === elsewhere),
+        false,
+      )
+    )
+      return;
     results[name] = { digest, tried: [...tried] };
   }
 
@@ -222,32 +266,54 @@ async function main(): Promise<number> {
   await Promise.all(lanes);
   keep();
   await pool.destroy();
-  return report(mutants, results);
+  const own = new Set(usable.filter((each) => each.own).map(({ name }) => name));
+  return report(mutants, results, reasons, (by) => own.has(by));
 }
 
-function report(mutants: readonly Mutant[], results: Readonly<Record<string, Result>>): number {
-  const reasons = readJson<string>(survivorsFile);
+function report(
+  mutants: readonly Mutant[],
+  results: Readonly<Record<string, Result>>,
+  reasons: Readonly<Record<string, string>>,
+  ofFamily: (variant: string) => boolean,
+): number {
   const list = mutants.map((mutant) => {
     const name = nameOf(mutant);
     const { by, verdict, tried } = results[name]!;
     return { name, mutant: describe(mutant), by, verdict, tried: tried.length, reason: reasons[name] };
   });
   const survivors = list.filter(({ by }) => by === undefined);
-  const killed = list.length - survivors.length;
-  const share = list.length === 0 ? 1 : killed / list.length;
-  const unexplained = survivors.filter(({ reason }) => reason === undefined);
-  const stale = list.filter(({ by, reason }) => by !== undefined && reason !== undefined);
+  const killed = list.filter(({ by }) => by !== undefined);
+  const share = list.length === 0 ? 1 : killed.length / list.length;
+  const golden = killed.filter(({ by }) => isGolden(by!)).length;
+  const elsewhere = killed.filter(({ by }) => !isGolden(by!) && !ofFamily(by!));
+  const unexplained = [
+    ...survivors.filter(({ reason }) => reason === undefined || noticedBy(reason) !== ''),
+    ...elsewhere.filter(({ by, reason }) => noticedBy(reason ?? '') !== by),
+  ];
+  const stale = killed.filter(({ reason }) => reason !== undefined && noticedBy(reason) === '');
   if (values.json === true) {
-    process.stdout.write(`${JSON.stringify({ mutants: list.length, killed, share, list }, null, 2)}\n`);
+    const counts = {
+      mutants: list.length,
+      killed: killed.length,
+      golden,
+      elsewhere: elsewhere.length,
+      share,
+    };
+    process.stdout.write(`${JSON.stringify({ ...counts, list }, null, 2)}\n`);
   } else {
     for (const { name, mutant, tried, reason } of survivors)
       process.stdout.write(
         `survives ${tried}: ${mutant}\n  ${reason ?? `no reason in docs/survivors.json for "${name}"`}\n`,
       );
+    for (const { name, by } of elsewhere.filter((each) => unexplained.includes(each)))
+      process.stdout.write(
+        `only another family: docs/survivors.json could say "${name}": "Noticed by ${by}."\n`,
+      );
     for (const { name, by } of stale)
       process.stdout.write(`noticed by ${by}: docs/survivors.json has a reason for "${name}"\n`);
     process.stdout.write(
-      `${killed} of ${list.length} mutants change a verdict (${(100 * share).toFixed(1)} %)\n`,
+      `${killed.length} of ${list.length} mutants change a verdict or a recorded answer ` +
+        `(${(100 * share).toFixed(1)} %): ${golden} of them an answer, ${elsewhere.length} another family's verdict\n`,
     );
   }
   return share >= 0.9 && unexplained.length === 0 && stale.length === 0 ? 0 : 1;

@@ -33,13 +33,34 @@ export interface OpsResult {
 
 /** Executes a script with all invariants that hold always, the sums after each operation, and lockdep. */
 export function runOps(text: string, name: string, knobs: Partial<Knobs> = {}): OpsResult {
+  const answers = answersOf(text, name, { knobs });
+  const lines: string[] = [];
+  for (;;) {
+    const { value, done } = answers.next();
+    if (!done) lines.push(...value);
+    else return value === undefined ? { lines } : { lines, broken: value };
+  }
+}
+
+export interface AnswersOptions {
+  readonly knobs?: Partial<Knobs>;
+  /** Steps that one path of an operation may take. */
+  readonly limit?: number;
+}
+
+/** The lines of each answer as the operations are executed; then which property the last one has broken, if any. */
+export function* answersOf(
+  text: string,
+  name: string,
+  { knobs = {}, limit }: AnswersOptions,
+): Generator<string[], string | undefined> {
   const script = parseOps(text, name);
   const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs);
   const straight: Straight = new Straight(ops.kernel.system, {
     choose: () => 0,
     monitor: () => ops.monitor(),
+    ...(limit === undefined ? {} : { limit }),
   });
-  const lines: string[] = [];
   /** What a step breaks. */
   const judged = (step: () => void): string | undefined => {
     try {
@@ -55,11 +76,13 @@ export function runOps(text: string, name: string, knobs: Partial<Knobs> = {}): 
     return ops.leaked.length === 0 ? undefined : `all processes have exited, and ${ops.leaked.join(', ')}`;
   };
   for (const line of script.lines) {
-    const broken = judged(() => lines.push(...ops.step(line)));
-    if (broken !== undefined) return { lines, broken: `${name}:${line.number}: ${broken}` };
+    let answer: string[] = [];
+    const broken = judged(() => (answer = ops.step(line)));
+    if (answer.length > 0) yield answer;
+    if (broken !== undefined) return `${name}:${line.number}: ${broken}`;
   }
   const broken = judged(() => ops.finish());
-  return broken === undefined ? { lines } : { lines, broken: `${name}: ${broken}` };
+  return broken === undefined ? undefined : `${name}: ${broken}`;
 }
 
 function readScript(file: string): string {

@@ -42,6 +42,8 @@ export const live = {
   /** What becomes of the path that the cut site calls. Default: it is left out and observes `cutValue`. */
   mutate: undefined as ((path: Path<unknown>) => Path<unknown>) | undefined,
   cutValue: 0 as unknown,
+  /** The cut site is changed only where it is called from this one; -1: wherever it is called from. */
+  cutWithin: -1,
   /** Set when the cut site was reached. */
   cutHit: false,
   /** How often it was reached since the path was resumed: a loop that makes no request any more must end. */
@@ -68,7 +70,7 @@ export const live = {
   },
   /** Around the path that a `yield*` delegates to. */
   delegate<T>(at: number, path: T): T {
-    if (at !== live.cut) return path;
+    if (at !== live.cut || (live.cutWithin >= 0 && !live.stack.includes(live.cutWithin))) return path;
     live.cutHit = true;
     if (++live.cuts > 10_000) {
       const { file, line, fn } = site(at);

@@ -74,6 +74,14 @@ export interface Built {
   readonly because?: string;
 }
 
+/** Which knob goes down and which across; the rest of a variant's name is part of its row. */
+export interface MatrixLayout {
+  readonly rows: string;
+  readonly columns: string;
+  /** The order of the rows; absent: as the knob has its values. */
+  readonly order?: readonly string[];
+}
+
 /** How the same question is put twice: see `passes`. */
 export interface Pass {
   readonly name: string;
@@ -92,6 +100,8 @@ export interface Scenario {
   readonly knobs: Readonly<Record<string, readonly string[]>>;
   readonly variants: readonly Variant[];
   readonly sometimes: readonly string[];
+  /** How its verdicts are laid out as a table; absent: variants against machines. */
+  readonly matrix?: MatrixLayout;
   /** Encodings of hardware freedom that together count as one exploration: TLBs filled on demand, and eagerly. */
   passes(knobs: KnobSetting): readonly Pass[];
   build(knobs: KnobSetting, pass: Pass): Built;

@@ -5,11 +5,11 @@ import { search } from './search.js';
 
 /** What to look for. */
 export interface Sought {
-  readonly kind: 'report' | 'witness';
+  readonly kind: 'report' | 'witness' | 'violation';
   readonly name: string;
 }
 
-/** Looks in all passes for the shortest run to a report or a witness, step by step. `bound`: what ended a search early. */
+/** Looks in all passes for the shortest run to what is sought, step by step. `bound`: what ended a search early. */
 export function find(
   scenario: Scenario,
   variant: Variant,

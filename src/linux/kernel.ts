@@ -20,7 +20,7 @@ import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './kn
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
-import { defineMmuNotifierOps } from './mm/mmu_notifier.js';
+import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';

@@ -198,8 +198,13 @@ export const KNOBS = {
     on: '6.12: mprotect(), userfaultfd and the NUMA scan send PROTECTION_VMA',
     off: 'D-40 twin: nobody is told',
   },
+  'move_pages.pinned': {
+    'looked-at': '6.8: UFFDIO_MOVE looks at the pins before it clears the entry and again after that',
+    'not-looked-at': 'D-40b twin: at neither time',
+  },
   'move_pages.exclusive': {
-    refused: '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
+    refused:
+      '6.8: UFFDIO_MOVE ends in -EFAULT when it meets an entry that is neither present nor a place in swap',
     'moved-untold': 'D-40 twin: moved as a swap entry is, and nobody is told',
   },
   'ksm.nonpresent': {
@@ -213,6 +218,14 @@ export const KNOBS = {
   'mkclean.nonpresent': {
     taken: '5.14 to 6.14: page_vma_mkclean_one() takes what page_vma_mapped_walk() finds for a present entry',
     skipped: '6.15: leaves entries alone that are not present; the notifier has told the device',
+  },
+  'gup.split_pmd': {
+    on: '5.14: FOLL_SPLIT_PMD has a PMD that maps a page split first',
+    ignored: 'D-39 twin: the page is returned as the PMD maps it',
+  },
+  'gup.split_hugetlb': {
+    refused: '6.15, and 6.12.y: FOLL_SPLIT_PMD in a hugetlb VMA is -EOPNOTSUPP',
+    accepted: 'before: the huge page is returned, and its PMD stays',
   },
   'make.gup': {
     write: '5.14: make_device_exclusive_range() asks GUP for FOLL_WRITE, which breaks COW first',
@@ -246,8 +259,8 @@ export const KNOBS = {
     off: 'up to v6: pages of files as well',
   },
   'make.tail': {
-    refused: '5.18: no tail pages',
-    accepted: 'up to 5.17: any page of a large folio',
+    refused: '5.14: no tail pages',
+    accepted: 'up to v8: any page of a large folio',
   },
   'make.folio_lock': {
     trylock: '5.14: folio_trylock(), so a locked page is refused',
@@ -264,6 +277,7 @@ export const KNOBS = {
   'make.mmap_lock': {
     held: '5.14: the caller holds mmap_lock from GUP to the end of the walk',
     dropped: 'D-07 twin: not between GUP and the walk',
+    'not-for-walk': 'D-37: not from GUP to the end of the walk',
   },
   'make.npages': {
     signed: '5.14: a negative count is an error number',
@@ -305,6 +319,10 @@ export const KNOBS = {
     entry: '5.14: the page that the entry names is mapped again',
     head: 'D-23: the head of its folio is',
   },
+  'restore.mlock': {
+    on: '5.18: mapping the page again counts the mlock of its VMA again; v8 did it by name',
+    off: 'D-32 twin: it does not',
+  },
   'restore.null_table': {
     handled: '6.5: pte_offset_map_lock() may find no table any more, and then there is nothing to restore',
     'not-handled': 'D-24 twin: goes on with what it returned',
@@ -326,8 +344,8 @@ export const KNOBS = {
     'notify-lock': 'D-25: the other way round',
   },
   'restore.event': {
-    exclusive: '5.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
-    clear: 'v5 to v8: MMU_NOTIFY_CLEAR',
+    exclusive: '5.14 to 6.14: MMU_NOTIFY_EXCLUSIVE without an owner, so that nobody filters it',
+    clear: 'v5 to v8, and again from 6.15: MMU_NOTIFY_CLEAR',
     owner: 'D-12: MMU_NOTIFY_EXCLUSIVE with the owner that made the page exclusive',
     none: 'D-12: nobody is told, since the entry only becomes present',
   },
@@ -387,6 +405,10 @@ export const KNOBS = {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
   },
+  'nouveau.release': {
+    none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
+    unmaps: 'D-45: a release() that takes everything off the GPU',
+  },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',
     on: 'D-13: names itself, and ignores its own',
@@ -398,6 +420,10 @@ export const KNOBS = {
   'test_hmm.hold_folio': {
     on: '5.14: the folios stay locked until dmirror_atomic_map() is done',
     off: 'D-28: only until make_device_exclusive_range() has returned',
+  },
+  'test_hmm.mmap_lock': {
+    'to-map': '5.14: dmirror_exclusive() holds mmap_lock until dmirror_atomic_map() is done',
+    'to-make': 'D-15, D-16 twin: only until make_device_exclusive_range() has returned',
   },
   'test_hmm.callback_lock': {
     mutex: '5.14: the callback takes dmirror->mutex only',
@@ -455,12 +481,12 @@ export const RELEASES: Readonly<Record<string, Partial<Knobs>>> = {
 function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
   const v6_3: Partial<Knobs> = {};
   const v5_14: Partial<Knobs> = {
-    'make.tail': 'accepted',
     'restore.folio_ref': 'none',
     'cow.reuse': 'page-count',
   };
   const v8: Partial<Knobs> = {
     ...v5_14,
+    'make.tail': 'accepted',
     'restore.find': 'rmap-walk',
     'restore.event': 'clear',
     'restore.rmap': 'set-rmap',
@@ -489,6 +515,7 @@ function deviceExclusiveReleases(): Record<string, Partial<Knobs>> {
       'make.notifier': 'exclusive',
       'make.folio_lock': 'killable',
       'make.mismatch': 'retry',
+      'restore.event': 'clear',
     },
   };
 }

@@ -34,4 +34,5 @@ export {
 } from './scenario.js';
 export { dmaRead, dmaWrite } from './dma.js';
 export { type Device, deviceAtomicAdd, deviceLoad, deviceStore } from '../machine/machine.js';
-export { Process, Testbed, type MapOptions, type Region } from './testbed.js';
+export { Process, type MapOptions, type Region } from './setup/process.js';
+export { Testbed } from './testbed.js';

@@ -16,6 +16,7 @@ export type MapKind = (typeof KINDS)[number];
 const ADVICE: Readonly<Record<string, number>> = {
   dontneed: MADV.DONTNEED,
   free: MADV.FREE,
+  remove: MADV.REMOVE,
   dontfork: MADV.DONTFORK,
   dofork: MADV.DOFORK,
   hugepage: MADV.HUGEPAGE,

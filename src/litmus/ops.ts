@@ -7,7 +7,7 @@ import { kpagecount_read, KPF, stable_page_flags } from '../linux/fs/proc/page.j
 import { type PagemapEntry, pagemap_read, PM } from '../linux/fs/proc/task_mmu-pagemap.js';
 import { EBADF, ENOMEM } from '../linux/include/errno.js';
 import { GUP_PIN_COUNTING_BIAS, type Mm } from '../linux/include/mm_types.js';
-import { type FolioBatch, PAGEVEC_SIZE } from '../linux/include/pagevec.js';
+import { PAGEVEC_SIZE } from '../linux/include/pagevec.js';
 import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { current, Kernel } from '../linux/kernel.js';
@@ -25,9 +25,9 @@ import { do_mprotect_pkey } from '../linux/mm/mprotect.js';
 import { mremap } from '../linux/mm/mremap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
 import { shmem_file_setup } from '../linux/mm/shmem.js';
-import { Use } from '../machine/machine.js';
 import { SwapType } from '../machine/pte.js';
 import { lockdep, watchAlways } from '../properties/index.js';
+import { leftover } from './leftover.js';
 import { type MapKind, mapKind, type OpsLine, type Script } from './ops-language.js';
 import type { Runner } from './workload.js';
 
@@ -69,7 +69,7 @@ const SPARE_FRAMES = 8 + 3 * PAGEVEC_SIZE;
 export class Ops {
   readonly kernel: Kernel;
   readonly properties: readonly string[];
-  /** Frames that were in use when all processes had exited. */
+  /** What was in use when all processes had exited. */
   readonly leaked: string[] = [];
   private readonly processes: Process[];
   private readonly observer: number;
@@ -152,22 +152,9 @@ export class Ops {
     this.run(this.observer, () => lru_add_drain());
   }
 
-  /** Frames that are in use though no process is there. */
-  private leftover(): string[] {
-    const { mem_map, zero_page, cpu_fbatches } = this.kernel;
-    const batched = new Set(
-      cpu_fbatches!
-        .flatMap((batches) => Object.values(batches) as FolioBatch[])
-        .flatMap(({ folios }) => folios.map(({ value }) => value - 1)),
-    );
-    return mem_map
-      .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
-      .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`);
-  }
-
   private end(): void {
     for (const process of [...this.processes].reverse()) if (process.live) this.exit(process);
-    this.leaked.push(...this.leftover());
+    this.leaked.push(...leftover(this.kernel));
   }
 
   private reset(): void {

@@ -5,6 +5,7 @@ import {
   type Built,
   type Expectation,
   type KnobSetting,
+  type MatrixLayout,
   type Pass,
   type Scenario,
   UsageError,
@@ -17,7 +18,8 @@ import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
-import { type Process, Testbed } from './testbed.js';
+import type { Process } from './setup/process.js';
+import { Testbed } from './testbed.js';
 
 /** An agent: a path, or a path with the CPU and the process that it runs on. */
 export type AgentSpec =
@@ -93,6 +95,8 @@ export interface ScenarioSpec<K extends KnobSpec, S> {
    */
   judges?(k: Values<K>): readonly string[] | undefined;
   readonly sometimes?: readonly string[];
+  /** `shootdown matrix`: the knobs that are its rows and columns. */
+  readonly matrix?: MatrixLayout;
   readonly expect: Readonly<Record<string, Expectation | 'safe'>>;
   /** Variants of which the specification expected something else: its word. docs/findings.md says why the run stands. */
   readonly differs?: Readonly<Record<string, string>>;
@@ -177,6 +181,7 @@ export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>):
     knobs,
     variants,
     sometimes: spec.sometimes ?? [],
+    ...(spec.matrix === undefined ? {} : { matrix: checkedLayout(spec.id, knobs, spec.matrix) }),
     passes: (setting) => {
       const { fill } = typeof spec.machine === 'function' ? spec.machine(setting as Values<K>) : spec.machine;
       if (fill !== undefined) return [{ name: `TLB fill ${fill}`, settings: { fill } }];
@@ -187,6 +192,20 @@ export function scenario<const K extends KnobSpec, S>(spec: ScenarioSpec<K, S>):
     },
     build: (setting, pass) => build(spec, setting as Values<K>, pass),
   };
+}
+
+/** Throws a UsageError if the layout names a knob or a value that there is not. */
+function checkedLayout(
+  id: string,
+  knobs: Readonly<Record<string, readonly string[]>>,
+  matrix: MatrixLayout,
+): MatrixLayout {
+  for (const knob of [matrix.rows, matrix.columns])
+    if (knobs[knob] === undefined) throw new UsageError(`${id}: matrix: no knob ${knob}`);
+  const unknown = matrix.order?.find((value) => !knobs[matrix.rows]!.includes(value));
+  if (unknown !== undefined)
+    throw new UsageError(`${id}: matrix: knob ${matrix.rows} has no value ${unknown}`);
+  return matrix;
 }
 
 /** Knob values of a variant name. Throws a UsageError for an unknown knob or value. */

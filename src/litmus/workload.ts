@@ -1,19 +1,31 @@
 // SPDX-License-Identifier: MIT
 import { request, type Path } from '../core/path.js';
-import { documentedKnobs, type Knobs } from '../linux/knobs.js';
-import { Kernel } from '../linux/kernel.js';
-import { userLoad, userStore } from '../linux/arch/fault.js';
+import type { NodeMonitor } from '../core/scenario.js';
+import { userAdd, userLoad, userStore } from '../linux/arch/fault.js';
 import { ENOMEM } from '../linux/include/errno.js';
-import { GUP_PIN_COUNTING_BIAS, VM, type Mm, type Page } from '../linux/include/mm_types.js';
-import { dup_mmap } from '../linux/kernel/fork.js';
+import { GUP_PIN_COUNTING_BIAS, type Mm, type Page } from '../linux/include/mm_types.js';
+import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
+import { Kernel } from '../linux/kernel.js';
+import { type Knobs, RELEASES } from '../linux/knobs.js';
+import {
+  Dmirror,
+  dmirror_exclusive,
+  dmirror_fops_open,
+  dmirror_fops_release,
+  DmirrorMinOps,
+  dmirror_read,
+  dmirror_write,
+} from '../linux/lib/test_hmm.js';
 import { FOLL, unpin_user_page } from '../linux/mm/gup.js';
 import { pin_user_pages_fast } from '../linux/mm/gup-slow.js';
-import { exit_mmap, vm_mmap, vm_munmap } from '../linux/mm/mmap.js';
-import type { TlbFill, TlbFlush } from '../machine/machine.js';
-import { Use } from '../machine/machine.js';
+import { do_madvise, MADV } from '../linux/mm/madvise.js';
+import { exit_mmap, MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
+import { do_mprotect_pkey, PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
+import { type Device, deviceAtomicAdd, type TlbFill, type TlbFlush, Use } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
-import type { NodeMonitor } from '../core/scenario.js';
+import { leftover } from './leftover.js';
+import { Process as SetUp } from './setup/process.js';
 
 export interface WorkloadOptions {
   readonly seed: number;
@@ -23,37 +35,62 @@ export interface WorkloadOptions {
   /** Virtual pages of each process. */
   readonly pages?: number;
   readonly ptrsPerPte?: number;
-  /** Now and then a process forks, and the child exits. */
-  readonly fork?: boolean;
+  /** Whose device-exclusive memory: see RELEASES in linux/knobs.ts. */
+  readonly release?: keyof typeof RELEASES;
   readonly knobs?: Partial<Knobs>;
 }
 
 /** Runs a path as an agent, from its start to its end. */
 export type Runner = <T>(agent: number, path: () => Path<T>) => T;
 
-/** What a process should see: by page its contents, undefined where nothing is mapped. */
+/** A page as a process should see it. */
+interface Expected {
+  contents: number;
+  prot: number;
+}
+
+/** A process, or the place for one. */
 interface Process {
   readonly mm: Mm;
   /** Its threads, one on each CPU. */
   readonly threads: readonly number[];
-  contents: (number | undefined)[];
+  readonly device: Device;
+  readonly dmirror: Dmirror;
+  /** By page; undefined where nothing is mapped. */
+  pages: (Expected | undefined)[];
+  lives: boolean;
+  /** It has the device's file open. */
+  mirrored: boolean;
 }
 
 interface Pin {
   readonly owner: Process;
   readonly addr: number;
   readonly page: Page;
-  /** The owner has not unmapped the address since. */
+  /** The owner has the page at that address since. */
   mapped: boolean;
 }
 
+/** What an operation is done to. */
+interface Target {
+  readonly process: Process;
+  readonly agent: number;
+  readonly addr: number;
+  readonly run: Runner;
+}
+
+const PROCESSES = 4;
 const CPUS = 2;
 const MAX_PINS = 12;
+/** A fault may take a page and a page table: with fewer free frames it may fail. */
+const SHORT = 4;
+const MAX_RANGE = 6;
+const RW = PROT_READ | PROT_WRITE;
 
 /**
- * Random operations of two processes on one kernel: mmap, touch, munmap, pin, DMA, unpin, fork and exit. Beside the
- * kernel it keeps what each page should contain, and compares what loads return: DATA. The runner decides how the paths
- * are run.
+ * Random operations of four processes on one kernel, of which any may fork and any but the last may exit; each has a
+ * device that mirrors it. Beside the kernel it keeps what each page should contain, and compares what CPUs and devices
+ * load: DATA. The runner decides how the paths are run.
  */
 export class Workload {
   readonly kernel: Kernel;
@@ -61,54 +98,62 @@ export class Workload {
   /** Operations by name, how often. */
   readonly done = new Map<string, number>();
   private readonly processes: readonly Process[];
-  private readonly child: Process | undefined;
-  private childLives = false;
   private pins: Pin[] = [];
   private state: number;
   private written = 0;
 
   constructor(private readonly options: WorkloadOptions) {
     this.state = options.seed | 0;
-    const pages = options.pages ?? 64;
+    const pages = options.pages ?? 24;
+    const ptrsPerPte = options.ptrsPerPte ?? 8;
     this.kernel = new Kernel({
       machine: {
         cpus: CPUS,
         tlb: options.tlb ?? 'ipi',
         fill: options.fill ?? 'demand',
         memory: 'sc',
-        frames: options.frames ?? 96,
-        ptrsPerPte: options.ptrsPerPte ?? 8,
+        // Now and then they run out.
+        frames: options.frames ?? 40,
+        ptrsPerPte,
         pae: undefined,
         pageWalkCache: false,
         data: true,
       },
-      release: '6.12',
-      knobs: { ...documentedKnobs(), ...options.knobs },
+      release: options.release ?? '6.12',
+      knobs: { ...RELEASES[options.release ?? '6.12'], ...options.knobs },
       hotplug: false,
       thp: false,
       rcuCallbacks: 1,
+      zeroPage: true,
+      anonVmaChains: true,
     });
     const { kernel } = this;
     kernel.system.growable = true;
-    const process = (name: string): Process => {
-      const mm = kernel.addMm(name, pages, [0, 1]);
-      const threads = [0, 1].map(
-        (cpu) =>
-          kernel.addTask({
-            name: `${name}${cpu}`,
-            cpu,
-            daemon: false,
-            fair: true,
-            mm,
-            start: () => nothing(),
-          }).agent,
-      );
-      return { mm, threads, contents: Array<undefined>(pages).fill(undefined) };
-    };
-    this.processes = [process('P'), process('Q')];
-    this.child = options.fork === true ? process('C') : undefined;
+    this.processes = Array.from({ length: PROCESSES }, (_, number) => this.place(number, pages));
+    this.processes[0]!.lives = true;
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
     this.properties = [...watchAlways(kernel), 'DATA'];
+  }
+
+  /** Set-up: the place for a process, with its device. */
+  private place(number: number, pages: number): Process {
+    const { kernel } = this;
+    const cpus = Array.from({ length: CPUS }, (_, cpu) => cpu);
+    const mm = kernel.addMm(`P${number}`, pages, cpus);
+    // Invariants look at the VMAs that are there when they begin.
+    for (let vma = 0; vma <= pages; vma++) kernel.addVma(mm);
+    const threads = cpus.map((cpu) => {
+      const name = `${mm.name}.${cpu}`;
+      return kernel.addTask({ name, cpu, daemon: false, fair: true, mm, start: () => nothing() }).agent;
+    });
+    const device = kernel.addDevice(`gpu${number}`, mm);
+    const dmirror = new Dmirror(kernel, device, mm);
+    dmirror.notifier = new SetUp(kernel, mm).intervalNotifier(
+      { start: 0, end: pages },
+      new DmirrorMinOps(dmirror),
+      { inserted: false, ready: true },
+    );
+    return { mm, threads, device, dmirror, pages: unmapped(pages), lives: false, mirrored: false };
   }
 
   monitor(): NodeMonitor {
@@ -125,141 +170,268 @@ export class Workload {
 
   /** Runs one random operation; returns its name. Throws if the contents are not what they should be. */
   step(run: Runner): string {
-    const process = this.processes[this.choose(2)]!;
-    const name = this.operation(process, run);
+    const living = this.processes.filter(({ lives }) => lives);
+    const process = living[this.choose(living.length)]!;
+    // Mostly where something may be accessed.
+    let addr = this.choose(process.pages.length);
+    for (let i = 0; i < 4 && (process.pages[addr]?.prot ?? PROT_NONE) === PROT_NONE; i++)
+      addr = this.choose(process.pages.length);
+    const name = this.operation({ process, agent: process.threads[this.choose(CPUS)]!, addr, run });
     this.done.set(name, (this.done.get(name) ?? 0) + 1);
     return name;
   }
 
-  /** Unpins and unmaps everything. */
+  /** Ends all pins and processes. */
   finish(run: Runner): void {
-    while (this.pins.length > 0) this.unpin(0, run);
-    this.exitChild(run);
-    for (const { mm, threads } of this.processes) run(threads[0]!, () => exit_mmap(mm));
+    const { processes } = this;
+    while (this.pins.length > 0) this.unpin(processes[0]!.threads[0]!, 0, run);
+    for (const process of processes) if (process.lives) this.exit(process, process.threads[0]!, run);
   }
 
   /** After {@link finish}: what is still in use. */
   leftover(): string[] {
-    return this.kernel.mem_map
-      .filter((page) => page.frame.use.value !== Use.FREE)
-      .map((page) => `f${page.pfn} is ${page.frame.use.type.show(page.frame.use.value)}`);
+    return leftover(this.kernel);
   }
 
-  private operation(process: Process, run: Runner): string {
-    const { mm, threads, contents } = process;
-    const agent = threads[this.choose(CPUS)]!;
-    const roll = this.choose(this.child === undefined ? 96 : 100);
-    // Mostly where something is mapped.
-    let addr = this.choose(contents.length);
-    for (let i = 0; i < 2 && contents[addr] === undefined; i++) addr = this.choose(contents.length);
-    if (roll < 12) {
-      const len = 1 + this.choose(Math.min(12, contents.length - addr));
-      if (run(agent, () => vm_mmap(mm, addr, len, VM.READ | VM.WRITE)) !== 0) return 'mmap failed';
-      this.forget(process, addr, len);
-      contents.fill(0, addr, addr + len);
-      return 'mmap';
-    }
-    if (roll < 24) {
-      const len = 1 + this.choose(Math.min(12, contents.length - addr));
-      if (run(agent, () => vm_munmap(mm, addr, len)) !== 0) return 'munmap failed';
-      this.forget(process, addr, len);
-      contents.fill(undefined, addr, addr + len);
-      return 'munmap';
-    }
-    if (roll < 52) return this.store(process, agent, addr, run);
-    if (roll < 72) return this.load(process, agent, addr, run);
-    if (roll < 82 && this.pins.length < MAX_PINS) {
-      const { pages, err } = run(agent, () => pin_user_pages_fast(addr, 1, FOLL.WRITE));
-      const page = pages[0];
-      if (page === undefined) {
-        const allowed = err === -ENOMEM || contents[addr] === undefined;
-        this.expect(allowed, `${mm.name} can't pin page ${addr}: ${err}`);
-        return 'pin refused';
-      }
-      this.expect(contents[addr] !== undefined, `${mm.name} pins page ${addr}, where nothing is mapped`);
-      this.kernel.hold(page.pfn, GUP_PIN_COUNTING_BIAS);
-      this.pins.push({ owner: process, addr, page, mapped: true });
-      return 'pin';
-    }
-    if (roll < 92 && this.pins.length > 0) {
-      this.unpin(this.choose(this.pins.length), run);
-      return 'unpin';
-    }
-    if (roll < 96 && this.pins.length > 0) {
-      const { owner, addr: at, page, mapped } = this.pins[this.choose(this.pins.length)]!;
-      const value = ++this.written;
-      run(agent, () => dma(this.kernel, page, value));
-      if (mapped) owner.contents[at] = value;
-      return 'dma';
-    }
-    const { child } = this;
-    if (child === undefined) return this.store(process, agent, addr, run);
-    if (this.childLives) {
-      for (let i = 0; i < 4; i++) {
-        const thread = child.threads[this.choose(CPUS)]!;
-        const at = this.choose(contents.length);
-        if (this.choose(2) === 0) this.store(child, thread, at, run);
-        else this.load(child, thread, at, run);
-      }
-      this.exitChild(run);
-      return 'exit';
-    }
-    const err = run(agent, () => dup_mmap(child.mm, mm));
-    this.childLives = true;
-    child.contents = [...contents];
-    if (err === 0) return 'fork';
-    this.exitChild(run);
-    return 'fork failed';
+  private operation(target: Target): string {
+    const { process, agent, run } = target;
+    const roll = this.choose(100);
+    if (roll < 9) return this.mmap(target);
+    if (roll < 14) return this.munmap(target);
+    if (roll < 22) return this.mprotect(target);
+    if (roll < 27) return this.dontneed(target);
+    if (roll < 40) return this.store(target);
+    if (roll < 52) return this.load(target);
+    if (roll < 58) return this.add(target);
+    if (roll < 66) return this.deviceRead(target);
+    if (roll < 74) return this.deviceWrite(target);
+    if (roll < 82) return this.deviceAtomic(target);
+    if (roll < 86) return this.exclusive(target);
+    if (roll < 87) return this.close(process, agent, run);
+    if (roll < 90 && this.pins.length < MAX_PINS) return this.pin(target);
+    if (roll < 93 && this.pins.length > 0) return this.unpin(agent, this.choose(this.pins.length), run);
+    if (roll < 95 && this.pins.length > 0) return this.dma(agent, run);
+    const free = this.processes.find(({ lives }) => !lives);
+    if (roll < 98) return free === undefined ? this.store(target) : this.fork(process, free, agent, run);
+    const alone = this.processes.filter(({ lives }) => lives).length === 1;
+    return alone ? this.load(target) : this.exit(process, agent, run);
   }
 
-  private store(process: Process, agent: number, addr: number, run: Runner): string {
+  private mmap(target: Target): string {
+    const { process, agent, addr, run } = target;
+    const len = Math.min(2 * this.length(target), process.pages.length - addr);
+    const prot = this.choose(4) === 0 ? PROT_READ : RW;
+    const call = (): Path<number> => vm_mmap_pgoff(process.mm, undefined, addr, len, prot, MAP.PRIVATE);
+    if (run(agent, call) !== 0) return this.failed('mmap');
+    this.forget(process, addr, len);
+    for (let at = addr; at < addr + len; at++) process.pages[at] = { contents: 0, prot };
+    return 'mmap';
+  }
+
+  private munmap(target: Target): string {
+    const { process, agent, addr, run } = target;
+    const len = this.length(target);
+    if (run(agent, () => vm_munmap(process.mm, addr, len)) !== 0) return this.failed('munmap');
+    this.forget(process, addr, len);
+    process.pages.fill(undefined, addr, addr + len);
+    return 'munmap';
+  }
+
+  private mprotect(target: Target): string {
+    const { process, agent, addr, run } = target;
+    const len = this.length(target);
+    const prot = [PROT_NONE, PROT_READ, PROT_READ, RW, RW, RW, RW, RW][this.choose(8)]!;
+    const err = run(agent, () => do_mprotect_pkey(process.mm, addr, len, prot));
+    let changed = 0;
+    while (changed < len && process.pages[addr + changed] !== undefined)
+      process.pages[addr + changed++]!.prot = prot;
+    this.expect((err === 0) === (changed === len), `mprotect() of ${process.mm.name} returns ${err}`);
+    return err === 0 ? 'mprotect' : 'mprotect refused';
+  }
+
+  private dontneed(target: Target): string {
+    const { process, agent, addr, run } = target;
+    const len = this.length(target);
+    const err = run(agent, () => do_madvise(process.mm, addr, len, MADV.DONTNEED));
+    const range = process.pages.slice(addr, addr + len);
+    const whole = !range.includes(undefined);
+    this.expect((err === 0) === whole, `madvise() of ${process.mm.name} returns ${err}`);
+    this.forget(process, addr, len);
+    for (const page of range) if (page !== undefined) page.contents = 0;
+    return whole ? 'dontneed' : 'dontneed refused';
+  }
+
+  private store(target: Target): string {
+    const { agent, addr, run } = target;
     const value = ++this.written;
     const signal = run(agent, () => userStore(addr, value));
-    const mapped = process.contents[addr] !== undefined;
-    if (signal === undefined) {
-      this.expect(mapped, `${process.mm.name} stores to page ${addr}, where nothing is mapped`);
-      process.contents[addr] = value;
-      return 'store';
-    }
-    this.expect(signal === 'OOM' || !mapped, `${process.mm.name} dies of ${signal} at page ${addr}`);
-    return signal;
+    if (signal !== undefined) return this.refused(target, PROT_WRITE, signal);
+    this.allowed(target, PROT_WRITE, 'stores to').contents = value;
+    return 'store';
   }
 
-  private load(process: Process, agent: number, addr: number, run: Runner): string {
+  private load(target: Target): string {
+    const { agent, addr, run } = target;
     const value = run(agent, () => userLoad(addr));
-    const expected = process.contents[addr];
-    if (typeof value === 'string') {
-      this.expect(
-        value === 'OOM' || expected === undefined,
-        `${process.mm.name} dies of ${value} at page ${addr}`,
-      );
-      return value;
-    }
-    this.expect(
-      value === expected,
-      `${process.mm.name} loads ${value} from page ${addr}, and ${expected ?? 'nothing'} was stored`,
-    );
+    if (typeof value === 'string') return this.refused(target, PROT_READ, value);
+    this.same(target, value, this.allowed(target, PROT_READ, 'loads from').contents);
     return 'load';
   }
 
-  private unpin(index: number, run: Runner): void {
+  private add(target: Target): string {
+    const { agent, addr, run } = target;
+    const value = run(agent, () => userAdd(addr));
+    if (typeof value === 'string') return this.refused(target, PROT_WRITE, value);
+    this.same(target, value, this.allowed(target, PROT_WRITE, 'adds to').contents++);
+    return 'add';
+  }
+
+  private deviceRead(target: Target): string {
+    const { addr } = target;
+    const value = this.mirrored(target, (dmirror) => dmirror_read(dmirror, addr));
+    if (value < 0) return this.refused(target, PROT_READ, 'device read refused');
+    this.same(target, value, this.allowed(target, PROT_READ, 'has a device load from').contents);
+    return 'device read';
+  }
+
+  private deviceWrite(target: Target): string {
+    const { addr } = target;
+    const value = ++this.written;
+    const err = this.mirrored(target, (dmirror) => dmirror_write(dmirror, addr, value));
+    if (err < 0) return this.refused(target, PROT_WRITE, 'device write refused');
+    this.allowed(target, PROT_WRITE, 'has a device store to').contents = value;
+    return 'device write';
+  }
+
+  private deviceAtomic(target: Target): string {
+    const { process, addr } = target;
+    const { device } = process;
+    const value = this.mirrored(target, (dmirror) => atomicAdd(dmirror, device, addr));
+    if (value === undefined) return this.refused(target, PROT_WRITE, 'device atomic refused');
+    this.same(target, value, this.allowed(target, PROT_WRITE, 'has a device add to').contents++);
+    return 'device atomic';
+  }
+
+  private exclusive(target: Target): string {
+    const { process, addr } = target;
+    const npages = 1 + this.choose(Math.min(4, process.pages.length - addr));
+    const err = this.mirrored(target, (dmirror) => dmirror_exclusive(dmirror, addr, npages));
+    const writable = process.pages
+      .slice(addr, addr + npages)
+      .every((page) => page !== undefined && (page.prot & PROT_WRITE) !== 0);
+    this.expect(
+      (err === 0) === writable || this.isShort(),
+      `making ${npages} pages of ${process.mm.name} from ${addr} exclusive returns ${err}`,
+    );
+    return err === 0 ? 'exclusive' : 'exclusive refused';
+  }
+
+  /** Runs a call of the process's device file, which is opened if it is not. */
+  private mirrored<T>({ process, agent, run }: Target, call: (dmirror: Dmirror) => Path<T>): T {
+    const { dmirror } = process;
+    if (!process.mirrored) {
+      const err = run(agent, () => dmirror_fops_open(dmirror));
+      this.expect(err === 0, `the device file of ${process.mm.name} can't be opened: ${err}`);
+      process.mirrored = true;
+    }
+    return run(agent, () => call(dmirror));
+  }
+
+  private close(process: Process, agent: number, run: Runner): string {
+    if (process.mirrored) run(agent, () => dmirror_fops_release(process.dmirror));
+    process.mirrored = false;
+    return 'close';
+  }
+
+  private pin(target: Target): string {
+    const { process, agent, addr, run } = target;
+    const { pages, err } = run(agent, () => pin_user_pages_fast(addr, 1, FOLL.WRITE));
+    const page = pages[0];
+    if (page === undefined) return this.refused(target, PROT_WRITE, err === -ENOMEM ? 'OOM' : 'pin refused');
+    this.allowed(target, PROT_WRITE, 'pins');
+    this.kernel.hold(page.pfn, GUP_PIN_COUNTING_BIAS);
+    this.pins.push({ owner: process, addr, page, mapped: true });
+    return 'pin';
+  }
+
+  private unpin(agent: number, index: number, run: Runner): string {
     const [pin] = this.pins.splice(index, 1);
-    const { owner, page } = pin!;
+    const { page } = pin!;
     this.kernel.hold(page.pfn, -GUP_PIN_COUNTING_BIAS);
-    run(owner.threads[0]!, () => unpin_user_page(page));
+    run(agent, () => unpin_user_page(page));
+    return 'unpin';
   }
 
-  private exitChild(run: Runner): void {
-    const { child } = this;
-    if (child === undefined || !this.childLives) return;
-    run(child.threads[0]!, () => exit_mmap(child.mm));
-    this.childLives = false;
+  private dma(agent: number, run: Runner): string {
+    const { owner, addr, page, mapped } = this.pins[this.choose(this.pins.length)]!;
+    const value = ++this.written;
+    run(agent, () => dma(this.kernel, page, value));
+    if (mapped) owner.pages[addr]!.contents = value;
+    return 'dma';
   }
 
-  /** The process has unmapped these pages: what is still pinned there is not what it sees. */
+  private fork(process: Process, child: Process, agent: number, run: Runner): string {
+    const err = run(agent, () => forkInto(child.mm, process.mm));
+    child.lives = true;
+    child.pages = process.pages.map((page) => (page === undefined ? undefined : { ...page }));
+    if (err === 0) return 'fork';
+    this.exit(child, child.threads[0]!, run);
+    return this.failed('fork');
+  }
+
+  /** The mm goes before the process's files are closed. */
+  private exit(process: Process, agent: number, run: Runner): string {
+    run(agent, () => exit_mmap(process.mm));
+    this.close(process, agent, run);
+    this.forget(process, 0, process.pages.length);
+    process.lives = false;
+    process.pages = unmapped(process.pages.length);
+    return 'exit';
+  }
+
+  private length({ process, addr }: Target): number {
+    return 1 + this.choose(Math.min(MAX_RANGE, process.pages.length - addr));
+  }
+
+  /** The process has given these pages up: what is still pinned there is not what it sees. */
   private forget(process: Process, addr: number, len: number): void {
     for (const pin of this.pins)
       if (pin.owner === process && pin.addr >= addr && pin.addr < addr + len) pin.mapped = false;
+  }
+
+  private isShort(): boolean {
+    return this.kernel.mem_map.filter(({ frame }) => frame.use.value === Use.FREE).length < SHORT;
+  }
+
+  /** An operation on ranges has failed: only memory can be the reason. */
+  private failed(name: string): string {
+    this.expect(this.isShort(), `${name} fails, and there is memory`);
+    return `${name} failed`;
+  }
+
+  /** An access has been refused: right if the page does not allow it, or if memory has run out. */
+  private refused({ process, addr }: Target, prot: number, how: string): string {
+    const page = process.pages[addr];
+    const may = page !== undefined && (page.prot & prot) !== 0;
+    this.expect(!may || this.isShort(), `${process.mm.name} at page ${addr}: ${how}`);
+    return may ? 'OOM' : how;
+  }
+
+  /** The page of an access that was made, which must allow it. */
+  private allowed({ process, addr }: Target, prot: number, does: string): Expected {
+    const page = process.pages[addr];
+    this.expect(
+      page !== undefined && (page.prot & prot) !== 0,
+      `${process.mm.name} ${does} page ${addr}, and it must not`,
+    );
+    return page!;
+  }
+
+  private same({ process, addr }: Target, value: number, expected: number): void {
+    this.expect(
+      value === expected,
+      `page ${addr} of ${process.mm.name} holds ${value}, and ${expected} was stored`,
+    );
   }
 
   private expect(holds: boolean, otherwise: string): void {
@@ -267,7 +439,25 @@ export class Workload {
   }
 }
 
+function unmapped(pages: number): undefined[] {
+  return Array<undefined>(pages).fill(undefined);
+}
+
 function* nothing(): Path {}
+
+function* forkInto(mm: Mm, oldmm: Mm): Path<number> {
+  yield* mm_init(mm);
+  return yield* dup_mmap(mm, oldmm);
+}
+
+/** The device adds 1; its driver serves a fault. Returns what was there before, or undefined if the fault is refused. */
+function* atomicAdd(dmirror: Dmirror, device: Device, addr: number): Path<number | undefined> {
+  for (;;) {
+    const old = yield* deviceAtomicAdd(device, addr);
+    if (old !== undefined) return old;
+    if ((yield* dmirror_exclusive(dmirror, addr, 1)) !== 0) return undefined;
+  }
+}
 
 /** A device writes to a page that is pinned for it. */
 function* dma(kernel: Kernel, page: Page, value: number): Path {

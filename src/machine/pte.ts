@@ -86,14 +86,14 @@ const SWAP_NAMES: Record<number, string> = Object.fromEntries(
   Object.entries(SwapType).map(([name, type]) => [type, name]),
 );
 
-/** As in a kernel diagram: `f1,W`, `f1,R,d` (d = dirty), `swap(0,x)` (x = exclusive), `none`. */
+/** As in a kernel diagram: `f1,W`, `f1,R,d` (d = dirty), `swap(0,x)` (x = exclusive), `excl(f1,W)` (device-exclusive), `none`. */
 export function showEntry(entry: number): string {
   if (entry === 0) return 'none';
   const type = swapType(entry);
-  if (type !== 0)
-    return type === SwapType.SWAP
-      ? `swap(${pfnOf(entry)}${entry & PTE.EXCLUSIVE ? ',x' : ''})`
-      : `${SWAP_NAMES[type] ?? '?'}(f${pfnOf(entry)})`;
+  if (type === SwapType.DEVICE_EXCLUSIVE_WRITE) return `excl(f${pfnOf(entry)},W)`;
+  if (type === SwapType.DEVICE_EXCLUSIVE_READ) return `excl(f${pfnOf(entry)},R)`;
+  if (type === SwapType.SWAP) return `swap(${pfnOf(entry)}${entry & PTE.EXCLUSIVE ? ',x' : ''})`;
+  if (type !== 0) return `${SWAP_NAMES[type] ?? '?'}(f${pfnOf(entry)})`;
   const marks = [
     entry & PTE.RW ? 'W' : 'R',
     ...(entry & PTE.PROTNONE ? ['protnone'] : []),

@@ -11,6 +11,11 @@ export const isExclusive = (entry: number): boolean => {
   return type === SwapType.DEVICE_EXCLUSIVE_READ || type === SwapType.DEVICE_EXCLUSIVE_WRITE;
 };
 
+const isPrivate = (entry: number): boolean => {
+  const type = swapType(entry);
+  return type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE;
+};
+
 /** The entry of the page tables of `mm` for a page, present or not; 0 where there is no table. */
 export function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
   const { machine } = kernel;
@@ -50,36 +55,37 @@ function live(kernel: Kernel): void {
     when: 'always',
     cells: [...entries, ...underWay, ...machine.frames.map(({ use }) => use)],
     check() {
-      const wrong = (cell: Cell, frame: number): string | undefined => {
+      const inUse = (frame: number): boolean => {
         const use = machine.frames[frame]?.use;
-        return use === undefined || use.value === Use.DATA
-          ? undefined
-          : `${cell.name} = ${cell.type.show(cell.value)}, and f${frame} is ${use.type.show(use.value)}`;
+        return use === undefined || system.mem[use.at] === Use.DATA;
       };
-      for (const cell of entries) {
-        const found = wrong(cell, frameOf(cell.value));
-        if (found !== undefined) return found;
-      }
-      for (const cell of underWay) {
-        const found = wrong(cell, cell.value - 1);
-        if (found !== undefined) return found;
-      }
-      return undefined;
+      const wrong =
+        entries.find(({ at }) => system.mem[at] !== 0 && !inUse(frameOf(system.mem[at]!))) ??
+        underWay.find(({ at }) => system.mem[at] !== 0 && !inUse(system.mem[at]! - 1));
+      if (wrong === undefined) return undefined;
+      const frame = underWay.includes(wrong) ? wrong.value - 1 : frameOf(wrong.value);
+      const { use } = machine.frames[frame]!;
+      return `${wrong.name} = ${wrong.type.show(wrong.value)}, and f${frame} is ${use.type.show(use.value)}`;
     },
   });
 }
 
-/** What of the device allows atomic operations on a frame now, as a text that says so; by frame. */
-function atomics(device: Device, kernel: Kernel): (string | undefined)[] {
-  const found: (string | undefined)[] = [];
+/** What of the device allows atomic operations on a frame now, by frame; undefined: nothing. */
+function atomics(device: Device, { system: { mem } }: Kernel): (Cell | undefined)[] | undefined {
+  let found: (Cell | undefined)[] | undefined;
   for (const what of CLAIMS)
     for (const cell of device[what]) {
-      const value = kernel.system.mem[cell.at]!;
-      if (value === 0) continue;
-      if (what === 'inFlight') found[value - 1] = `an atomic of ${device.name} is under way on f${value - 1}`;
-      else if (value & PTE.ATOMIC) found[frameOf(value)] = `${cell.name} = ${showEntry(value)}`;
+      const value = mem[cell.at]!;
+      if (what === 'inFlight' ? value !== 0 : (value & PTE.ATOMIC) !== 0)
+        (found ??= [])[what === 'inFlight' ? value - 1 : frameOf(value)] = cell;
     }
   return found;
+}
+
+function showClaim(device: Device, cell: Cell): string {
+  return device.inFlight.includes(cell)
+    ? `an atomic of ${device.name} is under way on f${cell.value - 1}`
+    : `${cell.name} = ${showEntry(cell.value)}`;
 }
 
 /**
@@ -89,6 +95,40 @@ function atomics(device: Device, kernel: Kernel): (string | undefined)[] {
 function exclusiveAccess(kernel: Kernel): void {
   const { system, machine, mms, devices } = kernel;
   const tlbs = machine.tlb.flat(2).filter((cell): cell is Cell => cell !== undefined);
+  const entriesOf = ({ pte, tlb }: Device): Cell[] => [...pte, ...tlb];
+  const rivals = devices.map((device) => [
+    ...tlbs,
+    ...devices.filter((other) => other !== device).flatMap(entriesOf),
+  ]);
+  /** The claim on the frame that an entry names. */
+  const claimed = (held: readonly (Cell | undefined)[], entry: number): Cell | undefined =>
+    entry === 0 ? undefined : held[frameOf(entry)];
+  /** Who else has a frame that the device does atomics on, as a text that says so. */
+  const clash = (device: Device, held: readonly (Cell | undefined)[]): string | undefined => {
+    for (const cell of rivals[device.number]!) {
+      const claim = claimed(held, system.mem[cell.at]!);
+      if (claim !== undefined)
+        return `${showClaim(device, claim)}, and ${cell.name} = ${showEntry(cell.value)}`;
+    }
+    for (const mm of mms)
+      for (let page = 0; page < mm.space.pages; page++) {
+        const entry = machine.leaf(mm.space, page);
+        const claim = claimed(held, entry);
+        if (claim !== undefined)
+          return `${showClaim(device, claim)}, and ${mm.name}: the entry for page ${page} = ${showEntry(entry)}`;
+      }
+    for (const other of devices) {
+      if (other === device) continue;
+      const both = atomics(other, kernel)?.find(
+        (cell, frame) => cell !== undefined && held[frame] !== undefined,
+      );
+      if (both !== undefined) {
+        const frame = other.inFlight.includes(both) ? both.value - 1 : frameOf(both.value);
+        return `${showClaim(device, held[frame]!)}, and ${showClaim(other, both)}`;
+      }
+    }
+    return undefined;
+  };
   system.invariants.push({
     property: 'EXCL',
     when: 'always',
@@ -96,33 +136,8 @@ function exclusiveAccess(kernel: Kernel): void {
     check() {
       for (const device of devices) {
         const held = atomics(device, kernel);
-        if (held.length === 0) continue;
-        const clash = (entry: number, where: () => string): string | undefined => {
-          const frame = frameOf(entry);
-          return frame < 0 || held[frame] === undefined
-            ? undefined
-            : `${held[frame]}, and ${where()} = ${showEntry(entry)}`;
-        };
-        for (const tlb of tlbs) {
-          const wrong = clash(system.mem[tlb.at]!, () => tlb.name);
-          if (wrong !== undefined) return wrong;
-        }
-        for (const mm of mms)
-          for (let page = 0; page < mm.space.pages; page++) {
-            const wrong = clash(machine.leaf(mm.space, page), () => `${mm.name}: the entry for page ${page}`);
-            if (wrong !== undefined) return wrong;
-          }
-        for (const other of devices) {
-          if (other === device) continue;
-          for (const cell of [...other.pte, ...other.tlb]) {
-            const wrong = clash(system.mem[cell.at]!, () => cell.name);
-            if (wrong !== undefined) return wrong;
-          }
-          const both = atomics(other, kernel).findIndex(
-            (text, frame) => text !== undefined && held[frame] !== undefined,
-          );
-          if (both >= 0) return `${held[both]}, and ${atomics(other, kernel)[both]}`;
-        }
+        const wrong = held === undefined ? undefined : clash(device, held);
+        if (wrong !== undefined) return wrong;
       }
       return undefined;
     },
@@ -194,10 +209,13 @@ function coherent(kernel: Kernel): void {
             const mm = mms[space]!;
             const entry = cpuEntry(kernel, mm, page);
             const present = (entry & PTE.PRESENT) !== 0;
-            const same = (present || isExclusive(entry)) && frameOf(entry) === frameOf(mirror);
+            const own = isExclusive(entry) || isPrivate(entry);
+            const same = (present || own) && frameOf(entry) === frameOf(mirror);
             const writable = present
               ? (entry & PTE.RW) !== 0
-              : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
+              : isPrivate(entry)
+                ? swapType(entry) === SwapType.DEVICE_WRITE
+                : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
             if (!same || ((mirror & PTE.RW) !== 0 && !writable))
               return `${cell.name} = ${showEntry(mirror)}, and the entry of ${mm.name} is ${showEntry(entry)}${same && !present ? ' (the VMA may not be written to)' : ''}`;
           }
@@ -235,9 +253,9 @@ export function exclusivePrivate(kernel: Kernel): void {
 
 /**
  * ATOMIC-SUM: at the end, the page that a process has at `addr` holds what it held when the watch began, plus what CPUs
- * and devices have added there. Nothing is said of a page that was taken away.
+ * and devices have added there; what `sharers` add counts as well. Nothing is said of a page that was taken away.
  */
-export function watchSum(kernel: Kernel, mm: Mm, addr: number): Cell {
+export function watchSum(kernel: Kernel, mm: Mm, addr: number, sharers: readonly Mm[] = []): Cell {
   const { system, machine, mem_map, swap } = kernel;
   const contents = (): number | undefined => {
     const entry = cpuEntry(kernel, mm, addr);
@@ -250,7 +268,7 @@ export function watchSum(kernel: Kernel, mm: Mm, addr: number): Cell {
   if (!machine.options.data) throw new Error('expected pages with contents: machine.data');
   const before = contents() ?? 0;
   const adds = system.cell(`sum[${mm.name}:${addr}]`);
-  machine.sums.push({ space: mm.number, page: addr, adds });
+  for (const { number } of [mm, ...sharers]) machine.sums.push({ space: number, page: addr, adds });
   system.invariants.push({
     property: 'ATOMIC-SUM',
     when: 'end',

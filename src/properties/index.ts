@@ -12,7 +12,9 @@ export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';
 export { PinHold } from './pin-valid.js';
+export { MadeWatch } from './made.js';
 export { TornWatch } from './torn.js';
+export { uffdWriteProtected } from './tracking.js';
 export { countMappings } from './sums.js';
 
 /**

@@ -11,11 +11,14 @@ import { cpuEntry, isExclusive, tableCells } from './device.js';
 export function watchNotifiers(kernel: Kernel): string[] {
   const all = kernel.mms.flatMap(({ notifier_subscriptions: each }) => (each === undefined ? [] : [each]));
   if (all.length === 0) return [];
+  // Where a knob takes a notifier away the question is what comes of that.
+  const { 'fork.notifier': fork, 'make.notifier': make } = kernel.knobs;
+  const silenced = fork === 'off' || make === 'none';
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
-    if (subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
+    if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
-  return ['NOTIFY-BALANCE', 'NOTIFY-ORDER', 'TREE-FROZEN', 'SUB-LIFE'];
+  return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE'];
 }
 
 /**

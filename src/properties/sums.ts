@@ -111,6 +111,8 @@ export function balances(kernel: Kernel): string[] {
     if (held !== undefined) return `${held.name} is still ${held.type.show(held.value)}`;
     const reader = kernel.rcu.nesting.find((nesting) => nesting !== undefined && nesting.value !== 0);
     if (reader !== undefined) return `${reader.name} is not 0`;
+    const pending = mms.find(({ tlb_flush_pending }) => tlb_flush_pending.value !== 0);
+    if (pending !== undefined) return `${pending.name}.tlb_flush_pending is not 0`;
     const odd = mms.find(({ write_protect_seq }) => (write_protect_seq.value & 1) !== 0);
     return odd === undefined ? undefined : `${odd.name}.write_protect_seq is still odd`;
   });

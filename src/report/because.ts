@@ -4,6 +4,7 @@ import type { Trace, TraceLine } from '../explore/trace.js';
 import { hostsOf } from './hosts.js';
 import { isTold } from './loud.js';
 import type { Race } from './racing.js';
+import type { Hinge } from './rounds.js';
 import { listed } from './text.js';
 import { alwaysMatters, cellName, effects, sawThere, waitsFor } from './words.js';
 
@@ -50,6 +51,8 @@ export const PROMISES: Readonly<Record<string, string>> = {
   LOCK: 'a lock is released by who holds it, and by the end every lock is',
   EXCLUSION: 'who holds a lock keeps out those it excludes',
   DIRTY: 'a store to a file page is written back',
+  'STABLE-PAGE': 'nobody stores to a page while it is being written out',
+  MLOCK: 'a page of a locked VMA is locked, and stays where it is',
   HWPOISON: 'a page that is known to be broken is given to nobody',
   SOFTDIRTY: 'no store between clearing and reading escapes the soft-dirty bit',
   UFFDWP: 'no store escapes userfaultfd write protection',
@@ -64,10 +67,11 @@ export const PROMISES: Readonly<Record<string, string>> = {
 };
 
 /** The sentences, without a full stop missing. */
-export function because(trace: Trace, race: Race | undefined): string {
+export function because(trace: Trace, race: Race | undefined, hinge?: Hinge): string {
   if (trace.verdict === 'deadlock') return `${circle(trace)}.`;
   const sentences: string[] = [];
-  if (trace.loop !== undefined) sentences.push(round(trace, trace.loop));
+  if (trace.loop !== undefined)
+    sentences.push(`${hinge === undefined ? '' : turn(trace, hinge)}${round(trace, trace.loop)}`);
   else if (race !== undefined) sentences.push(story(trace, race));
   const promise = trace.because ?? PROMISES[trace.property];
   if (promise !== undefined)
@@ -80,12 +84,16 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   const name = cellName(trace, cell);
   const hosts = hostsOf(trace);
   const who = ({ agent }: TraceLine): string => trace.agents[hosts[agent]!]!.name;
+  if (kind === 'refused')
+    return `${who(first)} had taken ${name} at ${first.index}, so ${who(second)} did not get it at ${second.index}`;
   const change = (kind === 'met' ? first : second).changes.find((one) => one.cell === cell)!;
   if (kind === 'stale') {
-    const saw = sawThere(first)!;
-    const look = `${who(first)} saw ${name} ${/^(not|with|without) /.test(saw) ? saw : `= ${saw}`} at ${first.index}`;
+    const look = `${who(first)} saw ${name} ${what(sawThere(first) ?? change.from)} at ${first.index}`;
     const act = trace.steps.find(
-      (step) => step.index > second.index && step.agent === first.agent && matters(trace, step),
+      (step) =>
+        step.index > second.index &&
+        step.agent === first.agent &&
+        (matters(trace, step) || step.writes.includes(cell)),
     );
     const then =
       act === undefined
@@ -95,6 +103,9 @@ function story(trace: Trace, { kind, cell, first, second }: Race): string {
   }
   return `${who(first)} made ${name} ${change.to} at ${first.index}, and step ${second.index} of ${who(second)} came after that`;
 }
+
+/** `= 3`, `not 3`. */
+const what = (saw: string): string => (/^(not|with|without) /.test(saw) ? saw : `= ${saw}`);
 
 function matters(trace: Trace, { agent, text, changes, fault }: TraceLine): boolean {
   const claimed = trace.pending.some((pending) => pending.agent === agent && pending.op === 'fail');
@@ -107,6 +118,13 @@ function circle(trace: Trace): string {
     .filter((pending) => isTold(trace, pending))
     .map((pending) => `${trace.agents[pending.agent]!.name} ${waitsFor(trace, pending)}`)
     .join('; ');
+}
+
+/** Why the round ends where it began. */
+function turn(trace: Trace, { cell, before, change, after }: Hinge): string {
+  const { to } = change.changes.find((one) => one.cell === cell)!;
+  const who = trace.agents[before.agent]!.name;
+  return `${who} saw ${cellName(trace, cell)} ${what(sawThere(before)!)} at ${before.index}, itself made it ${to} at ${change.index}, and at ${after.index} finds it changed: `;
 }
 
 function round(trace: Trace, loop: number): string {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /** A trace as text for a plain-text mail: one column for each agent, as kernel developers draw races. */
-import type { Trace } from '../explore/trace.js';
+import type { Trace, TraceLine } from '../explore/trace.js';
+import { LEVELS, tiers } from './brief.js';
 import { because } from './because.js';
 import { Columns, WIDTH } from './columns.js';
 import { Drawing } from './drawing.js';
 import { hostsOf } from './hosts.js';
 import { isTold, loudSteps } from './loud.js';
 import { raceOf } from './racing.js';
+import { firstRound } from './rounds.js';
 import { wrap } from './text.js';
 
 export interface DiagramOptions {
@@ -16,12 +18,33 @@ export interface DiagramOptions {
   readonly command?: string;
 }
 
-/** The diagram, lines joined with newlines, one at the end. Plain ASCII, at most 76 columns but for the replay token. */
-export function diagram(trace: Trace, options: DiagramOptions = {}): string {
+/** Lines that a diagram should not have more of: what a mail reader sees at once. */
+const LONGEST = 39;
+
+/**
+ * The diagram, lines joined with newlines, one at the end. Plain ASCII, at most 76 columns but for the replay token. One
+ * that gets too long is drawn again without the steps that say least.
+ */
+export function diagram(whole: Trace, options: DiagramOptions = {}): string {
   const { all = false, command = 'npx shootdown' } = options;
+  const levels = all ? 0 : LEVELS;
+  let text = draw(whole, all, command, 0);
+  for (let level = 1; level <= levels && text.split('\n').length - 1 > LONGEST; level++)
+    text = draw(whole, all, command, level);
+  return text;
+}
+
+function draw(whole: Trace, all: boolean, command: string, level: number): string {
+  const { trace, hinge } = all ? { trace: whole, hinge: undefined } : firstRound(whole);
   const fine = trace.verdict === 'witness' || trace.verdict === 'safe';
-  const race = fine ? undefined : raceOf(trace);
-  const loud = all ? (): boolean => true : loudSteps(trace, race);
+  const race = fine || trace.loop !== undefined ? undefined : raceOf(trace);
+  const said = all ? (): boolean => true : loudSteps(trace, race, hinge);
+  const key = [race?.first, race?.second, hinge?.before, hinge?.change, hinge?.after, trace.steps.at(-1)];
+  const goes =
+    level === 0
+      ? undefined
+      : tiers(trace, (step) => key.includes(step) || step.fault !== undefined)[level - 1];
+  const loud = (step: TraceLine): boolean => said(step) && goes?.(step) !== true;
   const hosts = hostsOf(trace);
   const active = new Set<number>();
   for (const step of trace.steps)
@@ -33,15 +56,21 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
     return cpu < 0 ? name : `CPU${cpu}: ${name}`;
   });
   const columns = new Columns(headings, trace.steps.length);
-  const racing = race === undefined ? [] : [race.first, race.second];
+  const racing =
+    hinge !== undefined
+      ? [hinge.before, hinge.change, hinge.after]
+      : race === undefined
+        ? []
+        : [race.first, race.second];
   const rows = new Drawing(trace, {
     loud,
     racing,
     columns,
     all,
+    locks: level < LEVELS,
     columnOf: hosts.map((host) => shown.indexOf(host)),
   }).rows();
-  const wrong = fine ? '' : because(trace, race);
+  const wrong = fine ? '' : because(trace, race, hinge);
   return [
     ...header(trace),
     '',
@@ -53,7 +82,7 @@ export function diagram(trace: Trace, options: DiagramOptions = {}): string {
           `Diverged: step ${trace.diverged.step}: ${trace.diverged.reason}: the code changed since.`,
           WIDTH,
         )),
-    ...footer(trace, all, command),
+    ...footer(whole, all, command),
     '',
   ].join('\n');
 }

@@ -16,6 +16,8 @@ export interface DrawingOptions {
   readonly columnOf: readonly number[];
   readonly columns: Columns;
   readonly all: boolean;
+  /** Whether it is said beside a call which locks it holds. */
+  readonly locks: boolean;
 }
 
 export class Drawing {
@@ -58,8 +60,11 @@ export class Drawing {
     const again = this.seen.get(`${step.agent} ${step.cell}`) === sawThere(step);
     const lines = effects(trace, step, again);
     if (lines.length === 0) lines.push(step.text ?? step.op);
-    const marked = this.options.racing.includes(step) && step.index < trace.steps.length;
-    const locks = this.held.toSay(step.agent, around);
+    const broke = trace.loop === undefined && step.index === trace.steps.length;
+    const marked = this.options.racing.includes(step) && !broke;
+    const locks = this.options.locks
+      ? this.held.toSay(step.agent, around)
+      : new Map<Call | undefined, string[]>();
     const say = (calls: readonly (Call | undefined)[]): string =>
       calls
         .flatMap((call) => locks.get(call) ?? [])

@@ -4,6 +4,7 @@ import type { Trace, TraceLine } from '../explore/trace.js';
 import { hostsOf } from './hosts.js';
 import { isLook, learns, looks } from './looks.js';
 import type { Race } from './racing.js';
+import type { Hinge } from './rounds.js';
 import { alwaysMatters, effects, inBuffer } from './words.js';
 
 /** Who uses a cell, and how. */
@@ -28,20 +29,30 @@ export function isTold(trace: Trace, { agent, reads, writes }: Trace['pending'][
  * anybody else made theirs. Locks are quiet, for a diagram says beside a call what it holds, unless the run is about
  * them.
  */
-export function loudSteps(trace: Trace, race: Race | undefined): (step: TraceLine) => boolean {
+export function loudSteps(trace: Trace, race: Race | undefined, hinge?: Hinge): (step: TraceLine) => boolean {
   const uses = usesOf(trace);
   const hosts = hostsOf(trace);
-  const aboutLocks = trace.verdict === 'deadlock' || trace.loop !== undefined || trace.property === 'LOCK';
+  const aboutLocks = trace.verdict === 'deadlock' || trace.property === 'LOCK';
   const hidden = (cell: string): boolean =>
     trace.cells[cell]?.ghost === true || (trace.cells[cell]?.lock !== undefined && !aboutLocks);
+  const round = trace.loop !== undefined;
+  const turns =
+    trace.loop !== undefined &&
+    trace.steps
+      .slice(trace.loop)
+      .some(({ changes }) => changes.some((change) => isEntryCell(trace, change.cell)));
   const alone = new Set(trace.steps.map(({ agent }) => hosts[agent])).size === 1;
 
   const loud = (step: TraceLine): boolean => {
     const { cell, text, observed, op } = step;
     const agent = hosts[step.agent]!;
     if (effects(trace, step).length === 0) return false;
-    if (step.index === trace.steps.length || step.fault !== undefined) return true;
+    if ((step.index === trace.steps.length && !round) || step.fault !== undefined) return true;
     const touched = [...step.reads, ...step.writes];
+    // Who goes round feels what it finds changed; page tables say where it is.
+    const moves = step.changes.some((change) => isEntryCell(trace, change.cell));
+    if (hinge !== undefined) return touched.includes(hinge.cell) || moves;
+    if (turns) return moves || /\bfault\b/.test(text ?? '') || goesAgain(step);
     if (op === 'trylock' && observed === 0) return true;
     if (text !== undefined && !touched.some((at) => trace.cells[at]?.lock !== undefined)) return true;
     const felt = step.changes.some(
@@ -68,10 +79,16 @@ export function loudSteps(trace: Trace, race: Race | undefined): (step: TraceLin
   const inPicture = (step: TraceLine): boolean =>
     isLook(step) && isEntry(trace, step) && places.has(place(step));
   const shown = new Set(trace.steps.filter((step) => loud(step) || inPicture(step)));
-  for (const step of repeats(trace)) if (step !== race?.first && step !== race?.second) shown.delete(step);
-  const round = trace.loop === undefined ? [] : trace.steps.slice(trace.loop, -1);
-  if (!round.some((step) => shown.has(step))) for (const step of round) shown.add(step);
+  const kept = [race?.first, race?.second, hinge?.before, hinge?.after];
+  for (const step of repeats(trace)) if (!kept.includes(step)) shown.delete(step);
+  const again = trace.loop === undefined ? [] : trace.steps.slice(trace.loop);
+  if (!again.some((step) => shown.has(step))) for (const step of again) shown.add(step);
   return (step) => shown.has(step);
+}
+
+/** What it saw has its caller begin anew. */
+function goesAgain({ returned }: TraceLine): boolean {
+  return returned.some(({ callee, value }) => callee.endsWith('_retry') && value === 'true');
 }
 
 /** Whether another agent could tell that the cell changed from raw[0] to raw[1]. */
@@ -107,7 +124,11 @@ function place({ agent, stack }: TraceLine): string {
 }
 
 function isEntry(trace: Trace, { cell }: TraceLine): boolean {
-  return cell !== undefined && /^p[tm]d|^pte/.test(trace.cells[cell]?.type ?? '');
+  return cell !== undefined && isEntryCell(trace, cell);
+}
+
+function isEntryCell(trace: Trace, cell: string): boolean {
+  return /^p[tm]d|^pte/.test(trace.cells[cell]?.type ?? '');
 }
 
 function usesOf(trace: Trace): Map<string, Uses> {

@@ -4,9 +4,9 @@ import type { Trace, TraceLine } from '../explore/trace.js';
 import { hostsOf } from './hosts.js';
 import { isStale, looksAgain } from './looks.js';
 
-/** A look and the change by another agent that made it stale, or two steps that met on a cell. */
+/** A look and the change by another agent that made it stale, two steps that met on a cell, or a lock that was not to be had. */
 export interface Race {
-  readonly kind: 'stale' | 'met';
+  readonly kind: 'stale' | 'met' | 'refused';
   readonly cell: string;
   readonly first: TraceLine;
   readonly second: TraceLine;
@@ -21,8 +21,32 @@ export function raceOf(trace: Trace): Race | undefined {
   const last = trace.steps.at(-1);
   if (last === undefined) return undefined;
   return (
-    staleLook(trace, (agent) => agent === last.agent) ?? meeting(trace, last) ?? staleLook(trace, () => true)
+    lostAdd(trace) ??
+    staleLook(trace, (agent) => agent === last.agent) ??
+    meeting(trace, last) ??
+    refused(trace, last) ??
+    staleLook(trace, () => true)
   );
+}
+
+/** An add that another agent's store has overwritten: what is stored was calculated from what that one had read before. */
+function lostAdd(trace: Trace): Race | undefined {
+  if (trace.property !== 'ATOMIC-SUM') return undefined;
+  const hosts = hostsOf(trace);
+  for (const store of trace.steps.toReversed())
+    for (const cell of store.writes.filter((name) => name.endsWith('.data'))) {
+      const before = trace.steps.slice(0, store.index - 1).toReversed();
+      const first = before.find(
+        (step) => hosts[step.agent] === hosts[store.agent] && step.reads.includes(cell),
+      );
+      const second = before.find(
+        (step) =>
+          hosts[step.agent] !== hosts[store.agent] && step.changes.some((change) => change.cell === cell),
+      );
+      if (first !== undefined && second !== undefined && first.index < second.index)
+        return { kind: 'stale', cell, first, second };
+    }
+  return undefined;
 }
 
 function meeting(trace: Trace, last: TraceLine): Race | undefined {
@@ -30,10 +54,26 @@ function meeting(trace: Trace, last: TraceLine): Race | undefined {
   const touched = new Set([...last.reads, ...last.writes, ...last.changes.map(({ cell }) => cell)]);
   for (const step of trace.steps.slice(0, -1).reverse()) {
     if (hosts[step.agent] === hosts[last.agent]) continue;
-    const change = step.changes.find(({ cell }) => touched.has(cell) && trace.cells[cell]?.ghost !== true);
+    const change = step.changes.find(
+      ({ cell }) =>
+        touched.has(cell) && trace.cells[cell]?.ghost !== true && trace.cells[cell]?.lock === undefined,
+    );
     if (change !== undefined) return { kind: 'met', cell: change.cell, first: step, second: last };
   }
   return undefined;
+}
+
+/** The agent of the last step tried for a lock that another one held. */
+function refused(trace: Trace, last: TraceLine): Race | undefined {
+  const tried = trace.steps.findLast(
+    ({ agent, op, observed }) => agent === last.agent && op === 'trylock' && observed === 0,
+  );
+  if (tried?.cell === undefined) return undefined;
+  const { cell } = tried;
+  const taken = trace.steps
+    .slice(0, tried.index - 1)
+    .findLast(({ changes }) => changes.some((change) => change.cell === cell && change.from === 'free'));
+  return taken === undefined ? undefined : { kind: 'refused', cell, first: taken, second: tried };
 }
 
 function staleLook(trace: Trace, by: (agent: number) => boolean): Race | undefined {

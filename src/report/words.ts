@@ -52,6 +52,7 @@ export function effects(trace: Trace, step: TraceLine, again = false): string[] 
   for (const { cell, from, to } of step.changes) {
     if (cell === step.cell || trace.cells[cell]?.ghost === true || !alwaysMatters(trace, cell)) continue;
     if (step.text?.startsWith('free ') === true && from === 'none') continue;
+    if (step.text?.startsWith(`${cell} = `) === true) continue; // it says so itself
     lines.push(changed(trace, cell, from, to));
   }
   return lines;

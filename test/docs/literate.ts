@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
  * Literate documents: a ```console block holds commands (`$ npx shootdown …`, `$ echo $?`) and what they print; a
- * ```ts block whose first line is `// file: NAME` is written to the directory in which the commands run.
+ * ```ts or ```text block whose first line is `// file: NAME` or `# file: NAME` is written to the directory in which the
+ * commands run.
  */
 export interface Command {
   readonly line: string;
@@ -18,8 +19,8 @@ export interface Step {
 export function parse(markdown: string): Step[] {
   const steps: Step[] = [];
   for (const [, language, body] of markdown.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
-    const named = /^\/\/ file: (\S+)\n/.exec(body!);
-    if (language === 'ts' && named !== null)
+    const named = /^(?:\/\/|#) file: (\S+)\n/.exec(body!);
+    if ((language === 'ts' || language === 'text') && named !== null)
       steps.push({ kind: 'file', name: named[1]!, text: body!.slice(named[0].length), commands: [] });
     if (language !== 'console') continue;
     const commands = body!

@@ -26,7 +26,12 @@ describe.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))('%s
       property,
       reports,
     });
-    expect(full.shown?.run.length).toBe(reduced.shown?.run.length);
+    // The search for the shortest run, without fusion, may need more states than the one that found that there is one.
+    const shortest =
+      full.shown?.run.length === reduced.shown?.run.length
+        ? reduced
+        : check(scenario, variant, { maxStates: 20 * SMALL });
+    expect(full.shown?.run.length).toBe(shortest.shown?.run.length);
     expect(full.witnesses).toEqual(reduced.witnesses);
   });
 
@@ -34,20 +39,14 @@ describe.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))('%s
     const broken = scenario.variants.filter(({ expect: declared }) => declared?.verdict !== 'safe');
     const twins = (variant: Variant): number =>
       broken.filter((other) => differing(scenario, variant, other).length === 1).length;
-    const alone = scenario.variants.filter(
-      (variant) => variant.expect?.verdict === 'safe' && twins(variant) === 0,
-    );
-    // Its twin may be that of a safe neighbour: the same on the other machine, or without one of two redundant checks.
-    const lonely = alone.filter(
-      (variant) =>
-        !scenario.variants.some(
-          (neighbour) =>
-            neighbour.expect?.verdict === 'safe' &&
-            differing(scenario, variant, neighbour).length === 1 &&
-            twins(neighbour) > 0,
-        ),
-    );
-    expect(scenario.variants.some(({ expect: declared }) => declared?.verdict === 'safe')).toBe(true);
+    const safe = scenario.variants.filter(({ expect: declared }) => declared?.verdict === 'safe');
+    // Its twin may be that of a safe neighbour: the same on the other machine, or without one of redundant checks.
+    const accompanied = new Set(safe.filter((variant) => twins(variant) > 0));
+    for (const neighbour of accompanied)
+      for (const variant of safe)
+        if (differing(scenario, variant, neighbour).length === 1) accompanied.add(variant);
+    const lonely = safe.filter((variant) => !accompanied.has(variant));
+    expect(safe).not.toEqual([]);
     if (!TWINS_ARE_MUTANTS.has(scenario.id)) expect(lonely.map(({ name }) => name)).toEqual([]);
   });
 });

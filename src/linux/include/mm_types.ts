@@ -157,6 +157,7 @@ export const VM = {
   WIPEONFORK: 1 << 12,
   NOHUGEPAGE: 1 << 13,
   DONTEXPAND: 1 << 14,
+  HUGETLB: 1 << 15,
 } as const;
 
 /** Mappings that merge with nothing and can't be locked. @kernel 6.12 include/linux/mm.h VM_SPECIAL: faithful */
@@ -253,6 +254,8 @@ export class Inode {
   /** The lock of i_pages. */
   readonly xa_lock: Cell;
   readonly i_mmap_rwsem: Rwsem;
+  /** inode_lock(). */
+  readonly i_rwsem: Rwsem;
 
   constructor(
     system: System,
@@ -267,6 +270,7 @@ export class Inode {
     );
     this.xa_lock = system.cell(`${name}.xa_lock`, 0, { type: holder, lockClass: 'i_pages' });
     this.i_mmap_rwsem = new Rwsem(system, `${name}.i_mmap_rwsem`, 'i_mmap_rwsem');
+    this.i_rwsem = new Rwsem(system, `${name}.i_rwsem`, 'i_rwsem');
   }
 
   /** What page->mapping of its pages is. */
@@ -302,6 +306,8 @@ export class Mm {
   /** By PMD: the page table deposited for a later split, 0 for none. Empty where the scenario has no huge pages. */
   readonly pmd_huge_pte: readonly Cell[];
   readonly vmas: Vma[] = [];
+  /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
+  mm_users: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
   notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 

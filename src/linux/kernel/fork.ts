@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, store } from '../../core/primitives.js';
+import { load, store, subAndTest } from '../../core/primitives.js';
 import { flush_tlb_mm } from '../arch/tlb.js';
 import { ENOMEM } from '../include/errno.js';
 import { mmap_write_lock, mmap_write_lock_nested, mmap_write_unlock } from '../include/mmap_lock.js';
 import { VM, type Mm } from '../include/mm_types.js';
 import { get_file, vmaFile } from '../fs/file_table.js';
 import { knob } from '../kernel.js';
+import { exit_mmap } from '../mm/mmap.js';
 import { copy_page_range } from '../mm/memory-fork.js';
 import { anon_vma_fork } from '../mm/rmap.js';
 import { vm_area_dup, vma_iter_store, vma_next } from '../mm/vma-tree.js';
@@ -54,4 +55,13 @@ export function* dup_mmap(mm: Mm, oldmm: Mm): Path<number> {
  */
 export function* mm_init(mm: Mm): Path {
   yield* store(mm.flags, 0); // MMF_HAS_PINNED is not inherited
+}
+
+/**
+ * Drops a user of the mm; the last one takes it down.
+ * @context may sleep
+ * @kernel 6.12 kernel/fork.c mmput: adapted (__mmput() is exit_mmap())
+ */
+export function* mmput(mm: Mm): Path {
+  if (yield* subAndTest(mm.mm_users!, 1)) yield* exit_mmap(mm);
 }

@@ -117,13 +117,12 @@ export function* filemap_map_pages(
 }
 
 /**
- * The file goes: takes all its pages out of the page cache. Nobody maps them any more.
+ * Takes pages [start, end) of a file out of the page cache. Whoever maps them still keeps them, but they belong to no file.
  * @context may sleep
- * @kernel 6.12 mm/truncate.c truncate_inode_pages_range: adapted (all pages; none is mapped)
+ * @kernel 6.12 mm/truncate.c truncate_inode_pages_range: adapted (the caller has unmapped them)
  */
-export function* truncate_inode_pages(inode: Inode): Path {
-  const size = yield* load(inode.i_size);
-  for (let index = 0; index < size; index++) {
+export function* truncate_inode_pages_range(inode: Inode, start: number, end: number): Path {
+  for (let index = start; index < end; index++) {
     const folio = yield* filemap_get_entry(inode.i_pages[index]!);
     if (folio === undefined) continue;
     yield* folio_lock(folio);

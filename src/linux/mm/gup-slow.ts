@@ -2,7 +2,7 @@
 import type { Path } from '../../core/path.js';
 import { add, load, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
-import { EFAULT, EINVAL, EMLINK, ENOMEM } from '../include/errno.js';
+import { EFAULT, EINVAL, EMLINK, ENOMEM, EOPNOTSUPP } from '../include/errno.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
@@ -143,12 +143,18 @@ function* follow_huge_pmd(vma: Vma, address: number, pmd: Cell, flags: number): 
   return page;
 }
 
+/** Whether a PMD that maps a page is split before it is looked at: not one of hugetlb. */
+function* splitsPmd(vma: Vma, flags: number): Path<boolean> {
+  if (!(flags & FOLL.SPLIT_PMD) || knob('gup.split_pmd') === 'ignored') return false;
+  return ((yield* load(vma.vm_flags)) & VM.HUGETLB) === 0;
+}
+
 /** @context mmap_lock held @kernel 6.12 mm/gup.c follow_page_mask: adapted (upper levels folded) */
 function* follow_page_mask(vma: Vma, address: number, flags: number): Path<Followed> {
   const pmd = pmd_offset(vma.vm_mm, address);
   const pmdval = yield* pmdp_get_lockless(pmd);
   if (pmd_none(pmdval) || !pmd_present(pmdval)) return undefined;
-  if (pmd_leaf(pmdval) && flags & FOLL.SPLIT_PMD) yield* __split_huge_pmd(vma.vm_mm, address, false);
+  if (pmd_leaf(pmdval) && (yield* splitsPmd(vma, flags))) yield* __split_huge_pmd(vma.vm_mm, address, false);
   else if (pmd_leaf(pmdval)) return yield* follow_huge_pmd(vma, address, pmd, flags);
   return yield* follow_page_pte(vma, address, pmd, flags);
 }
@@ -168,6 +174,8 @@ function* faultin_page(vma: Vma, address: number, flags: number, unshare: boolea
 function* check_vma_flags(vma: Vma, gup_flags: number): Path<number> {
   const vm_flags = yield* load(vma.vm_flags);
   if (vm_flags & (VM.IO | VM.PFNMAP)) return -EFAULT;
+  const splits = (gup_flags & FOLL.SPLIT_PMD) !== 0 && (vm_flags & VM.HUGETLB) !== 0;
+  if (splits && knob('gup.split_hugetlb') === 'refused') return -EOPNOTSUPP;
   if (vm_flags & (gup_flags & FOLL.WRITE ? VM.WRITE : VM.READ)) return 0;
   if (!(gup_flags & FOLL.FORCE)) return -EFAULT;
   return gup_flags & FOLL.WRITE && !is_cow_mapping(vm_flags) ? -EFAULT : 0;

@@ -4,6 +4,7 @@ import { load } from '../../core/primitives.js';
 import { pfnOf } from '../../machine/pte.js';
 import { EBUSY, EFAULT, EPERM } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
+import { is_zero_pfn } from '../include/mm.js';
 import { VM, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
 import {
@@ -27,7 +28,12 @@ import {
   pte_write,
   ptep_get,
 } from '../include/pgtable.js';
-import { is_device_exclusive_entry, is_migration_entry, non_swap_entry } from '../include/swapops.js';
+import {
+  is_device_exclusive_entry,
+  is_device_private_entry,
+  is_migration_entry,
+  non_swap_entry,
+} from '../include/swapops.js';
 import { current } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
@@ -127,7 +133,7 @@ const pte_to_hmm_pfn_flags = (pte: Pte): number => {
 /**
  * One entry. It is read without the PTL: that it changes is what the notifier tells.
  * @context page table mapped; unmapped if not 0 is returned
- * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (device-private entries are faulted in; a special page is an error)
+ * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (device-private entries are faulted in; a special page is an error, but for the zero page)
  */
 function* hmm_vma_handle_pte(
   walk: HmmVmaWalk,
@@ -153,7 +159,8 @@ function* hmm_vma_handle_pte(
       yield* migration_entry_wait(vma.vm_mm, pmd_offset(vma.vm_mm, addr), addr);
       return -EBUSY;
     }
-    if (!pte_none(pte) && non_swap_entry(pte) && !is_device_exclusive_entry(pte)) {
+    const device = is_device_exclusive_entry(pte) || is_device_private_entry(pte);
+    if (!pte_none(pte) && non_swap_entry(pte) && !device) {
       yield* pte_unmap();
       return -EFAULT;
     }
@@ -162,7 +169,7 @@ function* hmm_vma_handle_pte(
     yield* pte_unmap();
     return yield* hmm_vma_fault(addr, end, required_fault, walk, vma);
   }
-  if (pte_special(pte)) {
+  if (pte_special(pte) && !is_zero_pfn(pfnOf(pte))) {
     if (hmm_pte_need_fault(walk, pfn_req_flags, 0)) {
       yield* pte_unmap();
       return -EFAULT;

@@ -4,7 +4,7 @@ import { clearBits, equals, load, testBits, write } from '../../core/primitives.
 import type { Cell } from '../../core/system.js';
 import { SwapType, swapType } from '../../machine/pte.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
-import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
+import { EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
 import { vma_is_anonymous } from '../include/mm.js';
 import {
   mmap_read_lock,
@@ -37,6 +37,9 @@ import {
   set_pte,
 } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
+import { fput, get_file, vmaFile } from '../fs/file_table.js';
+import { linear_page_index } from './memory-file.js';
+import { shmem_fallocate } from './shmem.js';
 import { faultin_page_range } from './gup-populate.js';
 import { vm_normal_page, zap_page_range_single } from './memory.js';
 import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
@@ -284,7 +287,7 @@ function* madvise_update_vma(
  * Follows an advice for [start, start + len), VMA by VMA; holes are passed over, and are -ENOMEM at the end. Returns 0 or
  * a negative error number.
  * @context may sleep; takes mmap_lock
- * @kernel 6.12 mm/madvise.c do_madvise, madvise_walk_vmas, madvise_vma_behavior: adapted (no KSM, no removal of file pages)
+ * @kernel 6.12 mm/madvise.c do_madvise, madvise_walk_vmas, madvise_vma_behavior: adapted (ksmd does not run)
  */
 export function* do_madvise(mm: Mm, start: number, len: number, behavior: number): Path<number> {
   if (len === 0) return 0;
@@ -299,11 +302,33 @@ export function* do_madvise(mm: Mm, start: number, len: number, behavior: number
   return error;
 }
 
+/**
+ * MADV_REMOVE: punches a hole in the file. The lock is dropped meanwhile, so the VMA may be another one afterwards.
+ * @context mmap_lock held for read; may sleep
+ * @kernel 6.12 mm/madvise.c madvise_remove: adapted (the file allows it)
+ */
+function* madvise_remove(vma: Vma, start: number, end: number): Path<number> {
+  const vm_flags = yield* load(vma.vm_flags);
+  if (vm_flags & VM.LOCKED) return -EINVAL;
+  const file = yield* vmaFile(vma);
+  if (file === undefined) return -EINVAL;
+  if (!(vm_flags & VM.SHARED)) return -EACCES;
+  const offset = yield* linear_page_index(vma, start);
+  yield* get_file(file);
+  yield* mmap_read_unlock(vma.vm_mm);
+  const error = yield* shmem_fallocate(file, offset, end - start);
+  yield* fput(file);
+  yield* mmap_read_lock(vma.vm_mm);
+  return error;
+}
+
 /** Follows an advice that does not change the VMA. @context mmap_lock held for read; may sleep @kernel 6.12 mm/madvise.c madvise_vma_behavior: adapted (no mapping is large enough to be collapsed) */
 function* adviceThatReads(vma: Vma, start: number, end: number, behavior: number): Path<number> {
   switch (behavior) {
     case MADV.COLLAPSE:
       return -EINVAL;
+    case MADV.REMOVE:
+      return yield* madvise_remove(vma, start, end);
     case MADV.COLD:
     case MADV.PAGEOUT:
       return yield* madviseColdOrPageout(vma, start, end, behavior === MADV.PAGEOUT);
@@ -330,13 +355,14 @@ function* madvise_walk_vmas(mm: Mm, first: number, end: number, behavior: number
     if (READS.includes(behavior)) {
       const error = yield* adviceThatReads(vma, start, tmp, behavior);
       if (error !== 0) return error;
-      prev = vma;
+      // madvise_remove() has dropped the lock: what is there now is found anew.
+      prev = behavior === MADV.REMOVE ? undefined : vma;
     } else {
       const modified: Vma | number = yield* madvise_update_vma(vma, prev, start, tmp, behavior);
       if (typeof modified === 'number') return modified;
       prev = modified;
     }
-    const prev_end: number = yield* load(prev.vm_end);
+    const prev_end: number = prev === undefined ? tmp : yield* load(prev.vm_end);
     start = Math.max(tmp, prev_end);
     if (start >= end) return unmapped_error;
     vma = yield* vma_next(mm, prev_end);

@@ -64,9 +64,10 @@ export function* restore_exclusive_pte(vma: Vma, page: Page, _address: number, p
     if (vm_flags & VM.WRITE) pte = pte_mkwrite(pte); // maybe_mkwrite()
   }
   const counted = knob('exclusive.mapcount') === 'kept';
-  if (!counted && knob('restore.rmap') === 'rmap-set') yield* folio_add_anon_rmap_pte(page, vma);
+  const locksAgain = knob('restore.mlock') === 'on' ? vma : undefined;
+  if (!counted && knob('restore.rmap') === 'rmap-set') yield* folio_add_anon_rmap_pte(page, locksAgain);
   yield* set_pte(ptep, pte);
-  if (!counted && knob('restore.rmap') === 'set-rmap') yield* folio_add_anon_rmap_pte(page, vma);
+  if (!counted && knob('restore.rmap') === 'set-rmap') yield* folio_add_anon_rmap_pte(page, locksAgain);
 }
 
 /** The entry does not say whether it was writable: finds out. @context PTL held @kernel 6.15 mm/memory.c restore_exclusive_pte: adapted (the part for the write permission) */

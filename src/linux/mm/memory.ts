@@ -10,7 +10,7 @@ import {
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
-import { type Mm, type Page, PG, type Vma } from '../include/mm_types.js';
+import { type Inode, type Mm, type Page, PG, type Vma } from '../include/mm_types.js';
 import {
   HPAGE_PMD_NR,
   PAGE_SIZE,
@@ -44,11 +44,11 @@ import {
   tlb_remove_table,
 } from './mmu_gather.js';
 import { vmaFile } from '../fs/file_table.js';
-import { down_write, up_write } from '../kernel/locking/rwsem.js';
+import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
 import { fileRss } from './memory-file.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { unlink_anon_vmas } from './rmap-anon_vma.js';
-import { folio_remove_rmap_pte } from './rmap.js';
+import { fileTargets, folio_remove_rmap_pte } from './rmap.js';
 import { lru_add_drain } from './swap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 
@@ -60,11 +60,19 @@ export const vm_normal_page = (pte: Pte): Page | undefined =>
   pte_special(pte) || pte_devmap(pte) ? undefined : pte_page(pte);
 
 /**
- * Clears the entries of [addr, end) in one page table and gathers their pages, which are put after the flush.
+ * Clears the entries of [addr, end) in one page table and gathers their pages, which are put after the flush. Without
+ * `even_cows`, private copies of a file's pages stay.
  * @context mmap_lock held
  * @kernel 6.12 mm/memory.c zap_pte_range: adapted (no batching of folios; rmap of dirty file pages is not delayed)
  */
-export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: number, end: number): Path {
+export function* zap_pte_range(
+  tlb: MmuGather,
+  vma: Vma,
+  pmdp: Cell,
+  start: number,
+  end: number,
+  even_cows = true,
+): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
   yield* flush_tlb_batched_pending(tlb.mm);
@@ -76,6 +84,7 @@ export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: numb
     if (pte_none(ptent)) continue;
     if (pte_present(ptent)) {
       const page = vm_normal_page(ptent);
+      if (!even_cows && page !== undefined && (yield* testBits(page.flags, PG.anon))) continue;
       yield* ptep_get_and_clear(ptep);
       tlb_adjust_range(tlb, addr, PAGE_SIZE);
       if (page === undefined) continue;
@@ -85,7 +94,7 @@ export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: numb
       } else rss--;
       yield* folio_remove_rmap_pte(page, vma);
       tlb_remove_page(tlb, page);
-    } else rss += yield* zapNonpresent(vma, ptep, ptent);
+    } else if (even_cows) rss += yield* zapNonpresent(vma, ptep, ptent);
   }
   yield* add(tlb.mm.anon_rss, rss);
   if (file_rss !== 0) yield* add(fileRss(tlb.mm), file_rss);
@@ -93,7 +102,13 @@ export function* zap_pte_range(tlb: MmuGather, vma: Vma, pmdp: Cell, start: numb
 }
 
 /** @context mmap_lock held @kernel 6.12 mm/memory.c unmap_page_range: adapted (upper levels folded) */
-export function* unmap_page_range(tlb: MmuGather, vma: Vma, start: number, end: number): Path {
+export function* unmap_page_range(
+  tlb: MmuGather,
+  vma: Vma,
+  start: number,
+  end: number,
+  even_cows = true,
+): Path {
   const mm = vma.vm_mm;
   let next: number;
   for (let addr = start; addr < end; addr = next) {
@@ -105,7 +120,7 @@ export function* unmap_page_range(tlb: MmuGather, vma: Vma, start: number, end: 
       if (next - addr !== HPAGE_PMD_NR()) yield* __split_huge_pmd(mm, addr, false);
       else if (yield* zap_huge_pmd(tlb, pmdp, addr)) continue;
     }
-    yield* zap_pte_range(tlb, vma, pmdp, addr, next);
+    yield* zap_pte_range(tlb, vma, pmdp, addr, next, even_cows);
   }
 }
 
@@ -165,7 +180,7 @@ function* unlink_file_vma(vma: Vma): Path {
 }
 
 /** @kernel 6.12 mm/memory.c free_pgd_range, free_pmd_range: adapted (upper levels folded) */
-function* free_pgd_range(
+export function* free_pgd_range(
   tlb: MmuGather,
   mm: Mm,
   start: number,
@@ -201,12 +216,12 @@ function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number):
  * @context mmap_lock held, or i_mmap_rwsem
  * @kernel 6.12 mm/memory.c zap_page_range_single: faithful
  */
-export function* zap_page_range_single(vma: Vma, address: number, size: number): Path {
+export function* zap_page_range_single(vma: Vma, address: number, size: number, even_cows = true): Path {
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, vma.vm_mm, address, address + size);
   yield* lru_add_drain();
   const tlb = yield* tlb_gather_mmu(vma.vm_mm);
   yield* mmu_notifier_invalidate_range_start(range);
-  yield* unmap_page_range(tlb, vma, address, address + size);
+  yield* unmap_page_range(tlb, vma, address, address + size, even_cows);
   yield* mmu_notifier_invalidate_range_end(range);
   yield* tlb_finish_mmu(tlb);
 }
@@ -216,6 +231,21 @@ export function* zap_page_range_single(vma: Vma, address: number, size: number):
  * @context i_mmap_rwsem held for read
  * @kernel 6.12 mm/memory.c unmap_mapping_range_vma: adapted (i_mmap_rwsem is the caller's business)
  */
-export function* unmap_mapping_range_vma(vma: Vma, start: number, end: number): Path {
-  yield* zap_page_range_single(vma, start, end - start);
+export function* unmap_mapping_range_vma(vma: Vma, start: number, end: number, even_cows = true): Path {
+  yield* zap_page_range_single(vma, start, end - start, even_cows);
+}
+
+/**
+ * Unmaps pages [start, start + nr) of a file from all who map it.
+ * @context may sleep; takes i_mmap_rwsem for read
+ * @kernel 6.12 mm/memory.c unmap_mapping_pages: adapted (page by page)
+ */
+export function* unmap_mapping_pages(file: Inode, start: number, nr: number, even_cows: boolean): Path {
+  yield* down_read(file.i_mmap_rwsem);
+  for (let index = start; index < start + nr; index++) {
+    const targets = yield* fileTargets(file, index);
+    for (const { vma, address } of targets)
+      yield* unmap_mapping_range_vma(vma, address, address + 1, even_cows);
+  }
+  yield* up_read(file.i_mmap_rwsem);
 }

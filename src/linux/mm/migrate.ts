@@ -114,7 +114,7 @@ function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
  * @context both folios locked, folio unmapped
  * @kernel 6.12 mm/migrate.c __migrate_folio: faithful
  */
-function* migrate_folio(dst: Folio, src: Folio): Path<number> {
+export function* migrate_folio(dst: Folio, src: Folio): Path<number> {
   const expected_count = (yield* folio_expected_ref_count(src)) + 1;
   if (!(yield* equals(src._refcount, expected_count))) return -EAGAIN;
   yield* copy_user_page(dst, src);

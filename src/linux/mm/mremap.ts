@@ -120,7 +120,7 @@ const get_extent = (old_addr: number, old_end: number, new_addr: number): number
  * @context mmap_lock held for write; may sleep
  * @kernel 6.12 mm/mremap.c move_page_tables: adapted (entry by entry, whole tables are not moved; upper levels folded)
  */
-function* move_page_tables(
+export function* move_page_tables(
   vma: Vma,
   old_addr: number,
   new_addr: number,

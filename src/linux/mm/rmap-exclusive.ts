@@ -20,7 +20,9 @@ import { folio_lock, folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   HPAGE_PMD_NR,
   PAGE_SIZE,
+  pmd_leaf,
   pmd_offset,
+  pmdp_get_lockless,
   type Pte,
   pte_dirty,
   pte_offset_map_lock,
@@ -33,7 +35,7 @@ import {
   set_pte,
 } from '../include/pgtable.js';
 import { deviceExclusiveEntry } from '../include/swapops.js';
-import { knob } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import { FOLL } from './gup.js';
 import { get_user_page_vma_remote, get_user_pages_remote } from './gup-slow.js';
 import { find_vma } from './mmap.js';
@@ -105,6 +107,7 @@ function* page_make_device_exclusive_one(
     args.owner,
   );
   yield* startMakeRange(range);
+  yield* assertNoHugePmd(mm, address);
   let ret = true;
   while (yield* page_vma_mapped_walk(pvmw)) {
     const ptep = pvmw.ptep!;
@@ -123,6 +126,13 @@ function* page_make_device_exclusive_one(
   }
   yield* endMakeRange(range);
   return ret;
+}
+
+/** VM_BUG_ON_FOLIO(!pvmw.pte): a PMD that maps the folio would be cleared as if it were a PTE. No step without huge pages. */
+function* assertNoHugePmd(mm: Mm, address: number): Path {
+  if (!current.kernel.options.thp) return;
+  const pmd = yield* pmdp_get_lockless(pmd_offset(mm, address));
+  yield* claim(!pmd_leaf(pmd), 'BUG-ON', 'a PMD is about to be taken for a PTE: VM_BUG_ON_FOLIO(!pvmw.pte)');
 }
 
 /** Knob make.notifier: whether the conversion tells anybody. */
@@ -177,10 +187,8 @@ export function* make_device_exclusive_range(
       'NO-TOUCH-FREED',
       'make_device_exclusive_range() takes a negative count for a large one and reads pages[] that nobody has set',
     );
-  if (knob('make.mmap_lock') === 'dropped') {
-    yield* mmap_read_unlock(mm);
-    yield* mmap_read_lock(mm);
-  }
+  if (knob('make.mmap_lock') !== 'held') yield* mmap_read_unlock(mm);
+  if (knob('make.mmap_lock') === 'dropped') yield* mmap_read_lock(mm);
   const pages: (Page | undefined)[] = [];
   for (let i = 0; i < got.pages.length; i++) {
     const page = got.pages[i]!;
@@ -200,6 +208,7 @@ export function* make_device_exclusive_range(
     yield* folio_put(folio);
     pages.push(undefined);
   }
+  if (knob('make.mmap_lock') === 'not-for-walk') yield* mmap_read_lock(mm);
   return { ret: got.pages.length, pages };
 }
 

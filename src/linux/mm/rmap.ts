@@ -202,8 +202,13 @@ function* rmap_walk_file(folio: Folio, file: Inode): Path<RmapWalk> {
   return {
     anon_vma: 0,
     file,
-    targets: yield* targetsOneByOne(current.kernel.op.iMmapNext, file.number, index),
+    targets: yield* fileTargets(file, index),
   };
+}
+
+/** The VMAs that map a page of a file. @context i_mmap_rwsem held @kernel 6.12 mm/interval_tree.c vma_interval_tree_iter_first: adapted (all of them) */
+export function* fileTargets(file: Inode, index: number): Path<RmapTarget[]> {
+  return yield* targetsOneByOne(current.kernel.op.iMmapNext, file.number, index);
 }
 
 /** The VMAs that `op` finds for a page offset, where there may be more than a word has bits. */

@@ -7,10 +7,12 @@ import { type Folio, type Inode, PG, type Vma } from '../include/mm_types.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_get } from '../include/page_ref.js';
 import { current, type Kernel } from '../kernel.js';
+import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
-import { filemap_get_entry, truncate_inode_pages } from './filemap.js';
+import { filemap_get_entry, truncate_inode_pages_range } from './filemap.js';
 import { clear_user_highpage, VM_FAULT, type VmFault } from './memory-fault.js';
 import { shmem_free_swap, shmem_swapin_folio, xa_is_value } from './shmem-swap.js';
+import { unmap_mapping_pages } from './memory.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_lru, folio_put } from './swap.js';
 
@@ -60,12 +62,30 @@ export function* shmem_zero_setup(vma: Vma, pages: number): Path<boolean> {
   return file !== undefined;
 }
 
-/** The last reference on the file has gone. @context may sleep @kernel 6.12 mm/shmem.c shmem_evict_inode, shmem_undo_range: adapted (all pages) */
+/** The last reference on the file has gone. @context may sleep @kernel 6.12 mm/shmem.c shmem_evict_inode: adapted (nothing to account) */
 export function* shmem_evict_inode(inode: Inode): Path {
-  const pages = yield* read(inode.i_size);
+  yield* shmem_undo_range(inode, 0, yield* read(inode.i_size));
+}
+
+/** @context may sleep; nobody maps the pages @kernel 6.12 mm/shmem.c shmem_undo_range: faithful */
+function* shmem_undo_range(inode: Inode, start: number, end: number): Path {
   if (current.kernel.swap !== undefined)
-    for (let index = 0; index < pages; index++) yield* shmem_free_swap(inode, index);
-  yield* truncate_inode_pages(inode);
+    for (let index = start; index < end; index++) yield* shmem_free_swap(inode, index);
+  yield* truncate_inode_pages_range(inode, start, end);
+}
+
+/**
+ * Punches a hole: pages [start, start + len) of the file are gone, and zero when they are looked at again. Private copies
+ * stay.
+ * @context may sleep
+ * @kernel 6.12 mm/shmem.c shmem_fallocate: adapted (FALLOC_FL_PUNCH_HOLE; faults don't wait for it)
+ */
+export function* shmem_fallocate(inode: Inode, start: number, len: number): Path<number> {
+  yield* down_write(inode.i_rwsem);
+  yield* unmap_mapping_pages(inode, start, len, false);
+  yield* shmem_undo_range(inode, start, start + len);
+  yield* up_write(inode.i_rwsem);
+  return 0;
 }
 
 /** @context folio locked @kernel 6.12 mm/shmem.c shmem_add_to_page_cache: adapted (small folios) */

@@ -98,6 +98,11 @@ function* folio_move_anon_rmap(folio: Folio, vma: Vma, address: number): Path {
   yield* write(folio.index, address - vm_start + (yield* load(vma.vm_pgoff)));
 }
 
+/** Knob move_pages.pinned. */
+function* isPinned(folio: Folio): Path<boolean> {
+  return knob('move_pages.pinned') === 'looked-at' && (yield* folio_maybe_dma_pinned(folio));
+}
+
 /**
  * Moves a present entry. It is cleared and flushed first, then the pins are looked at again: GUP-fast that has taken one
  * meanwhile is seen, or sees that the entry has changed.
@@ -109,10 +114,10 @@ function* move_present_pte(move: Move, orig_src_pte: Pte, folio: Folio): Path<nu
   yield* double_pt_lock(dst_ptl, src_ptl);
   let err = 0;
   if (!(yield* pteUnchanged(src_pte, orig_src_pte)) || !(yield* pteUnchanged(dst_pte, 0))) err = -EAGAIN;
-  else if ((yield* folio_maybe_dma_pinned(folio)) || !(yield* PageAnonExclusive(folio))) err = -EBUSY;
+  else if ((yield* isPinned(folio)) || !(yield* PageAnonExclusive(folio))) err = -EBUSY;
   else {
     const pteval = yield* ptep_clear_flush(mm, move.src_addr, src_pte);
-    if (yield* folio_maybe_dma_pinned(folio)) {
+    if (yield* isPinned(folio)) {
       yield* set_pte(src_pte, pteval);
       err = -EBUSY;
     } else {

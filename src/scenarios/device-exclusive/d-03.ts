@@ -76,15 +76,18 @@ export default scenario({
     },
   }),
   sometimes: ['parent stored'],
+  matrix: { rows: 'fork', columns: 'asked' },
   expect: {
     base: 'safe',
     'asked=ORIGINAL-STAYS': 'safe',
     'asked=OWNER': 'safe',
+    'asked=EXCL': 'safe',
     'fork=copy': 'safe',
     'fork=copy,asked=ORIGINAL-STAYS': violates('ORIGINAL-STAYS'),
     'fork=copy,asked=OWNER': 'safe',
     'fork=copy,asked=EXCL': 'safe',
     'fork=copy,driver=deaf-at-fork': 'safe',
+    'fork=copy,asked=ORIGINAL-STAYS,driver=deaf-at-fork': violates('ORIGINAL-STAYS'),
     'fork=copy,asked=OWNER,driver=deaf-at-fork': 'safe',
     // The child's restore is told to the child's mm, where no device listens.
     'fork=copy,asked=EXCL,driver=deaf-at-fork': violates('EXCL'),

@@ -13,7 +13,7 @@ export default scenario({
   title: 'write protection of an exclusive page by fork',
   question: 'Can a page be write-protected for fork while a device has it for itself?',
   machine: { cpus: 3, frames: 5, data: true, rcuCallbacks: 0, fill: 'demand' },
-  knobs: { driver: ['single', 'nouveau'], then: ['load', 'store'], 'fork.notifier': ['on', 'off'] },
+  knobs: { driver: ['single', 'nouveau'], after: ['load', 'store'], 'fork.notifier': ['on', 'off'] },
   bounds: 'a page that is exclusive; one device atomic, one fork, then a store of P and two loads of C',
   setup(m, { driver }) {
     const p = m.process('P', { cpus: [1] });
@@ -24,14 +24,14 @@ export default scenario({
     m.exclusive(p, x.start, gpu);
     return { p, x, c, gpu, mirror, forked: m.flag('forked') };
   },
-  agents: ({ p, x, c, gpu, mirror, forked }, { then }) => ({
+  agents: ({ p, x, c, gpu, mirror, forked }, { after }) => ({
     *gpu0() {
       if ((yield* atomicAddOnce(mirror, gpu, x.start)) === 0) see('the device added');
     },
     *parent() {
       const err = yield* dup_mmap(c.mm, p.mm);
       if (err !== 0) return see('fork failed');
-      if (then === 'store') yield* userStore(x.start, 5);
+      if (after === 'store') yield* userStore(x.start, 5);
       yield* write(forked, 1);
     },
     child: {
@@ -50,9 +50,9 @@ export default scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
-    'then=store': 'safe',
+    'after=store': 'safe',
     'driver=nouveau': 'safe',
-    'driver=nouveau,then=store': 'safe',
+    'driver=nouveau,after=store': 'safe',
     'fork.notifier=off': violates('EXCL'),
     'driver=nouveau,fork.notifier=off': violates('EXCL'),
   },

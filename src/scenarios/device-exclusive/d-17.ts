@@ -52,6 +52,7 @@ export default scenario({
       yield* claim(value === 7 || value === 8, 'ATOMIC-SUM', 'the atomic has overwritten what DMA stored');
     },
   }),
+  sometimes: ['the device added'],
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',

@@ -14,7 +14,7 @@ export default scenario({
   title: 'two pages of one folio in one call',
   question: 'What does make_device_exclusive_range() do with two pages of one folio?',
   machine: { cpus: 2, frames: 4, ptrsPerPte: 2, thp: true, data: true },
-  kernels: ['6.12', '5.14', '6.15'],
+  kernels: ['6.12', 'v8', '6.15'],
   knobs: { call: ['range', 'each'], folio_lock: ['as-released', 'blocking'] },
   kernelKnobs: ({ folio_lock }) => (folio_lock === 'blocking' ? { 'make.folio_lock': 'killable' } : {}),
   bounds:
@@ -46,10 +46,10 @@ export default scenario({
   sometimes: ['the second page is exclusive', 'the device added'],
   expect: {
     base: 'safe',
-    'kernel=5.14': 'safe',
+    'kernel=v8': 'safe',
     'call=each': 'safe',
-    'call=each,kernel=5.14': 'safe',
+    'call=each,kernel=v8': 'safe',
     'call=each,kernel=6.15': 'safe',
-    'folio_lock=blocking,kernel=5.14': deadlocks({ reports: ['LOCK-ORDER'] }),
+    'folio_lock=blocking,kernel=v8': deadlocks({ reports: ['LOCK-ORDER'] }),
   },
 });

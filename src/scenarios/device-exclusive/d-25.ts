@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { claim, leaks, scenario, see, violates } from '../../litmus/index.js';
-import { userLoad, userStore } from '../../linux/index.js';
+import { userAdd, userLoad, userStore } from '../../linux/index.js';
+import { atomicAdd, mirrorDriver } from './drivers.js';
 
 /**
  * Two threads touch one device-exclusive page. Both have read the entry without a lock; the second one to get the folio
  * lock must find out that there is nothing left to restore.
  */
-export default scenario({
+export const d25 = scenario({
   id: 'D-25',
   family: 'device-exclusive',
   title: 'two threads restore one entry',
@@ -48,5 +49,58 @@ export default scenario({
     'restore.pte_same=off,asked=MAP-SUM': leaks('MAP-SUM'),
     'restore.pte_same=off,asked=MAP-SUM,machine=bcast': leaks('MAP-SUM'),
     'restore.pte_same=off,other=store,asked=MAP-SUM': leaks('MAP-SUM'),
+  },
+});
+
+/**
+ * The order of the two: a fault that tells first and takes the folio lock afterwards tells a driver that has not mapped the
+ * page yet. One that asks for a retry is told all the same, since the range is still open or has been counted.
+ */
+export const d25b = scenario({
+  id: 'D-25b',
+  family: 'device-exclusive',
+  title: 'the folio lock and the notifier of a restore',
+  question: 'Must a restore take the folio lock before it tells the device?',
+  machine: { cpus: 2, frames: 3, data: true },
+  knobs: {
+    'restore.order': ['lock-notify', 'notify-lock'],
+    driver: ['single', 'nouveau', 'test_hmm'],
+  },
+  bounds: 'one page; one device atomic with at most one fault, one round; one add of a CPU',
+  setup(m, { driver }) {
+    const p = m.process('P', { cpus: [0] });
+    const x = p.mmap({ pages: 1, touched: true, dirty: true });
+    const gpu = m.device('gpu0', { mirrors: p });
+    const mirror = mirrorDriver(driver, m, gpu, p, x, { timeout: 1 });
+    m.watchSum(p, x.start);
+    return { p, x, gpu, mirror };
+  },
+  agents: ({ p, x, gpu, mirror }) => ({
+    cpu: {
+      cpu: 0,
+      process: p,
+      *run() {
+        yield* userAdd(x.start, 1);
+        see('CPU added');
+      },
+    },
+    gpu0: {
+      cpu: 1,
+      process: p,
+      *run() {
+        const err = yield* atomicAdd(mirror, gpu, x.start, { faults: 1 });
+        if (err === 0) see('device added');
+      },
+    },
+  }),
+  sometimes: ['CPU added', 'device added'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'driver=nouveau': 'safe',
+    'driver=test_hmm': 'safe',
+    'restore.order=notify-lock': 'safe',
+    'restore.order=notify-lock,driver=nouveau': 'safe',
+    'restore.order=notify-lock,driver=test_hmm': violates('EXCL'),
   },
 });

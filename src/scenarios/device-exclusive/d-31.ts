@@ -27,7 +27,7 @@ export default scenario({
   machine: { cpus: 2, frames: 5 },
   kernels: ['6.12', 'v5', 'v8', '5.14', '6.3', '2025-v1', '6.15'],
   knobs: {
-    then: ['restore', 'zap', 'fork', 'exit'],
+    after: ['restore', 'zap', 'fork', 'exit'],
     zap: ['as-released', 'other-rule'],
   },
   kernelKnobs: ({ zap, kernel }) =>
@@ -42,7 +42,7 @@ export default scenario({
     const c = m.child('C', p, { cpus: [1] });
     return { p, x, c, made: m.flag('made') };
   },
-  agents: ({ p, x, c, made }, { then }) => ({
+  agents: ({ p, x, c, made }, { after }) => ({
     maker: {
       cpu: 1,
       process: c,
@@ -57,7 +57,7 @@ export default scenario({
           yield* folio_put(page);
         }
         yield* write(made, 1);
-        if (then !== 'fork') return;
+        if (after !== 'fork') return;
         yield* awaitValue(made, 2);
         yield* userStore(x.start);
         yield* exit_mmap(c.mm);
@@ -67,9 +67,9 @@ export default scenario({
       cpu: 0,
       process: p,
       *run() {
-        if (then === 'restore') yield* userLoad(x.start);
-        else if (then === 'zap') yield* madvise_dontneed(x.vma, x.start, x.end);
-        else if (then === 'fork') {
+        if (after === 'restore') yield* userLoad(x.start);
+        else if (after === 'zap') yield* madvise_dontneed(x.vma, x.start, x.end);
+        else if (after === 'fork') {
           const err = yield* dup_mmap(c.mm, p.mm);
           if (err !== 0) see('fork failed');
           yield* awaitValue(made, 1);
@@ -85,25 +85,25 @@ export default scenario({
   sometimes: ['exclusive'],
   expect: {
     base: 'safe',
-    'then=zap': 'safe',
-    'then=fork': 'safe',
-    'then=exit': 'safe',
+    'after=zap': 'safe',
+    'after=fork': 'safe',
+    'after=exit': 'safe',
     'kernel=v5': 'safe',
-    'then=zap,kernel=v5': 'safe',
-    'then=fork,kernel=v5': 'safe',
-    'then=exit,kernel=v5': 'safe',
-    'then=zap,kernel=v8': 'safe',
-    'then=fork,kernel=v8': 'safe',
-    'then=exit,kernel=v8': 'safe',
-    'then=fork,kernel=5.14': 'safe',
+    'after=zap,kernel=v5': 'safe',
+    'after=fork,kernel=v5': 'safe',
+    'after=exit,kernel=v5': 'safe',
+    'after=zap,kernel=v8': 'safe',
+    'after=fork,kernel=v8': 'safe',
+    'after=exit,kernel=v8': 'safe',
+    'after=fork,kernel=5.14': 'safe',
     'kernel=6.15': 'safe',
-    'then=zap,kernel=6.15': 'safe',
-    'then=fork,kernel=6.15': 'safe',
-    'then=exit,kernel=6.15': 'safe',
-    'then=fork,kernel=2025-v1': 'safe',
-    'then=zap,zap=other-rule': violates('MAP-SUM'),
-    'then=exit,zap=other-rule': violates('MAP-SUM'),
-    'then=zap,zap=other-rule,kernel=6.15': violates('MAP-SUM'),
-    'then=exit,zap=other-rule,kernel=6.15': violates('MAP-SUM'),
+    'after=zap,kernel=6.15': 'safe',
+    'after=fork,kernel=6.15': 'safe',
+    'after=exit,kernel=6.15': 'safe',
+    'after=fork,kernel=2025-v1': 'safe',
+    'after=zap,zap=other-rule': violates('MAP-SUM'),
+    'after=exit,zap=other-rule': violates('MAP-SUM'),
+    'after=zap,zap=other-rule,kernel=6.15': violates('MAP-SUM'),
+    'after=exit,zap=other-rule,kernel=6.15': violates('MAP-SUM'),
   },
 });

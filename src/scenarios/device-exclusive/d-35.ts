@@ -18,12 +18,12 @@ export default scenario({
   question: 'What does write_protect_page() do to a device-exclusive entry?',
   machine: { cpus: 3, frames: 5, data: true, ksmNodes: 1 },
   kernels: ['6.12', '6.15'],
-  knobs: { write_protect_page: ['as-released', 'not-taught'] },
+  knobs: { write_protect_page: ['as-released', 'not-taught'], page: ['exclusive', 'present'] },
   kernelKnobs: ({ write_protect_page }) =>
     write_protect_page === 'not-taught' ? { 'ksm.nonpresent': 'taken' } : {},
   bounds:
-    'one page that ksmd has picked and then a device has got, one merge with a KSM page, one atomic, then one store of the process',
-  setup(m) {
+    'one page that ksmd has picked and a device has got or gets, one merge with a KSM page, one atomic, then one store of the process if the device had it',
+  setup(m, { page: how }) {
     const p = m.process('P', { cpus: [0] });
     const x = p.mmap({ pages: 1, touched: true, vm_flags: VM.MERGEABLE });
     const page = p.page(x.start);
@@ -32,13 +32,14 @@ export default scenario({
     const kpage = q.page(y.start);
     m.ksmPage(q, y, kpage);
     const gpu = m.device('gpu0', { mirrors: p });
-    mirrorDriver('single', m, gpu, p, x);
-    m.exclusive(p, x.start, gpu);
+    const driver = mirrorDriver('single', m, gpu, p, x, { timeout: 1 });
+    if (how === 'exclusive') m.exclusive(p, x.start, gpu);
     m.hold(page); // what get_mergeable_page() has taken
-    return { p, x, page, kpage, gpu, done: m.flag('done') };
+    return { p, x, page, kpage, gpu, driver, done: m.flag('done') };
   },
-  agents: ({ p, x, page, kpage, gpu, done }) => ({
+  agents: ({ p, x, page, kpage, gpu, driver, done }, k) => ({
     *user() {
+      if (k.page === 'present') return;
       yield* awaitValue(done, 1);
       yield* userStore(x.start, 3);
     },
@@ -48,6 +49,7 @@ export default scenario({
       yield* write(done, 1);
     },
     *device() {
+      if (k.page === 'present') yield* driver.fault(x.start);
       if ((yield* deviceAtomicAdd(gpu, x.start)) !== undefined) see('the device added');
     },
   }),
@@ -55,6 +57,8 @@ export default scenario({
   expect: {
     base: 'safe',
     'kernel=6.15': 'safe',
+    'page=present': 'safe',
+    'page=present,kernel=6.15': 'safe',
     'write_protect_page=not-taught,kernel=6.15': violates('FRAME-REUSE'),
   },
 });

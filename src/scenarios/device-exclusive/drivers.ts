@@ -10,6 +10,7 @@ import {
   NouveauSvmm,
   NouveauSvmMniOps,
   type MmuIntervalNotifier,
+  type Timeout,
 } from '../../linux/index.js';
 import type { Device } from '../../machine/machine.js';
 import { SingleDriver, type SingleOptions } from './single.js';
@@ -33,7 +34,7 @@ class NouveauDriver implements MirrorDriver {
     gpu: Device,
     process: Process,
     region: Region,
-    private readonly timeout: 'never' | 'any' | number,
+    private readonly timeout: Timeout = 'never',
   ) {
     this.svmm = new NouveauSvmm(m.kernel, gpu, process.mm);
     process.mmuNotifier(new NouveauMnOps(this.svmm));
@@ -52,19 +53,24 @@ class NouveauDriver implements MirrorDriver {
 class TestHmmDriver implements MirrorDriver {
   private readonly dmirror: Dmirror;
 
-  constructor(m: Testbed, gpu: Device, process: Process) {
+  constructor(
+    m: Testbed,
+    gpu: Device,
+    process: Process,
+    private readonly timeout: Timeout = 'never',
+  ) {
     this.dmirror = new Dmirror(m.kernel, gpu, process.mm);
     const all = { start: 0, end: process.mm.space.pages };
     this.dmirror.notifier = process.intervalNotifier(all, new DmirrorMinOps(this.dmirror));
   }
 
   *fault(addr: number): Path<number> {
-    return yield* dmirror_exclusive(this.dmirror, addr, 1);
+    return yield* dmirror_exclusive(this.dmirror, addr, 1, this.timeout);
   }
 
   /** One call for a range. */
   *exclusive(addr: number, npages: number): Path<number> {
-    return yield* dmirror_exclusive(this.dmirror, addr, npages);
+    return yield* dmirror_exclusive(this.dmirror, addr, npages, this.timeout);
   }
 }
 
@@ -81,8 +87,8 @@ export function mirrorDriver(
   options: SingleOptions = {},
 ): MirrorDriver {
   if (kind === 'single') return new SingleDriver(m, gpu, process, region, options);
-  if (kind === 'nouveau') return new NouveauDriver(m, gpu, process, region, options.timeout ?? 'never');
-  return new TestHmmDriver(m, gpu, process);
+  if (kind === 'nouveau') return new NouveauDriver(m, gpu, process, region, options.timeout);
+  return new TestHmmDriver(m, gpu, process, options.timeout);
 }
 
 /** As mirrorDriver('test_hmm'), for calls that make a range exclusive. */

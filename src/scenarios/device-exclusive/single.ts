@@ -12,6 +12,7 @@ import {
   MMU_NOTIFY,
   mmap_read_lock,
   mmap_read_unlock,
+  mmu_interval_notifier_remove,
   mmu_interval_read_begin,
   mmu_interval_read_retry,
   mmu_interval_set_seq,
@@ -85,6 +86,11 @@ export class SingleDriver implements MmuIntervalNotifierOps {
     yield* deviceErase(gpu, range.start, range.end);
     yield* mutex_unlock(mutex);
     return true;
+  }
+
+  /** Stops listening. */
+  *unregister(): Path {
+    yield* mmu_interval_notifier_remove(this.sub);
   }
 
   /** Serves a fault of a device atomic at `addr`. Returns 0 or a negative error number. */

@@ -9,6 +9,7 @@ import {
   FOLL,
   get_user_pages_fast_only,
   shrink_inactive_list,
+  unuse_mm,
   userLoad,
   userStore,
 } from '../../linux/index.js';
@@ -47,17 +48,20 @@ export default table(
     family: 'gup-fast',
     title: 'the callers of ptep_get_lockless()',
     question: 'In what context does each caller of ptep_get_lockless() read, and does it look again?',
-    machine: { cpus: 1, frames: 7, ptrsPerPte: 4, swapSlots: 1, data: true, fill: 'eager' },
+    machine: { cpus: 1, frames: 8, ptrsPerPte: 4, swapSlots: 2, data: true, fill: 'eager' },
     knobs: { 'fault.pte_same': ['on', 'off'], 'gup.pte_recheck': ['after-ref', 'before-ref', 'none'] },
     bounds:
-      'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, each run alone',
+      'one get_user_pages_fast_only(), one write fault, one fault on an absent page, one on a swapped one, one swapoff, each run alone',
     setup(m) {
       const p = m.process('P');
       const map = (touched: boolean, shared = false) => p.mmap({ pages: 1, touched, shared });
       const [mapped, shared, swapped, absent] = [map(true), map(true, true), map(true), map(false)];
-      return { mapped, shared, swapped, absent, out: p.page(swapped.start) };
+      const q = m.process('Q');
+      const { vma, start } = q.mmap({ pages: 1 });
+      m.swapOut(q, vma, start, 0);
+      return { mapped, shared, swapped, absent, out: p.page(swapped.start), q };
     },
-    agents: ({ mapped, shared, swapped, absent, out }) => {
+    agents: ({ mapped, shared, swapped, absent, out, q }) => {
       const on = (run: () => Path<unknown>) => ({ cpu: 0, run });
       return {
         gup: on(function* () {
@@ -70,6 +74,7 @@ export default table(
           yield* shrink_inactive_list([out]);
           yield* userLoad(swapped.start);
         }),
+        swapoff: on(() => unuse_mm(q.mm)),
       };
     },
     sometimes: ['every row is as declared'],
@@ -88,5 +93,6 @@ export default table(
     'write-protected: handle_pte_fault': FAULT,
     'absent: handle_pte_fault': FAULT,
     'swapped: handle_pte_fault': FAULT,
+    'swapoff: unuse_pte_range': FAULT,
   },
 );

@@ -25,11 +25,11 @@ import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../../../.
 import { current, type Kernel, knob } from '../../../../kernel.js';
 import { FOLL } from '../../../../mm/gup.js';
 import { get_user_pages_remote } from '../../../../mm/gup-slow.js';
+import { mmu_interval_read_begin } from '../../../../mm/mmu_notifier.js';
 import {
   mmu_interval_notifier_insert,
   mmu_interval_notifier_remove,
-  mmu_interval_read_begin,
-} from '../../../../mm/mmu_notifier.js';
+} from '../../../../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../../../../mm/rmap-exclusive.js';
 import { folio_put } from '../../../../mm/swap.js';
 
@@ -48,6 +48,8 @@ export class NouveauSvmm {
   readonly mutex: Cell;
   /** The agent + 1 that runs make_device_exclusive_range() for this mirror; knob nouveau.own_restore. */
   readonly maker: Cell | undefined;
+  /** Knob nouveau.release. */
+  readonly unmapsAtRelease: boolean;
 
   constructor(
     kernel: Kernel,
@@ -58,6 +60,7 @@ export class NouveauSvmm {
   ) {
     const { system, knobs } = kernel;
     this.mutex = defineMutex(system, `${device.name}.svmm.mutex`, 'svmm.mutex');
+    this.unmapsAtRelease = knobs['nouveau.release'] === 'unmaps';
     this.maker =
       knobs['nouveau.own_restore'] === 'filtered'
         ? system.cell(`${device.name}.maker`, 0, { type: holder })
@@ -74,7 +77,19 @@ function* nouveau_svmm_invalidate(svmm: NouveauSvmm, start: number, limit: numbe
 
 /** The classic subscription of a mirror: what takes entries away from the GPU. */
 export class NouveauMnOps implements MmuNotifierOps {
-  constructor(private readonly svmm: NouveauSvmm) {}
+  /** Knob nouveau.release. exit_mmap() takes the subscription off the list, so the UNMAP that follows does not reach it. */
+  readonly release?: (mn: MmuNotifier, mm: Mm) => Path;
+
+  constructor(private readonly svmm: NouveauSvmm) {
+    if (svmm.unmapsAtRelease) this.release = () => this.unmapAll();
+  }
+
+  private *unmapAll(): Path {
+    const { svmm } = this;
+    yield* mutex_lock(svmm.mutex);
+    yield* nouveau_svmm_invalidate(svmm, 0, svmm.mm.space.pages);
+    yield* mutex_unlock(svmm.mutex);
+  }
 
   /**
    * @context may sleep if the range is blockable

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** mm/mmu_notifier.c: interval subscriptions come and go, whatever is being invalidated meanwhile. */
+import { request, type Path } from '../../core/path.js';
+import {
+  claim,
+  equals,
+  lockMapAcquire,
+  lockMapRelease,
+  read,
+  setBits,
+  write,
+} from '../../core/primitives.js';
+import { EINVAL, EOVERFLOW } from '../include/errno.js';
+import { mmap_assert_write_locked } from '../include/lockdep.js';
+import type { Mm } from '../include/mm_types.js';
+import type {
+  MmuIntervalNotifier,
+  MmuIntervalNotifierOps,
+  MmuNotifierSubscriptions,
+} from '../include/mmu_notifier.js';
+import { current, knob } from '../kernel.js';
+import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
+import { hasItree, mn_itree_is_invalidating } from './mmu_notifier.js';
+import { __mmu_notifier_register, mmu_notifier_register } from './mmu_notifier-list.js';
+
+/** The number that invSeqEven made this one from. */
+const previousSeq = (seq: number, modulus: number): number =>
+  modulus === 0 ? seq - 1 : (seq + modulus - 1) % modulus;
+
+/**
+ * Links a subscription. While an invalidation is under way nobody knows what it covers, so the subscription counts as
+ * hit; while the tree stands still, linking it is left to the last end. Its number is always odd, as callbacks set it.
+ * @context does not sleep
+ * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is looked at where the scenario counts them; fields and mmgrab() are one step)
+ */
+function* __mmu_interval_notifier_insert(
+  interval_sub: MmuIntervalNotifier,
+  subscriptions: MmuNotifierSubscriptions,
+  start: number,
+  length: number,
+): Path<number> {
+  const { op, options } = current.kernel;
+  const partial = knob('mmu_interval_notifier_insert.partial');
+  const full = knob('mmu_interval_notifier_insert.full');
+  const { mm_users } = interval_sub.mm;
+  if (length === 0) return -EOVERFLOW;
+  if (mm_users !== undefined && (yield* equals(mm_users, 0))) return -EINVAL;
+  yield* request(op.intervalInit, interval_sub.number, start, start + length - 1);
+  yield* spin_lock(subscriptions.lock);
+  if (full === 'retry') {
+    while (yield* mn_itree_is_invalidating(subscriptions)) {
+      yield* spin_unlock(subscriptions.lock);
+      yield* spin_lock(subscriptions.lock);
+    }
+  }
+  const active = !(yield* equals(subscriptions.active_invalidate_ranges, 0));
+  const odd = active && (yield* mn_itree_is_invalidating(subscriptions));
+  if (active && (odd || partial !== 'as-idle')) {
+    if (odd && full === 'defer') yield* write(interval_sub.deferred, 1);
+    else {
+      if (!odd && partial === 'mark') yield* setBits(subscriptions.invalidate_seq, 1);
+      yield* request(op.itreeInsert, interval_sub.number);
+    }
+    yield* write(interval_sub.invalidate_seq, yield* read(subscriptions.invalidate_seq));
+  } else {
+    const seq = yield* read(subscriptions.invalidate_seq);
+    yield* claim(
+      (seq & 1) === 0,
+      'WARN-ON',
+      'the number is odd and nobody invalidates (mmu_interval_notifier_insert)',
+    );
+    yield* write(interval_sub.invalidate_seq, previousSeq(seq, options.seqModulus ?? 0));
+    yield* request(op.itreeInsert, interval_sub.number);
+  }
+  yield* spin_unlock(subscriptions.lock);
+  return 0;
+}
+
+/** Whether the mm has had interval notifiers: it has subscriptions, with a tree. @context any */
+function* isReady(subscriptions: MmuNotifierSubscriptions): Path<boolean> {
+  const { installed } = subscriptions;
+  return (installed === undefined || (yield* read(installed)) !== 0) && (yield* hasItree(subscriptions));
+}
+
+function sameOps(interval_sub: MmuIntervalNotifier, mm: Mm, ops: MmuIntervalNotifierOps): void {
+  if (interval_sub.mm !== mm || interval_sub.ops !== ops)
+    throw new Error(`expected ${interval_sub.name} to be inserted with the mm and ops that set-up gave it`);
+}
+
+/**
+ * Subscribes to [start, start + length). The mm's first one takes mmap_lock, and lockdep is told that it may.
+ * @context may sleep; the caller has mm_users
+ * @kernel 6.12 mm/mmu_notifier.c mmu_interval_notifier_insert: faithful
+ */
+export function* mmu_interval_notifier_insert(
+  interval_sub: MmuIntervalNotifier,
+  mm: Mm,
+  start: number,
+  length: number,
+  ops: MmuIntervalNotifierOps = interval_sub.ops,
+): Path<number> {
+  sameOps(interval_sub, mm, ops);
+  lockMapAcquire(mm.mmap_lock.count); // might_lock()
+  lockMapRelease(mm.mmap_lock.count);
+  const subscriptions = mm.notifier_subscriptions!;
+  if (!(yield* isReady(subscriptions))) {
+    const ret = yield* mmu_notifier_register(undefined, mm);
+    if (ret !== 0) return ret;
+  }
+  return yield* __mmu_interval_notifier_insert(interval_sub, subscriptions, start, length);
+}
+
+/**
+ * As mmu_interval_notifier_insert() for who has mmap_lock.
+ * @context mmap_lock held for write
+ * @kernel 6.12 mm/mmu_notifier.c mmu_interval_notifier_insert_locked: faithful
+ */
+export function* mmu_interval_notifier_insert_locked(
+  interval_sub: MmuIntervalNotifier,
+  mm: Mm,
+  start: number,
+  length: number,
+  ops: MmuIntervalNotifierOps = interval_sub.ops,
+): Path<number> {
+  sameOps(interval_sub, mm, ops);
+  mmap_assert_write_locked(mm);
+  const subscriptions = mm.notifier_subscriptions!;
+  if (!(yield* isReady(subscriptions))) {
+    const ret = yield* __mmu_notifier_register(undefined, mm);
+    if (ret !== 0) return ret;
+  }
+  return yield* __mmu_interval_notifier_insert(interval_sub, subscriptions, start, length);
+}
+
+/** Under the lock, so that the last end has done with the subscription. @context does not sleep @kernel 6.12 mm/mmu_notifier.c mmu_interval_seq_released: faithful */
+function* mmu_interval_seq_released(subscriptions: MmuNotifierSubscriptions, seq: number): Path<boolean> {
+  yield* spin_lock(subscriptions.lock);
+  const ret = !(yield* equals(subscriptions.invalidate_seq, seq));
+  yield* spin_unlock(subscriptions.lock);
+  return ret;
+}
+
+/**
+ * Ends an interval subscription. While the tree stands still that is left to the last end, and waited for.
+ * @context may sleep; not from a callback, and no lock held that a callback takes
+ * @kernel 6.12 mm/mmu_notifier.c mmu_interval_notifier_remove: faithful
+ */
+export function* mmu_interval_notifier_remove(interval_sub: MmuIntervalNotifier): Path {
+  const subscriptions = interval_sub.mm.notifier_subscriptions!;
+  const { op, __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
+  let seq = 0;
+  yield* spin_lock(subscriptions.lock);
+  if (yield* mn_itree_is_invalidating(subscriptions)) {
+    if (yield* equals(interval_sub.in_tree, 0)) yield* write(interval_sub.deferred, 0);
+    else {
+      yield* write(interval_sub.deferred, 1);
+      seq = yield* read(subscriptions.invalidate_seq);
+    }
+  } else yield* request(op.itreeRemove, interval_sub.number);
+  yield* spin_unlock(subscriptions.lock);
+  lockMapAcquire(map!);
+  lockMapRelease(map!);
+  const wait = knob('mmu_interval_notifier_remove.wait');
+  if (seq !== 0 && wait !== 'none') {
+    let released = false;
+    while (!released) {
+      yield* request(op.invSeqWait, subscriptions.invalidate_seq.at, seq);
+      released = wait === 'lockless' || (yield* mmu_interval_seq_released(subscriptions, seq));
+    }
+  }
+  yield* request(op.subscriptionDrop, interval_sub.number, 0);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+import type { Kernel } from '../linux/kernel.js';
+import { VMA } from '../linux/mm/vma-tree.js';
+import { Use } from '../machine/machine.js';
+
+/** What is in use though no process is there: frames but for those in per-CPU batches, inodes, anon_vmas, VMAs. */
+export function leftover({
+  mem_map,
+  zero_page,
+  cpu_fbatches,
+  inodes = [],
+  anon_vma_pool = [],
+  mms,
+}: Kernel): string[] {
+  const batched = new Set<number>();
+  for (const { lru_add, lru_lazyfree, mlock_fbatch } of cpu_fbatches ?? [])
+    for (const { folios } of [lru_add, lru_lazyfree, mlock_fbatch])
+      for (const { value } of folios) batched.add(value - 1);
+  return [
+    ...mem_map
+      .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
+      .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`),
+    ...[...inodes.map((inode) => inode?.f_count), ...anon_vma_pool.map((anon_vma) => anon_vma?.refcount)]
+      .filter((count) => count !== undefined && count.value !== 0)
+      .map((count) => `${count.name} is ${count.value}`),
+    ...mms
+      .flatMap(({ vmas }) => vmas)
+      .filter(({ attached }) => attached.value !== VMA.FREE)
+      .map(({ attached }) => `${attached.name} is ${attached.value}`),
+  ];
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+import type { Mm } from '../../linux/include/mm_types.js';
+import {
+  MmuIntervalNotifier,
+  type MmuIntervalNotifierOps,
+  MmuNotifier,
+  type MmuNotifierOps,
+} from '../../linux/include/mmu_notifier.js';
+import type { Kernel } from '../../linux/kernel.js';
+
+export interface IntervalNotifierOptions {
+  readonly inserted?: boolean;
+  readonly ready?: boolean;
+}
+
+/** See Process.intervalNotifier(). */
+export function addIntervalNotifier(
+  kernel: Kernel,
+  mm: Mm,
+  { start, end }: { readonly start: number; readonly end: number },
+  ops: MmuIntervalNotifierOps,
+  { inserted = true, ready = inserted }: IntervalNotifierOptions,
+): MmuIntervalNotifier {
+  const { interval_subs, system } = kernel;
+  const subscriptions = kernel.notifierSubscriptions(mm);
+  const number = interval_subs.length;
+  const sub = new MmuIntervalNotifier(system, `sub${number}`, mm, number, ops);
+  interval_subs.push(sub);
+  subscriptions.interval_subs.push(sub);
+  if (ready) subscriptions.installed = subscriptions.has_itree = undefined;
+  if (!inserted) return sub;
+  sub.life.init(1);
+  sub.in_tree.init(1);
+  sub.start.init(start);
+  sub.last.init(end - 1);
+  sub.invalidate_seq.init(subscriptions.invalidate_seq.value - 1);
+  subscriptions.mm_count.init(subscriptions.mm_count.value + 1);
+  return sub;
+}
+
+/** See Process.mmuNotifier(). */
+export function addNotifier(kernel: Kernel, mm: Mm, ops: MmuNotifierOps, registered: boolean): MmuNotifier {
+  const { notifiers, system } = kernel;
+  const subscriptions = kernel.notifierSubscriptions(mm);
+  kernel.mmu_notifier_srcu ??= kernel.addSrcu('mmu_notifier');
+  const number = notifiers.length;
+  const subscription = new MmuNotifier(system, `notifier${number}`, mm, number, ops);
+  notifiers.push(subscription);
+  subscriptions.notifiers.push(subscription);
+  if (!registered) return subscription;
+  subscriptions.installed = undefined;
+  subscription.life.init(1);
+  subscription.hashed.init(1);
+  subscription.next.init(subscriptions.first.value);
+  subscriptions.first.init(number + 1);
+  subscriptions.mm_count.init(subscriptions.mm_count.value + 1);
+  return subscription;
+}

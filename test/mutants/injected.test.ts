@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/**
+ * One statement is left out of a scenario that holds, and the invariant that is for it finds out: a row for each invariant
+ * of the specification that device-exclusive memory and its notifiers touch.
+ *
+ * Without a row: META-ALIVE and PGMAP-LIVE (struct pages go away: GUP-fast), NO-TORN (entries of two words: GUP-fast),
+ * POOL-ONCE (the pool of P2PDMA), GP-RULE (what RCU frees; of a subscription that is SUB-LIFE). PTE-TABLE is judged as
+ * ANON-EXCL and MAP-SUM here, ATS-COHERENT as what a device's TLB breaks: SPTE-COHERENT and FRAME-REUSE, DIRTY as
+ * STABLE-PAGE and, for swap, DATA.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import { live, site, siteCount } from '../../src/core/live.js';
+import { withoutLocks } from '../../src/core/mutants.js';
+import { check } from '../../src/explore/check.js';
+import { Straight } from '../../src/explore/straight.js';
+import { type Runner, Workload } from '../../src/litmus/workload.js';
+import { SCENARIOS } from '../../src/scenarios/index.js';
+
+/** File, function and the n-th call of a callee in it, as docs/survivors.json names mutants. */
+const sites = new Map<string, number>();
+{
+  const seen = new Map<string, number>();
+  for (let number = 0; number < siteCount(); number++) {
+    const { file, fn, callee } = site(number);
+    const call = `${file.replace(/^src\/(linux\/)?/, '')} ${fn} ${callee}`;
+    const nth = (seen.get(call) ?? 0) + 1;
+    seen.set(call, nth);
+    sites.set(`${call}#${nth}`, number);
+  }
+}
+
+/** The call is left out, and answers that; `lock`: the lock that it takes is not taken. */
+type Instead = 'lock' | boolean | number;
+
+function leaveOut(call: string, instead: Instead): void {
+  const number = sites.get(call);
+  if (number === undefined) throw new Error(`expected a call ${call}`);
+  live.cut = number;
+  live.cutHit = false;
+  live.cutValue = instead === 'lock' ? 0 : instead;
+  live.mutate = instead === 'lock' ? withoutLocks : undefined;
+}
+
+afterEach(() => {
+  live.cut = -1;
+  live.mutate = undefined;
+});
+
+const EXCLUSIVE = 'mm/memory-exclusive.ts';
+const RMAP = 'mm/rmap-exclusive.ts';
+const NOTIFIER = 'mm/mmu_notifier.ts';
+const NOUVEAU = 'drivers/gpu/drm/nouveau/nouveau_svm.ts';
+const TEST_HMM = 'lib/test_hmm.ts';
+const SINGLE = 'scenarios/device-exclusive/single.ts';
+const START = 'mmu_notifier_invalidate_range_start#1';
+const END = 'mmu_notifier_invalidate_range_end#1';
+const RESTORE = `${EXCLUSIVE} remove_device_exclusive_entry`;
+
+const FAULTS: readonly (readonly [
+  property: string,
+  what: string,
+  call: string,
+  instead: Instead,
+  scenario: string,
+  variant: string,
+])[] = [
+  [
+    'TLB-LIVE',
+    "zap's flush",
+    'mm/mmu_gather.ts tlb_flush_mmu_tlbonly flush_tlb_mm_range#1',
+    0,
+    'D-31',
+    'after=zap',
+  ],
+  ['TLB-PERM', "make's flush", 'arch/tlb.ts ptep_clear_flush flush_tlb_page#1', 0, 'D-31', 'after=exit'],
+  ['EXCL', "make's flush", 'arch/tlb.ts ptep_clear_flush flush_tlb_page#1', 0, 'D-00', 'kernel=5.14'],
+  ['FRAME-REUSE', "the driver's unmapping", `${SINGLE} invalidate deviceErase#1`, 0, 'D-45', 'base'],
+  [
+    'FRAME-REUSE',
+    "the device's TLB flush",
+    `${NOUVEAU} nouveau_svmm_invalidate deviceFlush#1`,
+    0,
+    'D-45',
+    'driver=nouveau,nouveau.release=unmaps',
+  ],
+  ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`, 0, 'D-18', 'base'],
+  ['REF-SUM', "the driver's put", `${NOUVEAU} unlockAndPut folio_put#1`, 0, 'D-13', 'base'],
+  ['REF-SUM', "zap's put", 'mm/memory-swap.ts zapNonpresent folio_put#1', 0, 'D-31', 'after=exit'],
+  ['REF-SUM', "fork's get", 'mm/memory-fork.ts copy_present_pte folio_get#1', 0, 'D-09', 'mapping=shared'],
+  [
+    'MAP-SUM',
+    "make's rmap removal",
+    `${RMAP} page_make_device_exclusive_one folio_remove_rmap_pte#1`,
+    0,
+    'D-13',
+    'driver=single',
+  ],
+  [
+    'MAP-SUM',
+    "the restore's rmap",
+    `${EXCLUSIVE} restore_exclusive_pte folio_add_anon_rmap_pte#1`,
+    0,
+    'D-18',
+    'base',
+  ],
+  [
+    'MLOCK',
+    "the restore's rmap",
+    `${EXCLUSIVE} restore_exclusive_pte folio_add_anon_rmap_pte#1`,
+    0,
+    'D-32',
+    'base',
+  ],
+  ['RSS-SUM', "zap's decrement", 'mm/memory.ts zap_pte_range add#1', 0, 'D-31', 'after=exit'],
+  [
+    'ANON-EXCL',
+    "fork's write protection",
+    'mm/memory-fork.ts copy_present_pte ptep_set_wrprotect#1',
+    0,
+    'D-09',
+    'base',
+  ],
+  [
+    'COW-ISO',
+    "fork's notification",
+    `mm/memory-fork.ts copy_page_range ${START}`,
+    0,
+    'D-00',
+    'asked=COW-ISO',
+  ],
+  [
+    'PIN-VALID',
+    'the second look for pins',
+    'mm/userfaultfd-move.ts move_present_pte isPinned#2',
+    false,
+    'D-40b',
+    'beside=pin',
+  ],
+  ['EXCL', "the restore's notification", `${RESTORE} ${START}`, 0, 'D-18', 'base'],
+  ['EXCL', "the driver's unmapping", `${TEST_HMM} dmirror_do_update deviceErase#1`, 0, 'D-18', 'base'],
+  ['EXCL', 'waiting for what is under way', 'machine/device.ts deviceErase request#2', 0, 'D-18', 'base'],
+  [
+    'ATOMIC-SUM',
+    'waiting for what is under way',
+    'machine/device.ts deviceErase request#2',
+    0,
+    'D-00',
+    'asked=ATOMIC-SUM,kernel=2025-v1',
+  ],
+  [
+    'OWNER',
+    "the driver's second look",
+    `${NOUVEAU} nouveau_atomic_range_fault mmu_interval_read_retry#1`,
+    false,
+    'D-15',
+    'by=munmap',
+  ],
+  [
+    'SPTE-COHERENT',
+    "the callback's number",
+    `${NOUVEAU} invalidate mmu_interval_set_seq#1`,
+    0,
+    'D-15',
+    'by=mprotect',
+  ],
+  [
+    'SPTE-COHERENT',
+    "the device's TLB flush",
+    `${NOUVEAU} nouveau_svmm_invalidate deviceFlush#1`,
+    0,
+    'D-15',
+    'by=mprotect',
+  ],
+  [
+    'SPTE-COHERENT',
+    "read_begin's wait",
+    `${NOTIFIER} mmu_interval_read_begin request#1`,
+    0,
+    'N-01',
+    'by=dontneed',
+  ],
+  ['NOTIFY-ORDER', "zap's start", `mm/memory.ts zap_page_range_single ${START}`, 0, 'N-07', 'base'],
+  ['NOTIFY-ORDER', "make's start", `${RMAP} startMakeRange ${START}`, 0, 'D-13', 'driver=single'],
+  ['NOTIFY-ORDER', "exit's start", `mm/memory.ts unmap_vmas ${START}`, 0, 'D-45', 'base'],
+  ['NOTIFY-BALANCE', "the restore's end", `${RESTORE} ${END}`, 0, 'D-18', 'base'],
+  ['NOTIFY-BALANCE', "zap's end", `mm/memory.ts zap_page_range_single ${END}`, 0, 'N-07', 'base'],
+  [
+    'NOTIFY-BALANCE',
+    "the restore's start, and not its end",
+    `${RESTORE} ${START}`,
+    0,
+    'D-13',
+    'filter=none,retry=none,driver=test_hmm,page=exclusive',
+  ],
+  [
+    'TREE-FROZEN',
+    'deferring a removal',
+    `${NOTIFIER} mmu_interval_notifier_remove mn_itree_is_invalidating#1`,
+    false,
+    'N-07',
+    'base',
+  ],
+  [
+    'TREE-FROZEN',
+    'deferring an insertion',
+    `${NOTIFIER} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
+    false,
+    'N-06',
+    'base',
+  ],
+  [
+    'SUB-LIFE',
+    "remove's wait",
+    `${NOTIFIER} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
+    true,
+    'N-07',
+    'base',
+  ],
+  [
+    'TABLE-ALIVE',
+    "the RCU section of the restore's look-up",
+    'include/pgtable.ts __pte_offset_map rcu_read_lock#1',
+    'lock',
+    'D-24',
+    'retract_page_tables.anon_vma=ignored',
+  ],
+  ['NO-TOUCH-FREED', "the fault's get", `${RESTORE} folio_try_get#1`, true, 'D-00', 'asked=NO-TOUCH-FREED'],
+  ['LOCK', "the fault's unlock", `${RESTORE} folio_unlock#1`, 0, 'D-18', 'base'],
+  ['LOCK', "fork's unlock", `${EXCLUSIVE} try_restore_exclusive_pte folio_unlock#1`, 0, 'D-09', 'base'],
+  ['LOCK-REF', "the fault's unlock", `${RESTORE} folio_unlock#1`, 0, 'D-00', 'asked=NO-TOUCH-FREED'],
+  [
+    'STABLE-PAGE',
+    "the driver's unmapping",
+    `${SINGLE} invalidate deviceErase#1`,
+    0,
+    'D-38',
+    'make.anon_only=off,kernel=6.15',
+  ],
+  ['DATA', "GUP's dirtying", 'mm/gup-slow.ts follow_page_pte folio_mark_dirty#1', 0, 'D-48', 'base'],
+  ['SOFTDIRTY', "the driver's unmapping", `${TEST_HMM} dmirror_do_update deviceErase#1`, 0, 'D-30', 'base'],
+  ['PROGRESS', "the callback's filter", `${NOUVEAU} invalidate isFiltered#1`, false, 'D-13', 'base'],
+  [
+    'PROGRESS',
+    'the restore',
+    'mm/memory-swap.ts do_swap_page remove_device_exclusive_entry#1',
+    0,
+    'D-31',
+    'base',
+  ],
+  [
+    'ERRNO',
+    "make's rmap removal",
+    `${RMAP} page_make_device_exclusive_one folio_remove_rmap_pte#1`,
+    0,
+    'D-48',
+    'before=nothing',
+  ],
+];
+
+const find = (id: string, variant: string) => {
+  const scenario = SCENARIOS.find((each) => each.id === id)!;
+  const found = scenario.variants.find(({ name }) => name === variant);
+  if (found === undefined) throw new Error(`expected ${id} to have a variant ${variant}`);
+  return { scenario, variant: found };
+};
+
+describe('an injected fault is found by the invariant that is for it', () => {
+  test.each(FAULTS)('%s: without %s (%s)', (property, _, call, instead, id, name) => {
+    const { scenario, variant } = find(id, name);
+    expect(variant.expect).toMatchObject({ verdict: 'safe', reports: [] });
+    leaveOut(call, instead);
+    const verdict = check(scenario, variant);
+    expect(verdict.property, verdict.detail).toBe(property);
+  });
+
+  /** What is no call is a knob: see exclusiveEntryFor() in mm/rmap-exclusive.ts. */
+  test.each([
+    ['SOFTDIRTY', 'by=pagemap', 'make.soft_dirty=lost'],
+    ['UFFDWP', 'by=uffd-wp-once', 'make.uffd_wp=lost'],
+  ])('%s: %s without the transfer of the bit', (property, base, knob) => {
+    const { scenario, variant } = find('D-30', `${base},${knob}`);
+    expect(find('D-30', base).variant.expect!.verdict).toBe('safe');
+    expect(check(scenario, variant).property).toBe(property);
+  });
+
+  test.each<[report: string, what: string, call: string, instead: Instead, id: string, variant: string]>([
+    ['CTX', 'the PTL given back', `${EXCLUSIVE} restoreAtPte pte_unmap_unlock#1`, 0, 'D-51', 'base'],
+    [
+      'LOCK-ORDER',
+      'the mutex given back',
+      `${NOUVEAU} invalidate mutex_unlock#1`,
+      0,
+      'D-13',
+      'retry=none,page=shared',
+    ],
+    ['LOCK-HELD', 'the folio lock', `${RESTORE} folio_lock#1`, 'lock', 'D-18', 'base'],
+    [
+      'DATA-RACE',
+      'the mutex',
+      `${NOUVEAU} nouveau_atomic_range_fault mutex_lock#1`,
+      'lock',
+      'D-15',
+      'by=mprotect',
+    ],
+  ])('%s is reported without %s (%s)', (report, _, call, instead, id, name) => {
+    const { scenario, variant } = find(id, name);
+    expect(variant.expect!.reports).toEqual([]);
+    leaveOut(call, instead);
+    expect(check(scenario, variant).reports).toContain(report);
+  });
+});
+
+describe('the random workload finds', () => {
+  function runThrough(count: number): void {
+    const workload = new Workload({ seed: 1 });
+    const straight = new Straight(workload.kernel.system, {
+      choose: (outcomes) => workload.choose(outcomes),
+      monitor: () => workload.monitor(),
+    });
+    const run: Runner = (agent, path) => straight.run(agent, path);
+    for (let i = 0; i < count; i++) {
+      workload.step(run);
+      straight.settle();
+      straight.judge();
+    }
+  }
+
+  test.each<[property: string, what: string, call: string, instead: Instead]>([
+    ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`, 0],
+    ['REF-SUM', "zap's put", 'mm/memory-swap.ts zapNonpresent folio_put#1', 0],
+    ['LOCK', "the fault's unlock", `${RESTORE} folio_unlock#1`, 0],
+    ['NOTIFY-BALANCE', "the restore's start, and not its end", `${RESTORE} ${START}`, 0],
+    ['NOTIFY-BALANCE', "zap's end", `mm/memory.ts zap_page_range_single ${END}`, 0],
+    ['NOTIFY-ORDER', "make's start", `${RMAP} startMakeRange ${START}`, 0],
+    ['MAP-SUM', "the restore's rmap", `${EXCLUSIVE} restore_exclusive_pte folio_add_anon_rmap_pte#1`, 0],
+    ['RSS-SUM', "zap's decrement", 'mm/memory.ts zap_pte_range add#1', 0],
+    ['ANON-EXCL', "fork's write protection", 'mm/memory-fork.ts copy_present_pte ptep_set_wrprotect#1', 0],
+    ['TLB-PERM', "make's flush", 'arch/tlb.ts ptep_clear_flush flush_tlb_page#1', 0],
+    ['FRAME-REUSE', "the driver's unmapping", `${TEST_HMM} dmirror_do_update deviceErase#1`, 0],
+    ['DATA', 'the copy of a page', 'mm/memory-fault.ts wp_page_copy copy_user_page#1', 0],
+  ])('%s: without %s (%s)', (property, _, call, instead) => {
+    leaveOut(call, instead);
+    expect(() => runThrough(2_000)).toThrow(new RegExp(`^${property}: `));
+  });
+});

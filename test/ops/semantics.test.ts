@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+import { expect, test } from 'vitest';
+import { runOps } from '../../src/cli/ops.js';
+import { normalise } from '../../src/litmus/ops.js';
+
+/**
+ * Scripts in which each operation stands with its answer, and below what is observed then. The expectations are what the
+ * sources of Linux 6.12 say, where the recorded answers don't reach.
+ */
+const SCRIPTS: Readonly<Record<string, string>> = {
+  'dontfork leaves a hole, wipeonfork an empty mapping': `
+  autoobs R0 0 3
+  P0 mmap R0 3 rw anon => err=0
+    P0 R0[0..3): 0:-,d 1:-,d 2:-,d
+  P0 w R0 0 0x10 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+  P0 w R0 1 0x11 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+  P0 madvise R0 0 1 dontfork => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+  P0 madvise R0 1 1 wipeonfork => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+  P0 fork P1 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+    P1 R0[0..3): 0:- 1:-,d 2:-,d
+  P1 r R0 0 => err=0 sig=11 code=1
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+    P1 R0[0..3): 0:- 1:-,d 2:-,d
+  P1 r R0 1 => err=0 val=0x0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+    P1 R0[0..3): 0:- 1:zero,d 2:-,d
+  `,
+
+  'a mapping without anonymous pages is not copied: the child faults its pages in': `
+  autoobs R0 0 2
+  P0 mmap R0 2 rw memfd => err=0
+    P0 R0[0..2): 0:-,d 1:-,d
+  P0 w R0 0 0x10 => err=0
+    P0 R0[0..2): 0:f0,sxd,m1,MB 1:-,d
+  P0 fork P1 => err=0
+    P0 R0[0..2): 0:f0,sxd,m1,MB 1:-,d
+    P1 R0[0..2): 0:-,d 1:-,d
+  P1 r R0 1 => err=0 val=0x0
+    P0 R0[0..2): 0:f0,sd,m2,MB 1:-,d
+    P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sxd,m1,MB
+  P1 w R0 0 0x20 => err=0
+    P0 R0[0..2): 0:f0,sd,m2,MB 1:-,d
+    P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sxd,m1,MB
+  P0 r R0 0 => err=0 val=0x20
+    P0 R0[0..2): 0:f0,sd,m2,MB 1:-,d
+    P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sxd,m1,MB
+  `,
+
+  'the child of who has pinned a page gets a copy at once': `
+  autoobs R0 0 1
+  P0 mmap R0 1 rw anon => err=0
+    P0 R0[0..1): 0:-,d
+  P0 pin R0 0 1 1 => err=0
+    P0 R0[0..1): 0:f0,xd,m1,AMB
+  P0 fork P1 => err=0
+    P0 R0[0..1): 0:f0,xd,m1,AMB
+    P1 R0[0..1): 0:f1,xd,m1,AMB
+  P0 w R0 0 0x30 => err=0
+    P0 R0[0..1): 0:f0,xd,m1,AMB
+    P1 R0[0..1): 0:f1,xd,m1,AMB
+  P0 pinread 1 => err=0 data=30
+    P0 R0[0..1): 0:f0,xd,m1,AMB
+    P1 R0[0..1): 0:f1,xd,m1,AMB
+  `,
+
+  'a long pin for reading takes no shared page, no zero page, no page of the file of a private mapping': `
+  autoobs R0 0 2
+  P0 mmap R0 2 rw privfile => err=0
+    P0 R0[0..2): 0:-,d 1:-,d
+  P0 r R0 0 => err=0 val=0x0
+    P0 R0[0..2): 0:f0,sxd,m1,MB 1:-,d
+  P0 w R0 1 0x11 => err=0
+    P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,xd,m1,AMB
+  P0 fork P1 => err=0
+    P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,d,m2,AMB
+    P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,d,m2,AMB
+  P0 pin R0 0 2 0 => err=0
+    P0 R0[0..2): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB
+    P1 R0[0..2): 0:f2,sxd,m1,MB 1:f3,xd,m1,AMB
+  P0 w R0 0 0x20 => err=0
+    P0 R0[0..2): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB
+    P1 R0[0..2): 0:f2,sxd,m1,MB 1:f3,xd,m1,AMB
+  P0 pinread 2 => err=0 data=20,11
+    P0 R0[0..2): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB
+    P1 R0[0..2): 0:f2,sxd,m1,MB 1:f3,xd,m1,AMB
+  `,
+
+  'what is pinned outlives the mapping, and its process if another has the file open': `
+  P0 mmap R0 2 rw anon => err=0
+  P0 unpin => err=9
+  P0 pin R0 1 2 0 => err=14
+  P0 pin R0 1 1 0 => err=0
+  P0 w R0 1 0x11 => err=0
+  P0 pin R0 0 1 0 => err=22
+  P0 fork P1 => err=0
+  P0 munmap R0 0 2 => err=0
+  P0 exit => err=0
+  P1 pinread 2 => err=0 data=11,0
+  P1 unpin => err=0
+  P1 pinread 1 => err=22
+  `,
+
+  'mremap() moves within one VMA: what mprotect() split it joins again, but not in a child, whose halves have anon_vmas of their own': `
+  P0 mmap R0 4 rw anon => err=0
+  P0 w R0 0 0x10 => err=0
+  P0 mprotect R0 1 1 r => err=0
+  P0 mremap R0 0 2 R1 0 => err=14
+  P0 mprotect R0 1 1 rw => err=0
+  P0 mremap R0 0 2 R1 0 => err=0
+  P0 r R1 0 => err=0 val=0x10
+  P0 r R0 0 => err=0 sig=11 code=1
+  P0 w R0 2 0x12 => err=0
+  P0 mprotect R0 3 1 r => err=0
+  P0 fork P1 => err=0
+  P0 mprotect R0 3 1 rw => err=0
+  P0 mremap R0 2 2 R2 0 => err=0
+  P1 mprotect R0 3 1 rw => err=0
+  P1 mremap R0 2 2 R2 0 => err=14
+  `,
+
+  'a VMA that came from a fork does not take a new neighbour in': `
+  P0 mmap R0 2 rw anon => err=0
+  P0 w R0 0 0x10 => err=0
+  P0 munmap R0 1 1 => err=0
+  P0 fork P1 => err=0
+  P0 mremap R0 0 1 R1 0 => err=0
+  P0 mremap R1 0 1 R0 0 => err=0
+  P1 mremap R0 0 2 R1 0 => err=14
+  `,
+
+  'madvise() passes over holes, mprotect() stops at them, mlock() too': `
+  autoobs R0 0 3
+  P0 mmap R0 3 rw anon => err=0
+    P0 R0[0..3): 0:-,d 1:-,d 2:-,d
+  P0 madvise R0 0 3 populate_write => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:f2,xd,m1,AMB
+  P0 munmap R0 1 1 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:- 2:f1,xd,m1,AMB
+  P0 mprotect R0 0 3 r => err=12
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:- 2:f1,xd,m1,AMB
+  P0 w R0 0 0x10 => err=0 sig=11 code=2
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:- 2:f1,xd,m1,AMB
+  P0 w R0 2 0x12 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:- 2:f1,xd,m1,AMB
+  P0 mlock R0 0 3 1 => err=12
+    P0 R0[0..3): 0:f0,xd,m1,AMBU 1:- 2:f1,xd,m1,AMB
+  P0 madvise R0 0 3 dontneed => err=22
+    P0 R0[0..3): 0:f0,xd,m1,AMBU 1:- 2:f1,xd,m1,AMB
+  P0 madvise R0 0 3 dontneed_locked => err=12
+    P0 R0[0..3): 0:-,d 1:- 2:-,d
+  P0 madvise R0 0 3 populate_read => err=12
+    P0 R0[0..3): 0:zero,d 1:- 2:-,d
+  P0 madvise R0 0 1 populate_write => err=22
+    P0 R0[0..3): 0:zero,d 1:- 2:-,d
+  `,
+
+  'a page goes to swap and comes back; lazyfree pages are gone': `
+  autoobs R0 0 3
+  P0 mmap R0 3 rw anon => err=0
+    P0 R0[0..3): 0:-,d 1:-,d 2:-,d
+  P0 w R0 0 0x10 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+  P0 w R0 1 0x11 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+  P0 madvise R0 1 1 free => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:f1,xd,m1,AMB 2:-,d
+  P0 madvise R0 0 3 pageout => err=0
+    P0 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+  P0 fork P1 => err=0
+    P0 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+    P1 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+  P1 w R0 0 0x20 => err=0
+    P0 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+    P1 R0[0..3): 0:f1,xd,m1,AMB 1:-,d 2:-,d
+  P0 r R0 0 => err=0 val=0x10
+    P0 R0[0..3): 0:f0,xd,m1,AMCB 1:-,d 2:-,d
+    P1 R0[0..3): 0:f1,xd,m1,AMB 1:-,d 2:-,d
+  `,
+
+  'a page of a file goes to swap as well, for all who map it later': `
+  autoobs R0 0 1
+  P0 mmap R0 1 rw shared => err=0
+    P0 R0[0..1): 0:-,d
+  P0 w R0 0 0x10 => err=0
+    P0 R0[0..1): 0:f0,sxd,m1,MB
+  P0 fork P1 => err=0
+    P0 R0[0..1): 0:f0,sxd,m1,MB
+    P1 R0[0..1): 0:-,d
+  P1 r R0 0 => err=0 val=0x10
+    P0 R0[0..1): 0:f0,sd,m2,MB
+    P1 R0[0..1): 0:f0,sd,m2,MB
+  P1 madvise R0 0 1 pageout => err=0
+    P0 R0[0..1): 0:f0,sd,m2,MB
+    P1 R0[0..1): 0:f0,sd,m2,MB
+  P1 munmap R0 0 1 => err=0
+    P0 R0[0..1): 0:f0,sxd,m1,MB
+    P1 R0[0..1): 0:-
+  P0 madvise R0 0 1 pageout => err=0
+    P0 R0[0..1): 0:-,d
+    P1 R0[0..1): 0:-
+  P0 r R0 0 => err=0 val=0x10
+    P0 R0[0..1): 0:f0,sxd,m1,MB
+    P1 R0[0..1): 0:-
+  `,
+
+  'remove punches a hole for all who map the file, but not for who has a copy or a pin': `
+    autoobs R0 0 2
+    P0 mmap R0 2 rw memfd => err=0
+      P0 R0[0..2): 0:-,d 1:-,d
+    P0 w R0 0 0x10 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:-,d
+    P0 w R0 1 0x11 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sxd,m1,MB
+    P0 fork P1 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sxd,m1,MB
+      P1 R0[0..2): 0:-,d 1:-,d
+    P1 r R0 0 => err=0 val=0x10
+      P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+    P1 pin R0 0 1 1 => err=0
+      P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+    P0 madvise R0 0 1 remove => err=0
+      P0 R0[0..2): 0:-,d 1:f0,sd,m2,MB
+      P1 R0[0..2): 0:-,d 1:f0,sd,m2,MB
+    P0 w R0 0 0x20 => err=0
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:-,d 1:f1,sd,m2,MB
+    P1 pinread 1 => err=0 data=10
+      P0 R0[0..2): 0:f0,sxd,m1,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:-,d 1:f1,sd,m2,MB
+    P1 r R0 0 => err=0 val=0x20
+      P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+      P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
+  `,
+};
+
+test.each(Object.entries(SCRIPTS))('%s', (_title, script) => {
+  const expected = script
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const operations = expected
+    .filter((line) => !/^P\d R\d\[/.test(line))
+    .map((line) => line.split(' => ')[0]!);
+  const { lines, broken } = runOps(operations.join('\n'), 'test');
+  expect(broken).toBeUndefined();
+  expect(normalise(lines).map((line) => line.replace(/^> /, '').trim())).toEqual(
+    expected.filter((line) => !line.startsWith('autoobs')),
+  );
+});
+
+test('an invariant that is broken ends the run, with the line', () => {
+  const { lines, broken } = runOps('P0 mmap R0 1 rw anon\nP0 w R0 0 1\nP0 fork P1\nP0 r R0 0\n', 'test', {
+    'fork.flush_tlb': 'off',
+  });
+  expect(broken).toMatch(/^test:3: TLB-PERM: /);
+  expect(lines).toHaveLength(2);
+});
