@@ -49,6 +49,7 @@ afterEach(() => {
 const EXCLUSIVE = 'mm/memory-exclusive.ts';
 const RMAP = 'mm/rmap-exclusive.ts';
 const NOTIFIER = 'mm/mmu_notifier.ts';
+const INTERVAL = 'mm/mmu_notifier-interval.ts';
 const NOUVEAU = 'drivers/gpu/drm/nouveau/nouveau_svm.ts';
 const TEST_HMM = 'lib/test_hmm.ts';
 const SINGLE = 'scenarios/device-exclusive/single.ts';
@@ -146,21 +147,21 @@ const FAULTS: readonly Fault[] = [
   [
     'TREE-FROZEN',
     'deferring a removal',
-    `${NOTIFIER} mmu_interval_notifier_remove mn_itree_is_invalidating#1`,
+    `${INTERVAL} mmu_interval_notifier_remove mn_itree_is_invalidating#1`,
     'N-07 base',
     false,
   ],
   [
     'TREE-FROZEN',
     'deferring an insertion',
-    `${NOTIFIER} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
+    `${INTERVAL} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
     'N-06 base',
     false,
   ],
   [
     'SUB-LIFE',
     "remove's wait",
-    `${NOTIFIER} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
+    `${INTERVAL} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
     'N-07 base',
     true,
   ],
