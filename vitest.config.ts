@@ -10,7 +10,7 @@ const src = (path: string): string => fileURLToPath(new URL(`src/${path}`, impor
 
 /** The layers that hold paths, and the files with which tests, the bench and users add to them. */
 const INSTRUMENTED =
-  /^((src\/(machine|linux|properties|litmus|scenarios)|test\/(.*\/)?fixtures|examples)\/|bench\/model\.ts$)/;
+  /^((src\/(machine|linux|properties|litmus|scenarios)|test\/(.*\/)?fixtures|examples)\/|bench\/(kernel|model)\.ts$)/;
 
 /** What `npm run build` does to the emitted files, done to the sources that the tests run on. */
 function instrumentPaths(): Plugin {

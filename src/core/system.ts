@@ -119,7 +119,10 @@ export interface Invariant {
   readonly kind?: 'violation' | 'leak';
 }
 
-/** Ghost state: brought up to date after each step that changed one of the cells. Writes through `system.set`. */
+/**
+ * Ghost state: brought up to date after each step that changed one of the cells. Writes through `system.set`. Names all cells
+ * that it reads and that a step may write: others must not be fused across them.
+ */
 export interface Monitor {
   readonly cells: readonly Cell[];
   update(agent: number): void;

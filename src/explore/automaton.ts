@@ -8,12 +8,19 @@ import type { NodeMonitor } from '../core/scenario.js';
 import type { System } from '../core/system.js';
 import { grown } from './findings.js';
 
-/** Called when the search walks an edge for the first time: the state it is in is where the thing was seen. */
+/** Called when a search walks an edge for the first time: the state it is in is where the thing was seen. */
 export interface AutomatonEvents {
   witness(name: string): void;
   report(name: string, detail: string): void;
 }
 
+/** What was seen on an edge when it was learnt. */
+interface Seen {
+  readonly witnesses: readonly string[];
+  readonly reports: readonly (readonly [name: string, detail: string])[];
+}
+
+const NOBODY: AutomatonEvents = { witness: () => {}, report: () => {} };
 const SMALL = 8;
 /** Above every node number: an edge of a large observation is kept under value * NODES + node. */
 const NODES = 2097152;
@@ -37,7 +44,7 @@ export class Automaton {
   next = new Int32Array(1024 * SMALL);
   /** Runs of a path from its start, for the bench. */
   runs = 0;
-  readonly events: AutomatonEvents = { witness: () => {}, report: () => {} };
+  events: AutomatonEvents = NOBODY;
 
   private readonly wide = new Map<number, number>();
   private parent = new Int32Array(1024);
@@ -46,14 +53,17 @@ export class Automaton {
   private readonly contexts: unknown[] = [undefined];
   private readonly byKey = new Map<string, number>();
   private readonly roots: number[] = [];
-  private readonly progressEdges = new Map<string, string[]>();
+  /** By edge: the marks on it, where there are any. */
+  private readonly progressEdges = new Map<number, readonly string[]>();
   private readonly accesses: (Access | undefined)[] = [];
   /** A path that stands at a node, kept so that going on from there needs no replay. */
   private readonly parked = new Map<number, { path: Path<unknown>; stack: unknown[] }>();
-  /** By renaming: node -> its image, 0 = not known. */
-  private readonly mappings = new Map<string, Int32Array>();
-  /** Witnesses seen on the edge from a node by a value, where there are any. */
-  private readonly witnesses = new Map<string, string>();
+  /** By edge (value * NODES + node; -agent - 1: the agent's start): what was seen there, where there is anything. */
+  private readonly seen = new Map<number, Seen>();
+  /** By node: another one that it is an image of, or that is an image of it. Leads to one for all of these. */
+  private readonly kinOf: number[] = [];
+  /** Edges on which something was seen, and that nobody has walked since `rewind`: where they lead. */
+  private readonly asleep = new Map<number, number>();
 
   constructor(
     readonly system: System,
@@ -65,6 +75,7 @@ export class Automaton {
 
   /** The node at which an agent begins. */
   start(agent: number): number {
+    if (this.asleep.delete(-agent - 1)) this.tell(-agent - 1);
     return (this.roots[agent] ??= this.create(agent, 0, 0));
   }
 
@@ -72,9 +83,44 @@ export class Automaton {
   child(node: number, value: number): number {
     if (value >= 0 && value < SMALL) {
       const known = this.next[node * SMALL + value]!;
-      return known !== 0 ? known : this.create(this.agent[node]!, node, value);
+      return known !== 0 ? known : this.learn(node, value);
     }
-    return this.wide.get(value * NODES + node) ?? this.create(this.agent[node]!, node, value);
+    return this.wide.get(value * NODES + node) ?? this.learn(node, value);
+  }
+
+  /** Another search begins: what was seen on edges is to be told again when they are walked. */
+  rewind(events: AutomatonEvents = NOBODY): void {
+    this.events = events;
+    for (const edge of this.seen.keys()) {
+      if (this.asleep.has(edge)) continue;
+      if (edge < 0 && edge >= -this.system.agents.length) {
+        this.asleep.set(edge, this.roots[-edge - 1]!);
+        continue;
+      }
+      const value = Math.floor(edge / NODES);
+      this.putToSleep(edge - value * NODES, value);
+    }
+  }
+
+  /** The node that follows, without walking there: what there is to see will be told when somebody does. */
+  private unseenChild(node: number, value: number): number {
+    const edge = value * NODES + node;
+    const known = this.asleep.get(edge);
+    if (known !== undefined) return known;
+    const { events } = this;
+    this.events = NOBODY;
+    const before = this.seen.size;
+    const child = this.child(node, value);
+    this.events = events;
+    if (this.seen.size > before) this.putToSleep(node, value);
+    return child;
+  }
+
+  private putToSleep(node: number, value: number): void {
+    const edge = value * NODES + node;
+    this.asleep.set(edge, this.child(node, value));
+    if (value >= 0 && value < SMALL) this.next[node * SMALL + value] = 0;
+    else this.wide.delete(edge);
   }
 
   /** The site numbers of the frames at a node, outermost first. */
@@ -84,7 +130,7 @@ export class Automaton {
 
   /** Progress marks on the edge from `node` by `value`. */
   progress(node: number, value: number): readonly string[] | undefined {
-    return this.progressEdges.size === 0 ? undefined : this.progressEdges.get(`${node}:${value}`);
+    return this.progressEdges.size === 0 ? undefined : this.progressEdges.get(value * NODES + node);
   }
 
   /** What the request of a node reads and writes. */
@@ -115,43 +161,46 @@ export class Automaton {
    * The node that the agent would stand at if all frames were renamed from the beginning. Also checks that the path
    * takes frames as names only: the request there must be the renamed request.
    */
-  renamed(node: number, to: readonly number[], renamer: Renamer, key = to.join()): number {
-    const known = this.mappings.get(key)?.[node];
+  renamed(node: number, renaming: Renaming, renamer: Renamer): number {
+    const known = renaming.images[node];
     if (known !== undefined && known !== 0) return known;
-    return this.rename(node, key, to, renamer);
+    return this.rename(node, renaming, renamer);
   }
 
-  private rename(node: number, key: string, to: readonly number[], renamer: Renamer): number {
-    let map = this.mappings.get(key);
-    if (map === undefined || map.length < this.op.length) {
-      map = grown(map ?? new Int32Array(0), new Int32Array(this.op.length));
-      this.mappings.set(key, map);
-    }
+  private rename(node: number, renaming: Renaming, renamer: Renamer): number {
+    if (renaming.images.length < this.op.length)
+      renaming.images = grown(renaming.images, new Int32Array(this.op.length));
+    const { images } = renaming;
     // From the last ancestor whose image is known (the start is its own image) down to the node.
     const line: number[] = [];
     let at = node;
-    for (; this.parent[at] !== 0 && map[at] === 0; at = this.parent[at]!) line.push(at);
+    for (; this.parent[at] !== 0 && images[at] === 0; at = this.parent[at]!) line.push(at);
     if (this.parent[at] === 0) {
-      this.sameUnder(at, at, to, renamer);
-      map[at] = at;
+      this.sameUnder(at, at, renaming, renamer);
+      images[at] = at;
     }
     for (let i = line.length - 1; i >= 0; i--) {
       at = line[i]!;
       const before = this.parent[at]!;
-      const from = map[before]!;
+      const from = images[before]!;
       const value = this.observed[at]!;
-      const seen = renamer.result(before, value, to);
-      const image = this.child(from, seen);
-      this.sameUnder(at, image, to, renamer);
-      if (this.witnesses.get(`${before}:${value}`) !== this.witnesses.get(`${from}:${seen}`))
-        throw this.calculates(at);
-      map[at] = image;
+      const seen = renamer.result(before, value, renaming);
+      const image = this.unseenChild(from, seen);
+      this.sameUnder(at, image, renaming, renamer);
+      if (this.witnesses(before, value) !== this.witnesses(from, seen)) throw this.calculates(at);
+      images[at] = image;
+      const [one, other] = [this.kin(at), this.kin(image)];
+      if (one !== other) this.kinOf[Math.max(one, other)] = Math.min(one, other);
     }
-    return map[node]!;
+    return images[node]!;
   }
 
-  private sameUnder(node: number, image: number, to: readonly number[], renamer: Renamer): void {
-    if (!renamer.sameRequest(node, image, to)) throw this.calculates(node);
+  private witnesses(node: number, value: number): string | undefined {
+    return this.seen.get(value * NODES + node)?.witnesses.join();
+  }
+
+  private sameUnder(node: number, image: number, renaming: Renaming, renamer: Renamer): void {
+    if (!renamer.sameRequest(node, image, renaming)) throw this.calculates(node);
   }
 
   private calculates(node: number): PathError {
@@ -161,43 +210,25 @@ export class Automaton {
     );
   }
 
-  /** Whether an agent can come back to a point of its path where it was before. */
-  cyclic(): boolean {
-    const after = this.edges();
-    const colour = new Uint8Array(this.size); // 1: on the way, 2: done
-    for (const root of this.roots) {
-      const way: { node: number; next: number }[] = [{ node: root, next: 0 }];
-      if (colour[root] !== 0) continue;
-      colour[root] = 1;
-      while (way.length > 0) {
-        const top = way[way.length - 1]!;
-        const child = after[top.node]?.[top.next++];
-        if (child === undefined) {
-          colour[top.node] = 2;
-          way.pop();
-        } else if (colour[child] === 1) return true;
-        else if (colour[child] === 0) {
-          colour[child] = 1;
-          way.push({ node: child, next: 0 });
-        }
-      }
-    }
-    return false;
-  }
-
   /** By node: the nodes that follow. */
-  private edges(): (number[] | undefined)[] {
-    const after: (number[] | undefined)[] = [];
+  edges(): number[][] {
+    const after: number[][] = Array.from({ length: this.size }, () => []);
     for (let node = 1; node < this.size; node++)
       for (let value = 0; value < SMALL; value++) {
         const child = this.next[node * SMALL + value]!;
-        if (child !== 0) (after[node] ??= []).push(child);
+        if (child !== 0) after[node]!.push(child);
       }
-    for (const [key, child] of this.wide) {
-      const node = key - Math.floor(key / NODES) * NODES;
-      (after[node] ??= []).push(child);
-    }
+    for (const [edge, child] of [...this.wide, ...this.asleep])
+      if (edge >= 0 || edge < -this.system.agents.length)
+        after[edge - Math.floor(edge / NODES) * NODES]!.push(child);
     return after;
+  }
+
+  /** One for all nodes that were found to be each other's images under renamings of frames. */
+  kin(node: number): number {
+    let at = node;
+    while (this.kinOf[at] !== undefined) at = this.kinOf[at]!;
+    return at;
   }
 
   /** Forgets parked paths. */
@@ -205,8 +236,33 @@ export class Automaton {
     this.parked.clear();
   }
 
+  /** An edge that is not in the tables. */
+  private learn(node: number, value: number): number {
+    const edge = value * NODES + node;
+    const child = this.asleep.get(edge);
+    if (child === undefined) return this.create(this.agent[node]!, node, value);
+    this.asleep.delete(edge);
+    this.link(node, value, child);
+    this.tell(edge);
+    return child;
+  }
+
+  private link(node: number, value: number, child: number): void {
+    if (value >= 0 && value < SMALL) this.next[node * SMALL + value] = child;
+    else this.wide.set(value * NODES + node, child);
+  }
+
+  private tell(edge: number): void {
+    const seen = this.seen.get(edge);
+    if (seen === undefined) return;
+    for (const name of seen.witnesses) this.events.witness(name);
+    for (const [name, detail] of seen.reports) this.events.report(name, detail);
+  }
+
   private create(agent: number, before: number, value: number): number {
     const { system } = this;
+    const reports: [name: string, detail: string][] = [];
+    const report = (name: string, detail: string): void => void reports.push([name, detail]);
     let standing = before === 0 ? undefined : this.parked.get(before);
     if (standing !== undefined) this.parked.delete(before);
     else {
@@ -235,7 +291,7 @@ export class Automaton {
             value,
           );
     if (maps.length > 0 && this.monitor?.marked !== undefined)
-      context = this.monitor.marked(context, agent, maps, (name, detail) => this.events.report(name, detail));
+      context = this.monitor.marked(context, agent, maps, report);
     const { op, a, b, c } = result.done ? { op: Op.DONE as number, a: 0, b: 0, c: 0 } : result.value;
     let key = `${agent}:${op},${a},${b},${c}:`;
     if (!this.merge) key += `${before},${value}`;
@@ -254,18 +310,16 @@ export class Automaton {
       }
     }
     if (before !== 0) {
-      if (value >= 0 && value < SMALL) this.next[before * SMALL + value] = node;
-      else this.wide.set(value * NODES + before, node);
-      if (progressed.length > 0) this.progressEdges.set(`${before}:${value}`, progressed);
+      this.link(before, value, node);
+      if (progressed.length > 0) this.progressEdges.set(value * NODES + before, progressed);
     }
-    if (seen.length > 0) {
-      this.witnesses.set(`${before}:${value}`, seen.join());
-      for (const name of seen) this.events.witness(name);
+    for (const cell of asserted) this.monitor?.asserts?.(context, agent, cell, report);
+    if (fresh) this.monitor?.check(context, agent, op, a, b, c, report);
+    if (seen.length + reports.length > 0) {
+      const edge = before === 0 ? -agent - 1 : value * NODES + before;
+      this.seen.set(edge, { witnesses: seen, reports });
+      this.tell(edge);
     }
-    for (const cell of asserted)
-      this.monitor?.asserts?.(context, agent, cell, (name, detail) => this.events.report(name, detail));
-    if (fresh)
-      this.monitor?.check(context, agent, op, a, b, c, (name, detail) => this.events.report(name, detail));
     return node;
   }
 
@@ -326,8 +380,15 @@ export class Automaton {
   }
 }
 
+/** A renaming of frames: frame f becomes to[f]. */
+export interface Renaming {
+  readonly to: readonly number[];
+  /** By node: its image, 0 = not known yet. */
+  images: Int32Array;
+}
+
 /** What a renaming of frames does to requests and observations (`explore/symmetry.ts`). */
 export interface Renamer {
-  result(node: number, value: number, to: readonly number[]): number;
-  sameRequest(node: number, image: number, to: readonly number[]): boolean;
+  result(node: number, value: number, renaming: Renaming): number;
+  sameRequest(node: number, image: number, renaming: Renaming): boolean;
 }

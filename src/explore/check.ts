@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Built, Expectation, Scenario, Variant, VerdictKind } from '../core/scenario.js';
+import { Automaton } from './automaton.js';
 import { isBad } from './findings.js';
 import { findLivelock } from './liveness.js';
 import { RANDOM_DEFAULTS, searchRandomly } from './random.js';
@@ -78,10 +79,19 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
   };
   const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
   const build = (pass: number): Built => (last = scenario.build(variant.knobs, passes[pass]!));
+  /** By pass: what is searched again and again, and what is known of its paths. */
+  const subjects = new Map<number, { built: Built; automaton: Automaton }>();
+  const subject = (pass: number): { built: Built; automaton: Automaton } => {
+    let known = subjects.get(pass);
+    if (known === undefined) {
+      const built = build(pass);
+      subjects.set(pass, (known = { built, automaton: new Automaton(built.system, built.monitor?.()) }));
+    }
+    return known;
+  };
   const run = (pass: number, fuse: boolean, until?: ReadonlySet<string>): SearchResult => {
-    const built = build(pass);
     if (byChance !== undefined)
-      return searchRandomly(built, {
+      return searchRandomly(build(pass), {
         strategy: byChance,
         seed: options.seed ?? RANDOM_DEFAULTS.seed,
         schedules: options.schedules ?? RANDOM_DEFAULTS.schedules,
@@ -90,6 +100,7 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
         deadline,
         ...progress,
       });
+    const { built, automaton } = subject(pass);
     return search(built.system, {
       ...limits,
       ...progress,
@@ -97,7 +108,7 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
       symmetry: reduced,
       exact: options.exact === true && !reduced,
       fuse,
-      ...(built.monitor === undefined ? {} : { monitor: built.monitor }),
+      automaton,
       ...(until === undefined ? {} : { until }),
     });
   };
@@ -128,7 +139,8 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
   if (shown !== undefined) shown = { ...shown, run: fewestSwitches(build(shown.pass), shown) };
   else if (bound === undefined) {
     for (const pass of cyclic) {
-      const liveness = findLivelock(build(pass).system, { ...limits, symmetry: reduced });
+      const { built, automaton } = subject(pass);
+      const liveness = findLivelock(built.system, { ...limits, symmetry: reduced, fuse: reduced, automaton });
       if (liveness.bound !== undefined) bound = `${liveness.bound}, looking for livelock`;
       offer(liveness.finding, pass);
     }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Scenario, Variant } from '../core/scenario.js';
+import type { System } from '../core/system.js';
+import { Automaton } from './automaton.js';
 import { isBad } from './findings.js';
 import { findLivelock } from './liveness.js';
 import { search } from './search.js';
@@ -31,23 +33,23 @@ export function differs(scenario: Scenario, variant: Variant, options: DiffersOp
   const until = new Set([safe ? 'violation' : `${expect.verdict} ${expect.property}`]);
   const passes = scenario.passes(variant.knobs);
   const seen = new Set<string>();
-  const cyclic: number[] = [];
+  const cyclic: { system: System; automaton: Automaton }[] = [];
   let bound: string | undefined;
   let wrong = '';
   let states = 0;
-  for (const [pass, each] of passes.entries()) {
-    const { system, monitor } = scenario.build(variant.knobs, each);
+  for (const pass of passes) {
+    const { system, monitor } = scenario.build(variant.knobs, pass);
+    const automaton = new Automaton(system, monitor?.(), true, 100_000);
     const result = search(system, {
       maxStates: options.maxStates,
       symmetry: true,
       fuse: true,
       until,
-      nodeLimit: 100_000,
-      ...(monitor === undefined ? {} : { monitor }),
+      automaton,
     });
     states += result.states;
     bound ??= result.bound;
-    if (result.cyclic) cyclic.push(pass);
+    if (result.cyclic) cyclic.push({ system, automaton });
     for (const { kind, name } of result.findings) {
       seen.add(`${kind} ${name}`);
       if (isBad(kind)) wrong ||= `${kind} ${name}`;
@@ -71,11 +73,12 @@ export function differs(scenario: Scenario, variant: Variant, options: DiffersOp
   if (unseen !== undefined) return answer(true, `vacuous: never ${unseen}`);
   if (expect.reports.length !== reported.length) return answer(true, 'a report is missing');
   if (!options.livelock) return answer(false, '');
-  for (const pass of cyclic) {
-    const { system } = scenario.build(variant.knobs, passes[pass]!);
+  for (const { system, automaton } of cyclic) {
     const { finding, bound: graphBound } = findLivelock(system, {
       maxStates: options.maxStates * 4,
       symmetry: true,
+      fuse: true,
+      automaton,
     });
     if (finding !== undefined) return answer(true, `${finding.kind} ${finding.name}`);
     if (graphBound !== undefined) return answer(undefined, graphBound);

@@ -12,8 +12,6 @@ export class Findings {
   readonly list: Finding[] = [];
   /** Everything that was looked for is found. */
   stopped = false;
-  /** Nothing that is seen now counts. */
-  muted = false;
   /** The state that is expanded (-1: none yet) and the step that is being taken from it (moving -1: none). */
   expanding = -1;
   moving = -1;
@@ -54,7 +52,7 @@ export class Findings {
 
   /** Notes the first of each kind and name. `inStep`: the step that is being taken shows it, else the state before. */
   add(kind: Finding['kind'], name: string, detail: string, inStep: boolean): void {
-    if (this.muted || this.has(kind, name)) return;
+    if (this.has(kind, name)) return;
     const run = this.runTo(this.expanding);
     if (inStep && this.moving >= 0) run.push(...block(this.moving, this.choosing, this.taken));
     this.note(kind, name, detail, run);
@@ -73,6 +71,12 @@ export class Findings {
   /** Whether anything was found that makes a run wrong. */
   get anyBad(): boolean {
     return this.names.has('violation');
+  }
+
+  /** The run to the state that is expanded, to be asked for at any time. */
+  way(): () => Step[] {
+    const { expanding } = this;
+    return () => this.runTo(expanding);
   }
 
   private runTo(number: number): Step[] {

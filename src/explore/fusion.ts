@@ -83,6 +83,8 @@ export class Fusion {
   kind = new Uint8Array(0);
   /** By agent: the cells that its fused own operations that move right write: not 0 while others may wait for it. */
   private readonly entered: number[][];
+  /** Whether there is any such operation. */
+  enters = false;
   /** Nodes that are fused because of what {@link Sharing} says. */
   private readonly relying: number[] = [];
   private readonly sharing: Sharing;
@@ -205,11 +207,6 @@ export class Fusion {
       : undefined;
   }
 
-  /** Whether anybody enters anything that others wait for. */
-  get enters(): boolean {
-    return this.entered.some((cells) => cells.length > 0);
-  }
-
   /** What was fused because of what {@link Sharing} said must be fusable still. */
   private recheck(): void {
     if (!this.sharing.shaken) return;
@@ -269,6 +266,7 @@ export class Fusion {
     if (mover === undefined || !this.moves(node)) return OTHER;
     if (mover === 'left') return RELEASE;
     this.entered[automaton.agent[node]!]!.push(...automaton.access(node).writes);
+    this.enters = true;
     return ENTER;
   }
 

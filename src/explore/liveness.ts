@@ -1,94 +1,180 @@
 // SPDX-License-Identifier: MIT
+import { FIRST_OWN_OP, Op, type OpDefinition } from '../core/ops.js';
+import { mayBlock } from '../core/semantics.js';
 import type { System } from '../core/system.js';
 import { Automaton } from './automaton.js';
-import { cycles, type Edge, StateGraph } from './graph.js';
-import type { Finding, Step } from './result.js';
+import { components } from './components.js';
+import { type Edge, StateGraph } from './graph.js';
+import { Loops } from './loops.js';
+import type { Finding, SearchOptions, Step } from './result.js';
+import { search } from './search.js';
 import { Walker } from './walker.js';
 
 export interface LivenessOptions {
   /** Identify states that differ in the names of frames. */
   readonly symmetry?: boolean;
+  /** Fuse the steps that lead to where loops may begin. */
+  readonly fuse?: boolean;
   readonly maxStates?: number;
   /** Clock value (ms) after which it gives up. */
   readonly deadline?: number;
+  /** What a complete search of the same system has learnt of its paths. */
+  readonly automaton?: Automaton;
 }
 
 export interface Liveness {
   /** A livelock, or a leak of daemons that never come to rest. */
   readonly finding: Finding | undefined;
+  /** States that were looked at for cycles. */
   readonly states: number;
   readonly bound?: string;
 }
 
 /**
  * Looks for a cycle without declared progress that a fair scheduler can't leave: every fair agent takes a step in it or
- * can't run somewhere in it; and who waits for a lock, which has a queue, can't run anywhere in it. While an agent that is no daemon has not returned, that is a livelock; after that,
- * daemons may go on for ever, but an end invariant that fails all the way round will fail for ever.
+ * can't run somewhere in it; and who waits for a lock, which has a queue, can't run anywhere in it. While an agent that is
+ * no daemon has not returned, that is a livelock; after that, daemons may go on for ever, but an end invariant that fails
+ * all the way round will fail for ever.
  *
- * Steps are not fused: where a lock is taken and released in one step nobody is seen to wait for it. Frames may be
- * renamed: they are no agents, so a cycle up to their names is, gone round often enough, a cycle.
+ * In a run that goes on for ever each fair agent at last stays on a loop of its path, or has returned, or stands for ever
+ * at a step that may have to wait. So cycles are looked for only from states in which all do, and only along loops. Such
+ * states are found with fused steps; from there on steps are not fused: where a lock is taken and released in one step
+ * nobody is seen to wait for it. Frames may be renamed: they are no agents, so a cycle up to their names is, gone round
+ * often enough, a cycle.
  */
 export function findLivelock(system: System, options: LivenessOptions = {}): Liveness {
-  const { maxStates = 2_000_000, deadline = Infinity, symmetry = false } = options;
+  const { maxStates = 2_000_000, deadline = Infinity, symmetry = false, fuse = false } = options;
   const initial = system.mem.slice(0, system.cells.length);
+  const automaton = options.automaton ?? new Automaton(system);
   try {
-    const walker = new Walker(system, new Automaton(system), symmetry);
-    const start = walker.state.slice();
-    const graph = new StateGraph(walker, maxStates, () => Date.now() > deadline);
-    if (graph.bound !== undefined) return { finding: undefined, states: graph.size, bound: graph.bound };
-    const fair = system.agents.flatMap((agent, number) => (agent.fair ? [number] : []));
-    const inOrder = cycles(graph)
-      .flatMap((component) => fairParts(graph, component, fair))
-      .sort((x, y) => x[0]! - y[0]!);
-    for (const component of inOrder) {
-      const inside = new Set(component);
-      const wrong = judge(system, graph, component);
-      if (wrong === undefined) continue;
-      walker.state.set(start);
-      const { run, loop } = lasso(walker, graph, component, inside, fair);
-      const left = system.agents.filter(({ daemon }, agent) => !daemon && !walker.returned(agent));
-      const detail =
-        wrong.detail ??
-        `${left.map(({ name }) => name).join(', ')} may never return, however fair the schedule`;
-      return { finding: { ...wrong, detail, run, loop }, states: graph.size };
+    if (options.automaton === undefined) {
+      const { complete, states, bound } = search(system, { automaton, symmetry, fuse, maxStates, deadline });
+      if (!complete) return { finding: undefined, states, bound: bound ?? 'something was found' };
     }
-    return { finding: undefined, states: graph.size };
+    const loops = new Loops(automaton);
+    if (!loops.any) return { finding: undefined, states: 0 };
+    const limits = { symmetry, maxStates, deadline };
+    return (
+      lookFor(automaton, loops, { ...limits, fuse }) ??
+      lookFor(automaton, loops, { ...limits, fuse: 'but-movers' })!
+    );
   } finally {
     system.mem.set(initial);
     system.fault = undefined;
   }
 }
 
-/** What of a component is fair to all: it, or what is left of it without the states in which a lock is free for one who waits. */
-function fairParts(graph: StateGraph, component: number[], fair: readonly number[]): number[][] {
-  const inside = new Set(component);
+/** Undefined: there is a cycle only if some of those who can run are kept waiting, which fused movers do not show. */
+function lookFor(
+  automaton: Automaton,
+  loops: Loops,
+  options: Required<Pick<SearchOptions, 'symmetry' | 'maxStates' | 'deadline' | 'fuse'>>,
+): Liveness | undefined {
+  const { system } = automaton;
+  const { maxStates, deadline, symmetry, fuse } = options;
+  const initial = system.mem.slice(0, system.cells.length);
+  const walker = new Walker(automaton, symmetry);
+  const start = walker.state.slice();
+  const graph = new StateGraph(
+    walker,
+    loops,
+    { maxStates, outOfTime: () => Date.now() > deadline },
+    fuse === true ? doubts(automaton) : () => false,
+  );
+  system.mem.set(initial);
+  const stays = (node: number): boolean =>
+    automaton.op[node] === Op.DONE || mayBlock(system, automaton.op[node]!);
+  const cells = system.cells.length;
+  const { bound } = search(system, {
+    ...options,
+    automaton,
+    onState(state, _terminal, run) {
+      let onLoop = false;
+      for (let agent = 0; agent < system.agents.length; agent++) {
+        const node = state[cells + agent]!;
+        if (loops.has(node)) onLoop = true;
+        else if (system.agents[agent]!.fair && !stays(node)) return;
+      }
+      if (onLoop && graph.bound === undefined) graph.add(state, run);
+    },
+  });
+  const stopped = bound ?? graph.bound;
+  if (stopped !== undefined) return { finding: undefined, states: graph.size, bound: stopped };
+  graph.finish();
+  const fair = system.agents.flatMap((agent, number) => (agent.fair ? [number] : []));
+  const all = components(graph);
+  const wrongIn = (doubtful: boolean): { component: number[]; wrong: Wrong } | undefined =>
+    all
+      .flatMap((component) => fairParts(graph, component, fair, doubtful))
+      .sort((x, y) => x[0]! - y[0]!)
+      .map((component) => ({ component, wrong: judge(system, graph, component)! }))
+      .find(({ wrong }) => wrong !== undefined);
+  const found = wrongIn(false);
+  if (found === undefined)
+    return fuse === true && wrongIn(true) !== undefined
+      ? undefined
+      : { finding: undefined, states: graph.size };
+  walker.position.own();
+  walker.state.set(start);
+  walker.position.begin();
+  const { wrong, component } = found;
+  const { run, loop } = lasso(walker, graph, component, fair);
+  const left = system.agents.filter(({ daemon }, agent) => !daemon && !walker.returned(agent));
+  const detail =
+    wrong.detail ?? `${left.map(({ name }) => name).join(', ')} may never return, however fair the schedule`;
+  return { finding: { ...wrong, detail, run, loop }, states: graph.size };
+}
+
+/** Those who wait for others to leave, where somebody is inside of what movers enter: would they be kept waiting? */
+function doubts(automaton: Automaton): (agent: number, node: number, state: Int32Array) => boolean {
+  const { system } = automaton;
+  const own = (node: number): OpDefinition | undefined => system.ops[automaton.op[node]! - FIRST_OWN_OP];
+  const entered = new Set<number>();
+  for (let node = 1; node < automaton.size; node++)
+    if (own(node)?.mover === 'right') for (const cell of automaton.access(node).writes) entered.add(cell);
+  return (_agent, node, state) => {
+    if (own(node)?.enabled === undefined) return false;
+    const { reads, writes } = automaton.access(node);
+    return [...reads, ...writes].some((cell) => entered.has(cell) && state[cell] !== 0);
+  };
+}
+
+/**
+ * What of a component is fair to all: it, or what is left of it without the states in which a lock is free for one who
+ * waits. `doubtful`: those of whom it is not sure that they can run can't.
+ */
+function fairParts(
+  graph: StateGraph,
+  component: number[],
+  fair: readonly number[],
+  doubtful: boolean,
+): number[][] {
+  const inside = new Uint8Array(graph.size);
+  for (const state of component) inside[state] = 1;
+  const runs = (state: number, agent: number): boolean =>
+    graph.enabled(state, agent) && !(doubtful && graph.doubted(state, agent));
   let left = component;
   for (const agent of fair) {
-    const moves = component.some((state) =>
-      [...graph.quietEdges(state)].some((edge) => edge.agent === agent && inside.has(edge.to)),
-    );
-    if (moves) continue;
-    const waits = component.filter((state) => !graph.enabled(state, agent));
-    if (waits.length === 0) return [];
+    if (component.some((state) => graph.moves(state, agent, inside))) continue;
+    if (component.every((state) => runs(state, agent))) return [];
     // It takes no step here, so it stands at the same one everywhere.
-    if (graph.queued(component[0]!, agent)) left = left.filter((state) => !graph.enabled(state, agent));
+    if (graph.queued(component[0]!, agent)) left = left.filter((state) => !runs(state, agent));
   }
   if (left.length === component.length) return [component];
-  return cycles(graph, left).flatMap((part) => fairParts(graph, part, fair));
+  return components(graph, left).flatMap((part) => fairParts(graph, part, fair, doubtful));
+}
+
+interface Wrong {
+  readonly kind: Finding['kind'];
+  readonly name: string;
+  readonly detail?: string;
 }
 
 /** What is wrong with going round for ever. */
-function judge(
-  system: System,
-  graph: StateGraph,
-  component: readonly number[],
-): { kind: Finding['kind']; name: string; detail?: string } | undefined {
-  if (graph.waiting[component[0]!] === true) return { kind: 'livelock', name: 'PROGRESS' };
+function judge(system: System, graph: StateGraph, component: readonly number[]): Wrong | undefined {
+  if (graph.waiting(component[0]!)) return { kind: 'livelock', name: 'PROGRESS' };
   const atEnd = system.invariants.filter(({ when }) => when === 'end');
-  const always = atEnd.filter((_, i) =>
-    component.every((state) => graph.unbalanced[state]?.includes(i) === true),
-  );
-  const [first] = always;
+  const first = atEnd.find((_, i) => component.every((state) => graph.unbalanced(state).includes(i)));
   if (first === undefined) return undefined;
   return {
     kind: first.kind ?? 'violation',
@@ -102,10 +188,10 @@ function lasso(
   walker: Walker,
   graph: StateGraph,
   component: readonly number[],
-  inside: ReadonlySet<number>,
   fair: readonly number[],
 ): { run: Step[]; loop: number } {
   const entry = component[0]!;
+  const inside = new Set(component);
   const round = tour(graph, entry, inside, fair);
   const run = graph.runTo(entry);
   for (const { agent, choice } of run) walker.step(agent, choice);
@@ -122,13 +208,17 @@ function lasso(
 
 /** Takes the agent's step that leads to the edge's target, or to a renaming of it. */
 function follow(walker: Walker, graph: StateGraph, { to, agent }: Edge): Step {
-  const before = walker.state.slice();
+  const { position } = walker;
+  const { low, high } = position;
   const outcomes = walker.outcomes(agent);
+  position.keep();
   for (let choice = 0; choice < outcomes; choice++) {
     walker.step(agent, choice);
     walker.identify();
     if (graph.numberOf(walker.low, walker.high) === to) return { agent, choice };
-    walker.state.set(before);
+    position.back();
+    position.low = low;
+    position.high = high;
   }
   throw new Error('expected the step to lead where it led before');
 }

@@ -17,15 +17,16 @@ export class Position {
   /** How many changes there are to take back. */
   changes = 0;
 
-  /** Takes `mem` and `set` of the system over. */
+  /** Takes `mem` and `set` of the system over. Again, if somebody else took them meanwhile. */
+  readonly own: () => void;
+
   constructor(system: System) {
     const cells = system.cells.length;
     const state = (this.state = new Int32Array(cells + system.agents.length));
     state.set(system.mem.subarray(0, cells));
-    system.mem = state;
     const concerns = concernsOf(system);
     const { low: lowOf, high: highOf } = lanes(cells);
-    system.set = (cell, value) => {
+    const set = (cell: number, value: number): void => {
       const old = state[cell]!;
       if (old === value) return;
       this.log(cell, old);
@@ -46,6 +47,11 @@ export class Position {
       }
       state[cell] = value;
     };
+    this.own = () => {
+      system.mem = state;
+      system.set = set;
+    };
+    this.own();
   }
 
   /** The state was put together by hand: nothing to go back to, and the fingerprint is that of the whole. */
@@ -68,9 +74,23 @@ export class Position {
     this.undoValue[this.changes++] = value;
   }
 
+  /** Moves an agent, whose node stands at `at`, to another node. */
+  move(at: number, node: number): void {
+    const old = this.state[at]!;
+    this.log(at, old);
+    this.low ^= mixLow(at, old) ^ mixLow(at, node);
+    this.high ^= mixHigh(at, old) ^ mixHigh(at, node);
+    this.state[at] = node;
+  }
+
   /** Where the change with this number was made. */
   changed(number: number): number {
     return this.undoCell[number]!;
+  }
+
+  /** There is no way back behind this point. */
+  keep(): void {
+    this.changes = 0;
   }
 
   /** Takes changes back, all but the first so many. The caller knows the fingerprint. */

@@ -6,8 +6,8 @@ import type { Automaton } from './automaton.js';
 export interface SearchOptions {
   /** bfs finds shortest runs; dfs (last in, first out) needs less memory. */
   readonly order?: 'bfs' | 'dfs';
-  /** Fuse lock acquisitions and releases with the step they surround. Counts blocks, not steps. */
-  readonly fuse?: boolean;
+  /** Fuse steps that nobody needs to see something between; all, or all but own operations. Counts blocks, not steps. */
+  readonly fuse?: boolean | 'but-movers';
   /** Identify states that differ in the names of frames. */
   readonly symmetry?: boolean;
   /** Keep whole states, not 64-bit fingerprints. */
@@ -19,13 +19,18 @@ export interface SearchOptions {
   readonly until?: ReadonlySet<string>;
   readonly now?: () => number;
   readonly onProgress?: (states: number, depth: number) => void;
-  /** Called with each state (cells, then nodes), for tests. `terminal`: no fair agent can run. */
-  readonly onState?: (state: Int32Array, terminal: boolean) => void;
+  /**
+   * Called with each state (cells, then nodes) that is visited. `terminal`: no fair agent can run. It may take the system
+   * over meanwhile.
+   */
+  readonly onState?: (state: Int32Array, terminal: boolean, run: () => readonly Step[]) => void;
   readonly monitor?: () => NodeMonitor;
   /** Merge nodes of the automata by live locals. Off only in tests. */
   readonly merge?: boolean;
   /** Points of paths (nodes of the automata) before the search gives up with an error. */
   readonly nodeLimit?: number;
+  /** What earlier searches of the same system have learnt of its paths. */
+  readonly automaton?: Automaton;
   /** Hands out the automata before the search begins. Only for the audit. */
   readonly onAutomaton?: (automaton: Automaton) => void;
 }

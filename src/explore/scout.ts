@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
-import type { System } from '../core/system.js';
-import { Automaton } from './automaton.js';
+import type { Automaton } from './automaton.js';
 import type { Known } from './fusion.js';
 import { Sharing } from './sharing.js';
 import { Walker } from './walker.js';
@@ -15,28 +14,40 @@ const SWITCHING = [0.02, 0.1, 1];
 
 /**
  * What a few runs at random show of who touches what, so of what can't be fused. The search would find out by itself, but
- * it would have to start again. Leaves `system.mem` at any state.
+ * it would have to start again. Teaches the automata. Leaves `system.mem` at any state.
  */
-export function scout(system: System, initial: Int32Array): Known {
-  const known: Known = { sharing: new Sharing(system), locks: new Set(), movers: new Set(), excuses: new Set() };
-  const automaton = new Automaton(system);
+export function scout(automaton: Automaton, initial: Int32Array): Known {
+  const { system } = automaton;
+  const known: Known = {
+    sharing: new Sharing(system),
+    locks: new Set(),
+    movers: new Set(),
+    excuses: new Set(),
+  };
   const always = system.invariants.filter(({ when }) => when === 'always');
   const broken = (): boolean => always.some((invariant) => invariant.check() !== undefined);
   const below = random(1);
   for (let run = 0, vain = 0; run < RUNS && vain < VAIN; run++) {
     const size = automaton.size;
     system.mem.set(initial);
-    const walker = new Walker(system, automaton, false);
+    const walker = new Walker(automaton, false);
     const switching = SWITCHING[run % SWITCHING.length]! * 1000;
     let agent = -1;
     for (let i = 0; i < STEPS; i++) {
-      const ready = system.agents.flatMap((_, other) => (walker.enabled(other) ? [other] : []));
-      if (ready.length === 0) break;
-      if (!ready.includes(agent) || below(1000) < switching) agent = ready[below(ready.length)]!;
+      if (agent < 0 || below(1000) < switching || !walker.enabled(agent)) {
+        const ready = system.agents.flatMap((_, other) => (walker.enabled(other) ? [other] : []));
+        if (ready.length === 0) break;
+        agent = ready[below(ready.length)]!;
+      }
       const node = walker.node(agent);
       const named = automaton.op[node]! < FIRST_OWN_OP ? automaton.a[node]! : -1;
-      const { sound } = walker.step(agent, below(walker.outcomes(agent)));
-      for (const cell of walker.changed) if (cell !== named) known.sharing.wrote(agent, cell);
+      const { position } = walker;
+      position.keep();
+      const sound = walker.step(agent, below(walker.outcomes(agent)));
+      for (let change = 0; change < position.changes; change++) {
+        const cell = position.changed(change);
+        if (cell !== named && cell < system.cells.length) known.sharing.wrote(agent, cell);
+      }
       if (!sound || broken()) break;
     }
     vain = automaton.size === size ? vain + 1 : 0;

@@ -7,6 +7,7 @@ import { MONITORS } from './concerns.js';
 import { Findings } from './findings.js';
 import { Frontier } from './frontier.js';
 import { Fusion, type Known, NotFusable } from './fusion.js';
+import { Loops } from './loops.js';
 import { Position } from './position.js';
 import { judgeRest } from './rest.js';
 import type { Finding, SearchOptions, SearchResult, Step } from './result.js';
@@ -14,18 +15,22 @@ import { scout } from './scout.js';
 import { Stepper } from './stepper.js';
 import { ALWAYS, CHILD, DIRTY, DISABLED, HIGH, LOW, NEVER, SOMETIMES } from './steps.js';
 import { FrameSymmetry } from './symmetry.js';
-import { ExactSet, FingerprintSet, type Visited } from './visited.js';
+import { ExactSet, FingerprintSet, RecentFingerprints, type Visited } from './visited.js';
 
 export type { Finding, SearchOptions, SearchResult, Step };
 
 /** Visits every reachable state of `system` once. */
 export function search(system: System, options: SearchOptions = {}): SearchResult {
   const initial = system.mem.slice(0, system.cells.length);
-  const known = options.fuse === true ? scout(system, initial) : undefined;
+  const automaton =
+    options.automaton ?? new Automaton(system, options.monitor?.(), options.merge, options.nodeLimit);
+  options.onAutomaton?.(automaton);
+  const known = (options.fuse ?? false) === false ? undefined : scout(automaton, initial);
+  if (options.fuse === 'but-movers') for (const { at } of system.cells) known!.movers.add(at);
   for (;;) {
     system.mem.set(initial);
     try {
-      return new Search(system, options, known).run();
+      return new Search(automaton, options, known).run();
     } catch (error) {
       if (!(error instanceof NotFusable)) throw error;
       for (const cell of error.locks) known!.locks.add(cell);
@@ -49,7 +54,6 @@ class Search {
   private readonly maxStates: number;
   private readonly deadline: number;
   private readonly now: () => number;
-  private readonly automaton: Automaton;
   private readonly position: Position;
   private readonly findings: Findings;
   private readonly stepper: Stepper;
@@ -57,6 +61,8 @@ class Search {
   private readonly blocks: Blocks | undefined;
   private readonly symmetry: FrameSymmetry | undefined;
   private readonly visited: Visited;
+  /** States as they are, not renamed, that were looked up: most steps lead to one of them. */
+  private readonly recent = new RecentFingerprints();
   /** Set where the fingerprint alone says whether a state is known. */
   private readonly fingerprints: FingerprintSet | undefined;
   private current: Frontier;
@@ -67,12 +73,16 @@ class Search {
   private bound: string | undefined;
   private untilTick = 64; // once soon: see FIRST
 
+  private readonly system: System;
+
   constructor(
-    private readonly system: System,
+    private readonly automaton: Automaton,
     private readonly options: SearchOptions,
     known: Known | undefined,
   ) {
+    const { system } = automaton;
     const { agents } = system;
+    this.system = system;
     if (agents.length > 255)
       throw new PathError(`the explorer takes at most 255 agents, this system has ${agents.length}`);
     this.cells = system.cells.length;
@@ -83,13 +93,12 @@ class Search {
     this.deadline = options.deadline ?? Infinity;
     this.now = options.now ?? Date.now;
     this.position = new Position(system);
-    const automaton = new Automaton(system, options.monitor?.(), options.merge, options.nodeLimit);
     const findings = new Findings(options.until);
-    this.automaton = automaton;
     this.findings = findings;
-    options.onAutomaton?.(automaton);
-    automaton.events.witness = (name) => findings.add('witness', name, '', true);
-    automaton.events.report = (name, detail) => findings.add('report', name, detail, true);
+    automaton.rewind({
+      witness: (name) => findings.add('witness', name, '', true),
+      report: (name, detail) => findings.add('report', name, detail, true),
+    });
     this.fusion = known && new Fusion(system, automaton, known);
     this.stepper = new Stepper(system, automaton, this.position, findings, this.fusion);
     this.blocks = this.fusion && new Blocks(system, this.position, this.stepper, this.fusion);
@@ -124,8 +133,8 @@ class Search {
       findings: findings.list,
       terminals: this.terminals,
       automatonNodes: automaton.size - 1,
-      bytes: this.visited.bytes + findings.bytes + this.current.bytes + this.next.bytes,
-      cyclic: automaton.cyclic(),
+      bytes: this.visited.bytes + this.recent.bytes + findings.bytes + this.current.bytes + this.next.bytes,
+      cyclic: new Loops(automaton).any,
     };
   }
 
@@ -170,7 +179,10 @@ class Search {
       return false;
     }
     this.judge(resting);
-    this.options.onState?.(state, resting);
+    if (this.options.onState !== undefined) {
+      this.options.onState(state, resting, findings.way());
+      position.own();
+    }
     return !findings.stopped;
   }
 
@@ -264,9 +276,8 @@ class Search {
     const { position, symmetry, visited } = this;
     const { state } = position;
     if (symmetry === undefined) return visited.add(position.low, position.high, state);
-    this.findings.muted = true; // what a renamed path sees, the path that it is renamed from has seen already
-    symmetry.canonical(state);
-    this.findings.muted = false;
+    if (this.recent.has(position.low, position.high)) return false;
+    symmetry.canonical(state, position.low, position.high);
     this.stepper.learnt();
     return visited.add(symmetry.low, symmetry.high, state);
   }

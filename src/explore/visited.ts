@@ -16,6 +16,32 @@ export interface Visited {
  */
 const RECENT = 1 << 15;
 
+/** Some of the fingerprints that were looked up last: of those with equal low bits the last one. */
+export class RecentFingerprints {
+  private table = new Int32Array(2 * 256);
+  private since = 0;
+
+  get bytes(): number {
+    return this.table.byteLength;
+  }
+
+  /** Whether the fingerprint is known to have been looked up before. */
+  has(low: number, high: number): boolean {
+    const at = (2 * high) & (this.table.length - 2);
+    if (this.table[at] === low && this.table[at + 1] === high) return (low | high) !== 0;
+    if (++this.since > this.table.length && this.table.length < 8 * RECENT) this.grow();
+    const place = (2 * high) & (this.table.length - 2);
+    this.table[place] = low;
+    this.table[place + 1] = high;
+    return false;
+  }
+
+  private grow(): void {
+    this.table = new Int32Array(4 * this.table.length);
+    this.since = 0;
+  }
+}
+
 /** 64-bit fingerprints in open addressing; grows at three quarters full. */
 export class FingerprintSet implements Visited {
   size = 0;

@@ -3,49 +3,51 @@ import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import { semantics, type Semantics } from '../core/semantics.js';
 import type { System } from '../core/system.js';
 import type { Automaton } from './automaton.js';
-import { mixHigh, mixLow } from './fingerprint.js';
+import { INVARIANT_BITS, MONITOR_BITS, MONITORS } from './concerns.js';
+import { Position } from './position.js';
 import { FrameSymmetry } from './symmetry.js';
 
 /**
- * A state that is moved step by step over the automata: the plain way, for what is not the hot loop of the search. The
- * system must have been searched and found sound: what a step breaks is not looked at.
+ * A state that is moved step by step over the automata: the plain way, for what is not the hot loop of the search. What a
+ * step breaks is not judged.
  */
 export class Walker {
-  /** Cells, then the agents' nodes. */
-  readonly state: Int32Array;
+  readonly system: System;
+  readonly position: Position;
   /** The fingerprint that `identify` computed. */
   low = 0;
   high = 0;
+  /** Whether the last step declared progress. */
+  progressed = false;
   private readonly cells: number;
   private readonly semantics: Semantics;
   private readonly symmetry: FrameSymmetry | undefined;
-  /** The cells that the last step wrote to. */
-  readonly changed = new Set<number>();
 
+  /** Takes the system over; it stands at its initial state. */
   constructor(
-    readonly system: System,
     readonly automaton: Automaton,
     symmetry: boolean,
   ) {
+    const { system } = automaton;
+    this.system = system;
     this.cells = system.cells.length;
     const count = system.agents.length;
-    const state = (this.state = new Int32Array(this.cells + count));
-    state.set(system.mem.subarray(0, this.cells));
-    system.mem = state;
-    system.set = (cell, value) => {
-      if (state[cell] === value) return;
-      this.changed.add(cell);
-      state[cell] = value;
-    };
+    this.position = new Position(system);
     this.semantics = semantics(system);
     for (const monitor of system.monitors) monitor.update(-1);
-    for (let agent = 0; agent < count; agent++) state[this.cells + agent] = automaton.start(agent);
+    for (let agent = 0; agent < count; agent++) this.state[this.cells + agent] = automaton.start(agent);
+    this.position.begin();
     const renaming = symmetry ? new FrameSymmetry(system, automaton, count) : undefined;
     this.symmetry = renaming?.useful === true ? renaming : undefined;
   }
 
+  /** Cells, then the agents' nodes. */
+  get state(): Int32Array {
+    return this.position.state;
+  }
+
   node(agent: number): number {
-    return this.state[this.cells + agent]!;
+    return this.position.state[this.cells + agent]!;
   }
 
   returned(agent: number): boolean {
@@ -70,34 +72,33 @@ export class Walker {
     return this.semantics.choices(agent, op[node]!, a[node]!, b[node]!, c[node]!);
   }
 
-  /** Takes an enabled step. Returns whether it goes on in order, and whether it declared progress. */
-  step(agent: number, choice: number): { sound: boolean; progress: boolean } {
-    const { automaton, system, changed } = this;
+  /** Takes an enabled step. Returns whether it breaks nothing by itself. */
+  step(agent: number, choice: number): boolean {
+    const { automaton, system, position } = this;
+    const { monitors } = system;
     const { op, a, b, c } = automaton;
     const node = this.node(agent);
-    changed.clear();
+    position.dirty = 0;
     const value = this.semantics.execute(agent, op[node]!, a[node]!, b[node]!, c[node]!, choice);
     const child = automaton.child(node, value);
-    this.state[this.cells + agent] = child;
-    for (const monitor of system.monitors)
-      if (monitor.cells.some((cell) => changed.has(cell.at))) monitor.update(agent);
+    position.move(this.cells + agent, child);
+    if ((position.dirty & MONITORS) !== 0)
+      for (let i = 0; i < monitors.length; i++)
+        if ((position.dirty >> (INVARIANT_BITS + (i % MONITOR_BITS))) & 1) monitors[i]!.update(agent);
+    this.progressed = automaton.progress(node, value) !== undefined;
     const sound = system.fault === undefined && automaton.op[child] !== Op.FAIL;
     system.fault = undefined;
-    return { sound, progress: automaton.progress(node, value) !== undefined };
+    return sound;
   }
 
   /** Puts the fingerprint of the state, or of its representative, in `low` and `high`. */
   identify(): void {
-    if (this.symmetry !== undefined) {
-      this.symmetry.canonical(this.state);
-      this.low = this.symmetry.low;
-      this.high = this.symmetry.high;
-      return;
-    }
-    this.low = this.high = 0;
-    for (let at = 0; at < this.state.length; at++) {
-      this.low ^= mixLow(at, this.state[at]!);
-      this.high ^= mixHigh(at, this.state[at]!);
-    }
+    const { low, high, state } = this.position;
+    this.low = low;
+    this.high = high;
+    if (this.symmetry === undefined) return;
+    this.symmetry.canonical(state, low, high);
+    this.low = this.symmetry.low;
+    this.high = this.symmetry.high;
   }
 }

@@ -27,7 +27,7 @@ export class MadeWatch {
     this.open = system.cell(`${name}.open`);
     this.made = system.cell(`${name}.made`, 0, { type: frameSet });
     system.monitors.push({
-      cells: [this.open, ...mm.pmd, ...kernel.mem_map.flatMap(({ frame }) => frame.pte)],
+      cells: [this.open, this.made, ...mm.pmd, ...kernel.mem_map.flatMap(({ frame }) => frame.pte)],
       update: () => {
         const entry = cpuEntry(kernel, mm, addr);
         if (this.open.value !== 0 && isExclusive(entry))

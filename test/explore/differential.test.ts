@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { SearchOptions } from '../../src/explore/search.js';
+import { Automaton } from '../../src/explore/automaton.js';
+import { search, type SearchOptions } from '../../src/explore/search.js';
 import type { System } from '../../src/core/system.js';
 import { Execution } from '../../src/explore/replay.js';
 import { outcome, permutations, sorted, WAYS } from './compare.js';
@@ -57,6 +58,25 @@ describe('systems made up at random', () => {
       { numRuns: 1000 },
     );
     expect(fewer).toBeGreaterThan(500);
+  });
+
+  test('what earlier searches have learnt of the paths makes no difference', () => {
+    fc.assert(
+      fc.property(recipes(options), fc.boolean(), (recipe, small) => {
+        const plain = outcome(build(recipe), { maxStates: SMALL });
+        fc.pre(plain.result.complete);
+        const system = build(recipe);
+        const automaton = new Automaton(system);
+        if (small) search(system, { automaton, maxStates: 5 });
+        for (const [way, how] of [...Object.entries(WAYS), ...Object.entries(WAYS)]) {
+          const other = outcome(system, { ...how, automaton });
+          expect({ way, found: sorted(other.verdicts) }).toEqual({ way, found: sorted(plain.verdicts) });
+          expect(sorted(other.terminals)).toEqual(sorted(plain.terminals));
+          if (how.fuse !== true) expect(other.states).toBe(plain.states);
+        }
+      }),
+      { numRuns: 200 },
+    );
   });
 
   test('every run that is found leads where it is said to lead', () => {

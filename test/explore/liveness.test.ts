@@ -9,8 +9,10 @@ import { Execution } from '../../src/explore/replay.js';
 import type { Finding } from '../../src/explore/result.js';
 import { search } from '../../src/explore/search.js';
 import * as loops from './fixtures/loops.js';
+import * as movers from './fixtures/movers.js';
 import { type Instruction, Program, scripted } from './fixtures/script.js';
-import { build, frameOptions, options, recipes } from './random-systems.js';
+import { fairCycle } from './liveness-oracle.js';
+import { build, frameOptions, options, privateRecipes, recipes } from './random-systems.js';
 
 const found = (system: System, how: LivenessOptions = {}): string | undefined => {
   const { finding } = findLivelock(system, how);
@@ -68,15 +70,21 @@ const systems: Record<string, readonly [() => System, string | undefined]> = {
   ],
   'a daemon that never rests, and a leak': [() => loops.endless(), 'leak BALANCE'],
   'a daemon that never rests and gives back': [() => loops.endless({ gives: true }), undefined],
+  'a daemon that stays for ever where others wait for it to leave': [
+    () => movers.staysInside(),
+    'livelock PROGRESS',
+  ],
 };
 
 describe('livelock', () => {
   test.each(Object.entries(systems))('%s', (_, [make, expected]) => {
     const { cyclic, complete } = search(make());
     expect({ cyclic, complete }).toEqual({ cyclic: true, complete: true });
-    expect(found(make())).toBe(expected);
-    const { finding } = findLivelock(make());
-    if (finding !== undefined) expectLasso(make(), finding);
+    for (const fuse of [false, true]) {
+      expect(found(make(), { fuse })).toBe(expected);
+      const { finding } = findLivelock(make(), { fuse });
+      if (finding !== undefined) expectLasso(make(), finding);
+    }
   });
 
   const act = (what: Instruction['do'], x = 0, v = 0): Instruction => ({ do: what, x, v });
@@ -99,7 +107,8 @@ describe('livelock', () => {
   test.each([
     ['cells and locks', recipes(options)],
     ['frames', recipes(frameOptions, true)],
-  ])('systems made up at random, %s: each lasso holds, renamed frames make no difference', (_, some) => {
+    ['cells of their own and sections', privateRecipes],
+  ])('systems made up at random, %s: as the oracle says, and each lasso holds', (_, some) => {
     let livelocks = 0;
     fc.assert(
       fc.property(some, (recipe) => {
@@ -108,13 +117,19 @@ describe('livelock', () => {
           ({ kind }) => kind === 'violation' || kind === 'deadlock' || kind === 'leak',
         );
         fc.pre(complete && sound);
-        const { finding } = findLivelock(build(recipe));
-        expect(cyclic || finding === undefined).toBe(true);
-        expect(found(build(recipe), { symmetry: true })).toBe(finding && `${finding.kind} ${finding.name}`);
-        for (const one of [finding, findLivelock(build(recipe), { symmetry: true }).finding])
-          if (one !== undefined) {
+        const expected = fairCycle(build(recipe), 1500);
+        expect(cyclic || expected === undefined).toBe(true);
+        for (const symmetry of [false, true])
+          for (const fuse of [false, true]) {
+            const { finding } = findLivelock(build(recipe), { symmetry, fuse });
+            expect({ symmetry, fuse, found: finding && `${finding.kind} ${finding.name}` }).toEqual({
+              symmetry,
+              fuse,
+              found: expected,
+            });
+            if (finding === undefined) continue;
             livelocks++;
-            expectLasso(build(recipe), one);
+            expectLasso(build(recipe), finding);
           }
       }),
       { numRuns: 300 },

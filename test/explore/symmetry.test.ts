@@ -6,6 +6,7 @@ import { PathError } from '../../src/core/live.js';
 import { semantics } from '../../src/core/semantics.js';
 import { Automaton } from '../../src/explore/automaton.js';
 import { search } from '../../src/explore/search.js';
+import { mixHigh, mixLow } from '../../src/explore/fingerprint.js';
 import { FrameSymmetry } from '../../src/explore/symmetry.js';
 import { type Instruction, Program, scripted } from './fixtures/script.js';
 import { permutations } from './compare.js';
@@ -41,8 +42,16 @@ describe('frame symmetry', () => {
                 state[at] = moved(cell, to) + 1;
                 state[at + 1] = rename(cell, original[at + 1]!, to);
               }
-            nodes.forEach((node, agent) => (state[count + agent] = automaton.renamed(node, to, symmetry)));
-            symmetry.canonical(state);
+            const renaming = { to, images: new Int32Array(0) };
+            nodes.forEach(
+              (node, agent) => (state[count + agent] = automaton.renamed(node, renaming, symmetry)),
+            );
+            let [low, high] = [0, 0];
+            state.forEach((value, at) => {
+              low ^= mixLow(at, value);
+              high ^= mixHigh(at, value);
+            });
+            symmetry.canonical(state, low, high);
             return `${symmetry.low},${symmetry.high}`;
           });
           expect(new Set(fingerprints).size).toBe(1);
