@@ -20,8 +20,8 @@ import {
 import { page_folio } from '../include/page_ref.js';
 import { mk_pte, PAGE_SIZE } from '../include/pgtable.js';
 import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
-import { current, type Kernel, knob } from '../kernel.js';
-import { HMM_PFN, hmm_pfn_to_pfn, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
+import { type Kernel, knob } from '../kernel.js';
+import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
 import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../mm/rmap-exclusive.js';
@@ -95,7 +95,7 @@ function* dmirror_do_fault(dmirror: Dmirror, range: HmmRange): Path<number> {
     const hmm_pfn = range.hmm_pfns[pfn - range.start]!;
     const writable = (hmm_pfn & HMM_PFN.WRITE) !== 0;
     if (!writable && range.default_flags & HMM_PFN.REQ_WRITE) return -EFAULT;
-    const page = current.kernel.mem_map[hmm_pfn_to_pfn(hmm_pfn)]!;
+    const page = hmm_pfn_to_page(hmm_pfn);
     yield* deviceMap(dmirror.device, pfn, mk_pte(page, PTE.PRESENT | PTE.USER | (writable ? PTE.RW : 0)));
   }
   return 0;

@@ -14,7 +14,7 @@ import { free_unref_page } from './page_alloc.js';
 /** The batches of this CPU; undefined where folios go on the LRU at once. */
 export const fbatches = (): CpuFbatches | undefined => current.kernel.cpu_fbatches?.[current.cpu];
 
-/** Drops the references of a batch that was taken. @kernel 6.12 mm/swap.c folios_put: adapted (one by one) */
+/** Drops the references of a batch that was taken. @context any @kernel 6.12 mm/swap.c folios_put: adapted (one by one) */
 export function* foliosPut(taken: readonly { readonly folio: Folio }[]): Path {
   for (const { folio } of taken) yield* folio_put(folio);
 }
@@ -41,14 +41,14 @@ function* lru_lazyfree(folio: Folio): Path {
   yield* clearBits(folio.flags, PG.referenced | PG.swapbacked);
 }
 
-/** @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
+/** Puts the batch's folios on the LRU. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
 function* moveAdded(fbatch: FolioBatch): Path {
   const taken = yield* takeBatch(fbatch);
   for (const { folio } of taken) yield* lru_add(folio);
   yield* foliosPut(taken);
 }
 
-/** @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_lazyfree) */
+/** Makes the batch's folios lazily freed ones. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_lazyfree) */
 function* moveLazyfree(fbatch: FolioBatch): Path {
   const taken = yield* takeBatch(fbatch);
   for (const { folio } of taken) {

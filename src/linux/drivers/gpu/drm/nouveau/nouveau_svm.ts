@@ -129,7 +129,7 @@ export class NouveauSvmMniOps implements MmuIntervalNotifierOps {
   }
 }
 
-/** Knobs nouveau.owner_filter, nouveau.own_restore: whether the event is none that the fault need hear of. */
+/** Knobs nouveau.owner_filter, nouveau.own_restore: whether the event is none that the fault need hear of. @context any */
 function* isFiltered(svmm: NouveauSvmm, range: MmuNotifierRange): Path<boolean> {
   const filter = knob('nouveau.owner_filter');
   if (range.event === MMU_NOTIFY.EXCLUSIVE) {
@@ -139,7 +139,7 @@ function* isFiltered(svmm: NouveauSvmm, range: MmuNotifierRange): Path<boolean> 
   return svmm.maker !== undefined && (yield* equals(svmm.maker, current.task.agent + 1));
 }
 
-/** What a callback must not do: takes the lock of the folio that the device has at an address, and gives it back. */
+/** What a callback must not do: takes the lock of the folio that the device has at an address, and gives it back. @context may sleep; svmm->mutex held, which is the mistake */
 export function* lockMappedFolio(device: Device, addr: number): Path {
   const entry = yield* read(device.pte[addr]!);
   if (entry === 0) return;
