@@ -151,6 +151,25 @@ describe('UFFDIO_MOVE', () => {
   });
 });
 
+test('fork copies swap-type entries: a poisoned page is poisoned for the child, a write-protected one is not', () => {
+  const { m, p, run, judge } = booted({ swapSlots: 1 });
+  const x = p.mmap({ pages: 1, touched: true });
+  const y = p.mmap({ pages: 1 });
+  const poisoned = p.page(x.start);
+  const c = m.child('C', p);
+  m.userfaultfd([y]);
+  m.swapOut(p, y.vma, y.start, 7);
+  const { cell } = p.ptep(y.start);
+  cell.init(cell.value | PTE.UFFD_WP);
+  run(() => memory_failure(poisoned.pfn));
+  run(() => dup_mmap(c.mm, p.mm));
+  const copies = [x.start, y.start].map((addr) => c.ptep(addr).cell.value);
+  expect(copies.map(swapType)).toEqual([SwapType.HWPOISON, SwapType.SWAP]);
+  expect(copies[1]! & PTE.UFFD_WP).toBe(0);
+  expect(cell.value & PTE.UFFD_WP).toBe(PTE.UFFD_WP);
+  judge();
+});
+
 test('the NUMA scan takes the access away, and the fault gives it back', () => {
   const { p, run, judge } = booted();
   const x = p.mmap({ pages: 1, touched: true, dirty: true });
