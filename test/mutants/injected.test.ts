@@ -78,7 +78,7 @@ const FAULTS: readonly Fault[] = [
     'D-45 driver=nouveau,nouveau.release=unmaps',
   ],
   ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`, 'D-18 base'],
-  ['REF-SUM', "the driver's put", `${NOUVEAU} unlockAndPut folio_put#1`, 'D-13 base'],
+  ['REF-SUM', "the driver's put", 'mm/swap.ts unlockAndPut folio_put#1', 'D-13 base'],
   ['REF-SUM', "zap's put", 'mm/memory-swap.ts zapNonpresent folio_put#1', 'D-31 after=exit'],
   ['REF-SUM', "fork's get", `${FORK} copy_present_pte folio_get#1`, 'D-09 mapping=shared'],
   ['MAP-SUM', "make's rmap removal", `${MAKE} folio_remove_rmap_pte#1`, 'D-13 driver=single'],

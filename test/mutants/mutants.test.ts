@@ -61,7 +61,7 @@ describe('mutants of the kernel paths', () => {
   });
 
   it('leaves the verdict alone where something else does the same', () => {
-    expect(ask('mm/khugepaged.ts collapse_locked spin_lock#1 lock', 'G-01h', 'base')).toMatchObject({
+    expect(ask('mm/khugepaged.ts collapseLocked spin_lock#1 lock', 'G-01h', 'base')).toMatchObject({
       differs: false,
     });
   });

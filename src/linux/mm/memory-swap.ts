@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: swap-type entries are zapped, copied by fork, and faulted on. */
 import type { Path } from '../../core/path.js';
 import { add, clearBits, equals, load, setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
