@@ -84,7 +84,7 @@ describe('mutants of the kernel paths', () => {
     expect(noticed.by).toMatch(/^core-\d, part \d+$/);
     // One thread does not need the lock; and what no operation of the scripts runs is not asked.
     const lock = answers('arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock');
-    expect(lock).toMatchObject({ by: undefined, reaching: expect.any(Number) });
+    expect(lock.by).toBeUndefined();
     expect(lock.reaching).toBeGreaterThan(50);
     expect(answers('mm/gup.ts try_get_folio folioUnchanged#1 true')).toMatchObject({
       by: undefined,
