@@ -37,7 +37,7 @@ const COUNTS = words(`
   add addReturn folio_get folio_put folio_put_refs __folio_put gup_put_folio gup_fast_unpin_user_pages
   gup_fast_undo_dev_pagemap release_pte_folio folio_putback_lru page_vma_mapped_walk_done put_dev_pagemap
   put_devmap_managed_folio_refs free_zone_device_folio page_free free_unref_page percpu_ref_(get|put|kill)\\w*
-  folio_(add|remove)\\w*_rmap(_\\w+)? count_large_mapping folio_ref_unfreeze swap_duplicate swap_free
+  folio_(add|remove)\\w*_rmap(_\\w+)? countLargeMapping folio_ref_unfreeze swap_duplicate swap_free
   free_swap_and_cache put_swap_folio add_to_swap_cache (__)?delete_from_swap_cache free_swap_cache folio_free_swap
   free_swap_slot call_rcu __tlb_remove_table tlb_remove_table vm_area_free unlink_anon_vmas unlink_file_vma get_file
   fput put_anon_vma m(un)?lock_vma_folio`);
@@ -63,7 +63,7 @@ const PLAIN = words(`compareExchange equals testBits testAndClearBits folio_mapp
 const AGAIN = words(`
   \\w+Unchanged:equals#1 read_seqcount_retry:equals#1 rcu_sync_is_idle:equals#1 is_refcount_suitable:equals#1
   can_split_folio:equals#1 ptep_get_lockless:equals#1 ksm_get_folio:equals#\\d page_idle_get_folio:testBits#2
-  filemap_get_folio:equals#1 do_swap_page:(testBits|equals)#1 free_swap_and_cache:(testBits#1|equals#2)
+  filemap_get_entry:equals#1 do_swap_page:(testBits|equals)#1 free_swap_slot:(testBits#1|equals#2)
   wp_can_reuse_anon_folio:equals#1 migrate_folio:equals#1 __remove_mapping:testBits#1
   shrinkLockedFolio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
   lazyfreeDiscardable:testBits#\\d folio_ref_freeze:compareExchange#1 __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1

@@ -23,8 +23,9 @@ import { SCENARIOS } from '../scenarios/index.js';
 import type { Covered, Ended, Replayed, Run, Task } from './mutate-worker.js';
 import { describe, type Mutant, mutantsOf, nameOf } from './mutants.js';
 
-/** Variants with more states than this are asked only about sites that nothing smaller runs. */
+/** Variants with more states than this are asked only about sites that few smaller ones run. */
 const LARGE = 20_000;
+const FEW = 3;
 /** A mutant may have so many times the states of the variant, and no fewer than the least. */
 const GROWTH = 3;
 const LEAST = 10_000;
@@ -164,6 +165,10 @@ async function main(): Promise<number> {
       ({ own, covered }) => own === ofFamily && covered.sites.includes(mutant.site),
     );
     const small = reaching.filter(({ covered }) => covered.states <= LARGE);
+    // A variant that declares a violation seldom notices: for a site that few others run, large ones are asked as well.
+    const large = reaching
+      .filter(({ safe, covered }) => safe && covered.states > LARGE)
+      .slice(0, Math.max(0, FEW - small.filter(({ safe }) => safe).length));
     const { file, fn } = site(mutant.site);
     const near = killersOf.get(`${file} ${fn}`) ?? [];
     // The cheapest of each scenario first: what its other variants notice is often the same.
@@ -175,9 +180,7 @@ async function main(): Promise<number> {
         ? near.indexOf(name) - 1000
         : ((covered.states + 500) * (safe ? 1 : 3) * rank) / (1 + (kills.get(name) ?? 0));
     };
-    return (small.length > 0 ? small : reaching)
-      .sort((x, y) => x.covered.states - y.covered.states)
-      .slice(0, small.length > 0 ? undefined : 3)
+    return [...small.sort((x, y) => x.covered.states - y.covered.states), ...large]
       .filter(({ name }) => !tried.has(name))
       .map((each) => ({ each, cost: cost(each) }))
       .sort((x, y) => x.cost - y.cost)
@@ -198,7 +201,7 @@ async function main(): Promise<number> {
     };
     const hint = results[name]?.by;
     if (hint !== undefined) killedBy(hint);
-    const tried = new Set(known?.tried);
+    const tried = new Set(kept.build === build ? known?.tried : []);
     let budget = BUDGET;
     const ask = async (list: readonly Asked[], livelock: boolean): Promise<boolean> => {
       if (list.length === 0 || budget <= 0) return false;

@@ -195,8 +195,9 @@ export class Automaton {
     return images[node]!;
   }
 
-  private witnesses(node: number, value: number): string | undefined {
-    return this.seen.get(value * NODES + node)?.witnesses.join();
+  /** Reports are not compared: a lock order is reported by the edge that closes the circle first. */
+  private witnesses(node: number, value: number): string {
+    return this.seen.get(value * NODES + node)?.witnesses.join() ?? '';
   }
 
   private sameUnder(node: number, image: number, renaming: Renaming, renamer: Renamer): void {

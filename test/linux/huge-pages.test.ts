@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
-import type { Path } from '../../src/core/path.js';
-import { Straight } from '../../src/explore/straight.js';
 import {
   collapse_huge_page,
   deferred_split_scan,
@@ -15,49 +13,25 @@ import {
   unpin_user_page,
   vm_munmap,
 } from '../../src/linux/index.js';
-import { Kernel } from '../../src/linux/kernel.js';
 import { Testbed } from '../../src/litmus/index.js';
 import { balances } from '../../src/properties/sums.js';
 import { Use } from '../../src/machine/machine.js';
+import { onlyTask, smallKernel } from './fixtures/straight.js';
 
 /** A machine with tables of `ptrsPerPte` entries, a process, and a way to run a path as its only task. */
 function booted(ptrsPerPte: number, folio?: 'pte' | 'pmd') {
-  const kernel = new Kernel({
-    machine: {
-      cpus: 1,
-      tlb: 'ipi',
-      fill: 'demand',
-      memory: 'sc',
-      frames: 8,
-      ptrsPerPte,
-      pae: undefined,
-      pageWalkCache: false,
-      data: false,
-    },
-    release: '6.12',
-    knobs: { 'mmu_gather.table_free': 'with-flush' },
-    hotplug: false,
-    thp: true,
-    rcuCallbacks: 0,
-  });
+  const kernel = smallKernel(
+    { frames: 8, ptrsPerPte },
+    { knobs: { 'mmu_gather.table_free': 'with-flush' }, thp: true },
+  );
   const m = new Testbed(kernel);
   const p = m.process('P');
   const x = p.mmap({ pages: ptrsPerPte, ...(folio === undefined ? { touched: true } : { folio }) });
   kernel.addVma(p.mm); // for what a partial munmap leaves
   const head = p.page(0);
-  const { agent } = kernel.addTask({
-    name: 'task',
-    cpu: 0,
-    daemon: false,
-    fair: true,
-    mm: p.mm,
-    *start() {},
-  });
-  balances(kernel);
-  const straight = new Straight(kernel.system, { choose: () => 0 });
-  const run = <T>(path: () => Path<T>): T => straight.run(agent, path);
+  const { run, judge } = onlyTask({ kernel, process: p }, () => balances(kernel));
   const used = (): number => kernel.mem_map.filter(({ frame }) => frame.use.value !== Use.FREE).length;
-  return { p, x, head, run, used, judge: () => straight.judge(), kernel };
+  return { p, x, head, run, used, judge, kernel };
 }
 
 test.each(['pte', 'pmd'] as const)('a folio that a %s maps is split in place and then unmapped', (by) => {

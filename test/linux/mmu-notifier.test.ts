@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, test } from 'vitest';
 import type { Path } from '../../src/core/path.js';
-import { Straight } from '../../src/explore/straight.js';
 import {
   dup_mmap,
   EAGAIN,
@@ -32,37 +31,25 @@ import {
   type MmuNotifierOps,
   type MmuNotifierRange,
 } from '../../src/linux/index.js';
-import { Kernel } from '../../src/linux/kernel.js';
 import { lockdep, watchAlways } from '../../src/properties/index.js';
 import { Testbed } from '../../src/litmus/index.js';
+import { onlyTask, smallKernel } from './fixtures/straight.js';
 
 /** A kernel with a process of `pages` pages and one task; paths run straight through, with all properties on. */
 function booted({ pages = 4, seqModulus = 0, huge = false } = {}) {
-  const kernel = new Kernel({
-    machine: {
-      cpus: 1,
-      tlb: 'ipi',
-      fill: 'demand',
-      memory: 'sc',
-      frames: 16,
-      ptrsPerPte: huge ? 2 : 4,
-      pae: undefined,
-      pageWalkCache: false,
-      data: true,
-    },
-    release: '6.12',
-    knobs: { 'mmu_gather.table_free': 'with-flush' },
-    hotplug: false,
-    thp: huge,
-    swapSlots: 4,
-    rcuCallbacks: 0,
-    seqModulus,
-  });
+  const kernel = smallKernel(
+    { frames: 16, ptrsPerPte: huge ? 2 : 4, data: true },
+    { knobs: { 'mmu_gather.table_free': 'with-flush' }, thp: huge, swapSlots: 4, seqModulus },
+  );
   const m = new Testbed(kernel);
   const p = m.process('P', { pages });
   const x = p.mmap(huge ? { pages: 2, folio: 'pmd' } : { pages, touched: true });
   const told: string[] = [];
-  let straight: Straight | undefined;
+  const task = onlyTask(
+    { kernel, process: p },
+    () => watchAlways(kernel),
+    () => lockdep(kernel.system),
+  );
   const tell = (who: string, range: MmuNotifierRange): void => {
     const event = Object.entries(MMU_NOTIFY).find(([, number]) => number === range.event)![0];
     told.push(`${who} ${event} ${range.start}..${range.end}`);
@@ -94,16 +81,11 @@ function booted({ pages = 4, seqModulus = 0, huge = false } = {}) {
       },
     }),
     run<T>(path: () => Path<T>): T {
-      if (straight === undefined) {
-        kernel.addTask({ name: 'task', cpu: 0, daemon: false, fair: true, mm: p.mm, *start() {} });
-        watchAlways(kernel);
-        straight = new Straight(kernel.system, { choose: () => 0, monitor: () => lockdep(kernel.system) });
-      }
-      const value = straight.run(0, path);
-      expect([...straight.reports]).toEqual([]);
+      const value = task.run(path);
+      expect(task.reports()).toEqual([]);
       return value;
     },
-    judge: () => straight!.judge(),
+    judge: task.judge,
     subscriptions: () => p.mm.notifier_subscriptions!,
   };
 }

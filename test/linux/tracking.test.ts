@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** What watches and moves pages from outside of a fault, one call after the other: userfaultfd, the NUMA scan, KSM, … */
 import { describe, expect, test } from 'vitest';
-import type { Path } from '../../src/core/path.js';
 import { check } from '../../src/explore/check.js';
-import { Straight } from '../../src/explore/straight.js';
 import {
   clear_refs_write,
   dup_mmap,
@@ -28,49 +26,18 @@ import {
   userStore,
   VM,
 } from '../../src/linux/index.js';
-import { Kernel, type KernelOptions } from '../../src/linux/kernel.js';
+import type { KernelOptions } from '../../src/linux/kernel.js';
 import { deadlocks, scenario, see, Testbed } from '../../src/litmus/index.js';
 import { pfnOf, PTE, swapType, SwapType } from '../../src/machine/pte.js';
 import { balances } from '../../src/properties/sums.js';
+import { onlyTask, smallKernel } from './fixtures/straight.js';
 
 /** A machine, a process on it, and a way to run a path as its only task. */
 function booted(options: Partial<KernelOptions> = {}) {
-  const kernel = new Kernel({
-    machine: {
-      cpus: 1,
-      tlb: 'ipi',
-      fill: 'demand',
-      memory: 'sc',
-      frames: 9,
-      ptrsPerPte: 2,
-      pae: undefined,
-      pageWalkCache: false,
-      data: 1,
-    },
-    release: '6.12',
-    knobs: {},
-    hotplug: false,
-    thp: false,
-    rcuCallbacks: 0,
-    ...options,
-  });
+  const kernel = smallKernel({ frames: 9, ptrsPerPte: 2, data: 1 }, options);
   const m = new Testbed(kernel);
   const p = m.process('P', { pages: 4 });
-  const { agent } = kernel.addTask({
-    name: 'task',
-    cpu: 0,
-    daemon: false,
-    fair: true,
-    mm: p.mm,
-    *start() {},
-  });
-  let straight: Straight | undefined;
-  const run = <T>(path: () => Path<T>): T => {
-    if (straight === undefined) balances(kernel);
-    straight ??= new Straight(kernel.system, { choose: () => 0 });
-    return straight.run(agent, path);
-  };
-  return { kernel, m, p, run, judge: () => straight!.judge() };
+  return { kernel, m, p, ...onlyTask({ kernel, process: p }, () => balances(kernel)) };
 }
 
 describe('userfaultfd', () => {
@@ -182,6 +149,25 @@ describe('UFFDIO_MOVE', () => {
     expect(run(() => userLoad(y.start))).toBe(7);
     judge();
   });
+});
+
+test('fork copies swap-type entries: a poisoned page is poisoned for the child, a write-protected one is not', () => {
+  const { m, p, run, judge } = booted({ swapSlots: 1 });
+  const x = p.mmap({ pages: 1, touched: true });
+  const y = p.mmap({ pages: 1 });
+  const poisoned = p.page(x.start);
+  const c = m.child('C', p);
+  m.userfaultfd([y]);
+  m.swapOut(p, y.vma, y.start, 7);
+  const { cell } = p.ptep(y.start);
+  cell.init(cell.value | PTE.UFFD_WP);
+  run(() => memory_failure(poisoned.pfn));
+  run(() => dup_mmap(c.mm, p.mm));
+  const copies = [x.start, y.start].map((addr) => c.ptep(addr).cell.value);
+  expect(copies.map(swapType)).toEqual([SwapType.HWPOISON, SwapType.SWAP]);
+  expect(copies[1]! & PTE.UFFD_WP).toBe(0);
+  expect(cell.value & PTE.UFFD_WP).toBe(PTE.UFFD_WP);
+  judge();
 });
 
 test('the NUMA scan takes the access away, and the fault gives it back', () => {

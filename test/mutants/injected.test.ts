@@ -49,6 +49,7 @@ afterEach(() => {
 const EXCLUSIVE = 'mm/memory-exclusive.ts';
 const RMAP = 'mm/rmap-exclusive.ts';
 const NOTIFIER = 'mm/mmu_notifier.ts';
+const INTERVAL = 'mm/mmu_notifier-interval.ts';
 const NOUVEAU = 'drivers/gpu/drm/nouveau/nouveau_svm.ts';
 const TEST_HMM = 'lib/test_hmm.ts';
 const SINGLE = 'scenarios/device-exclusive/single.ts';
@@ -77,7 +78,7 @@ const FAULTS: readonly Fault[] = [
     'D-45 driver=nouveau,nouveau.release=unmaps',
   ],
   ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`, 'D-18 base'],
-  ['REF-SUM', "the driver's put", `${NOUVEAU} unlockAndPut folio_put#1`, 'D-13 base'],
+  ['REF-SUM', "the driver's put", 'mm/swap.ts unlockAndPut folio_put#1', 'D-13 base'],
   ['REF-SUM', "zap's put", 'mm/memory-swap.ts zapNonpresent folio_put#1', 'D-31 after=exit'],
   ['REF-SUM', "fork's get", `${FORK} copy_present_pte folio_get#1`, 'D-09 mapping=shared'],
   ['MAP-SUM', "make's rmap removal", `${MAKE} folio_remove_rmap_pte#1`, 'D-13 driver=single'],
@@ -146,21 +147,21 @@ const FAULTS: readonly Fault[] = [
   [
     'TREE-FROZEN',
     'deferring a removal',
-    `${NOTIFIER} mmu_interval_notifier_remove mn_itree_is_invalidating#1`,
+    `${INTERVAL} mmu_interval_notifier_remove mn_itree_is_invalidating#1`,
     'N-07 base',
     false,
   ],
   [
     'TREE-FROZEN',
     'deferring an insertion',
-    `${NOTIFIER} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
+    `${INTERVAL} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
     'N-06 base',
     false,
   ],
   [
     'SUB-LIFE',
     "remove's wait",
-    `${NOTIFIER} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
+    `${INTERVAL} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
     'N-07 base',
     true,
   ],

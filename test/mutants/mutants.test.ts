@@ -51,17 +51,17 @@ describe('mutants of the kernel paths', () => {
     ],
     [
       'what G-20f is for',
-      'mm/swap_state.ts filemap_get_folio folio_put#1 skip',
+      'mm/filemap.ts filemap_get_entry folio_put#1 skip',
       'G-20f',
       'other=dontneed,page=cached',
     ],
-    ['what G-20g is for', 'mm/swapfile.ts free_swap_and_cache folio_unlock#1 skip', 'G-20g', 'other=load'],
+    ['what G-20g is for', 'mm/swapfile.ts free_swap_slot folio_unlock#1 skip', 'G-20g', 'other=load'],
   ])('without %s a verdict changes', (_, name, scenario, variant) => {
     expect(ask(name, scenario, variant)).toMatchObject({ differs: true });
   });
 
   it('leaves the verdict alone where something else does the same', () => {
-    expect(ask('mm/khugepaged.ts collapse_locked spin_lock#1 lock', 'G-01h', 'base')).toMatchObject({
+    expect(ask('mm/khugepaged.ts collapseLocked spin_lock#1 lock', 'G-01h', 'base')).toMatchObject({
       differs: false,
     });
   });

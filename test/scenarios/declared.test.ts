@@ -26,13 +26,15 @@ describe.each(SCENARIOS.map((scenario) => [scenario.id, scenario] as const))('%s
       property,
       reports,
     });
+    expect(full.witnesses).toEqual(reduced.witnesses);
+    // A lasso is the first that is found: which of several depends on how the graph was built.
+    if (verdict === 'livelock') return;
     // The search for the shortest run, without fusion, may need more states than the one that found that there is one.
     const shortest =
       full.shown?.run.length === reduced.shown?.run.length
         ? reduced
         : check(scenario, variant, { maxStates: 20 * SMALL });
     expect(full.shown?.run.length).toBe(shortest.shown?.run.length);
-    expect(full.witnesses).toEqual(reduced.witnesses);
   });
 
   test('a safe variant has a broken twin, one knob apart', () => {

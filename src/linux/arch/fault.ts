@@ -76,18 +76,18 @@ function* userAccess(access: number, addr: number, word: number, c: number): Pat
   }
 }
 
-/** The current process loads from a page: returns its contents (0 where the machine has none), or the signal it dies of. */
+/** The current process loads from a page: returns its contents (0 where the machine has none), or the signal it dies of. @context user mode */
 export function* userLoad(addr: number, word = 0): Path<number | Signal> {
   return yield* userAccess(current.kernel.machine.op.access, addr, word, 0);
 }
 
-/** The current process stores to a page. Returns the signal it dies of, or undefined. */
+/** The current process stores to a page. Returns the signal it dies of, or undefined. @context user mode */
 export function* userStore(addr: number, value = 0, word = 0): Path<Signal | undefined> {
   const result = yield* userAccess(current.kernel.machine.op.access, addr, word, value + 1);
   return typeof result === 'string' ? result : undefined;
 }
 
-/** The current process adds to a page with a locked operation: one step. Returns what was there before, or the signal it dies of. */
+/** The current process adds to a page with a locked operation: one step. Returns what was there before, or the signal it dies of. @context user mode */
 export function* userAdd(addr: number, delta = 1): Path<number | Signal> {
   return yield* userAccess(current.kernel.machine.op.accessAdd, addr, 0, delta);
 }

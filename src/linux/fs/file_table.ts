@@ -5,7 +5,7 @@ import type { Inode, Vma } from '../include/mm_types.js';
 import { current } from '../kernel.js';
 import { shmem_evict_inode } from '../mm/shmem.js';
 
-/** The file that a VMA maps, undefined for anonymous memory. Not a step where there are no files. */
+/** The file that a VMA maps, undefined for anonymous memory. Not a step where there are no files. @context mmap_lock held */
 export function* vmaFile(vma: Vma): Path<Inode | undefined> {
   if (current.kernel.inodes === undefined) return undefined;
   return current.kernel.inodes[yield* load(vma.vm_file)];

@@ -24,7 +24,7 @@ export function* page_folio(page: Page): Path<Folio> {
   return head === 0 ? page : current.kernel.mem_map[head - 1]!;
 }
 
-/** Whether the page still belongs to that folio: `page_folio(page) == folio`, observed as a boolean. */
+/** Whether the page still belongs to that folio: `page_folio(page) == folio`, observed as a boolean. @context any */
 export function* folioUnchanged(page: Page, folio: Folio): Path<boolean> {
   return yield* equals(page.compound_head, folio === page ? 0 : folio.pfn + 1);
 }

@@ -42,7 +42,7 @@ export function* folio_batch_add(fbatch: FolioBatch, folio: Folio, mark = 0): Pa
   return nr + 1 < PAGEVEC_SIZE;
 }
 
-/** Empties a batch; returns what was in it. The references are the caller's now. */
+/** Empties a batch; returns what was in it. The references are the caller's now. @context the CPU's own batch */
 export function* takeBatch(fbatch: FolioBatch): Path<{ folio: Folio; mark: number }[]> {
   const nr = yield* load(fbatch.nr);
   const taken: { folio: Folio; mark: number }[] = [];

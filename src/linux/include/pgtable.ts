@@ -27,26 +27,31 @@ export const pfn_to_page = (pfn: number): Page => current.kernel.mem_map[pfn]!;
 export const mk_pte = (page: Page, flags: number): Pte => makeEntry(page.pfn, flags);
 export const pte_wrprotect = (pte: Pte): Pte => pte & ~PTE.RW;
 export const pte_mkwrite = (pte: Pte): Pte => pte | PTE.RW;
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mkspecial: faithful */
 export const pte_mkspecial = (pte: Pte): Pte => pte | PTE.SPECIAL;
 export const pte_mkclean = (pte: Pte): Pte => pte & ~PTE.DIRTY;
 /** Soft-dirty as well, where the kernel tracks that. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mkdirty: faithful */
 export const pte_mkdirty = (pte: Pte): Pte =>
   pte | PTE.DIRTY | (current.kernel.options.softDirty === true ? PTE.SOFT_DIRTY : 0);
-/** The soft-dirty bit, in present and in swap-type entries: something was written since it was last cleared. */
+/** The soft-dirty bit, in present and in swap-type entries: something was written since it was last cleared. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_soft_dirty, pte_swp_soft_dirty: faithful */
 export const pte_soft_dirty = (pte: Pte): boolean => (pte & PTE.SOFT_DIRTY) !== 0;
 /** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mksoft_dirty: adapted (no bit where the kernel does not track it) */
 export const pte_mksoft_dirty = (pte: Pte): Pte =>
   current.kernel.options.softDirty === true ? pte | PTE.SOFT_DIRTY : pte;
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_clear_soft_dirty: faithful */
 export const pte_clear_soft_dirty = (pte: Pte): Pte => pte & ~PTE.SOFT_DIRTY;
 export const pte_swp_soft_dirty = pte_soft_dirty;
 export const pte_swp_mksoft_dirty = pte_mksoft_dirty;
 export const pte_swp_clear_soft_dirty = pte_clear_soft_dirty;
 export const is_swap_pte = (pte: Pte): boolean => pte !== 0 && swapType(pte) !== 0;
 
-/** The uffd-wp bit, in present and in swap-type entries: userfaultfd serves the next store. */
+/** The uffd-wp bit, in present and in swap-type entries: userfaultfd serves the next store. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_uffd_wp, pte_swp_uffd_wp: faithful */
 export const pte_uffd_wp = (pte: Pte): boolean => (pte & PTE.UFFD_WP) !== 0;
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_mkuffd_wp: faithful */
 export const pte_mkuffd_wp = (pte: Pte): Pte => pte_wrprotect(pte) | PTE.UFFD_WP;
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_clear_uffd_wp: faithful */
 export const pte_clear_uffd_wp = (pte: Pte): Pte => pte & ~PTE.UFFD_WP;
+/** @kernel 6.12 arch/x86/include/asm/pgtable.h pte_swp_mkuffd_wp: faithful */
 export const pte_swp_mkuffd_wp = (pte: Pte): Pte => pte | PTE.UFFD_WP;
 export const pte_swp_uffd_wp = pte_uffd_wp;
 export const pte_swp_clear_uffd_wp = pte_clear_uffd_wp;
@@ -74,7 +79,7 @@ export const pmd_mkinvalid = (pmd: Pmd): Pmd => pmd & ~(PTE.PRESENT | PTE.PROTNO
 /** @kernel 6.12 arch/x86/include/asm/pgtable.h pmd_access_permitted: adapted (as pte_access_permitted()) */
 export const pmd_access_permitted = pte_access_permitted;
 /** A PMD that points to a table. */
-export const mk_pmd_table = (table: Page): Pmd => makeEntry(table.pfn, PTE.PRESENT);
+export const pmdOfTable = (table: Page): Pmd => makeEntry(table.pfn, PTE.PRESENT);
 
 /** The PMD that maps an address. */
 export const pmd_offset = (mm: Mm, addr: number): Cell =>
@@ -93,7 +98,7 @@ export const pmd_addr_end = (addr: number, end: number): number => {
 };
 
 /** The entry for `addr` in the table that a PMD value names. */
-export const pte_offset = (pmd: Pmd, addr: number): PtePointer =>
+export const pteInTable = (pmd: Pmd, addr: number): PtePointer =>
   current.kernel.pte(pfnOf(pmd), addr % current.kernel.machine.options.ptrsPerPte);
 
 /** @kernel 6.12 include/linux/pgtable.h pmdp_get_lockless: faithful (one-word PMDs) */
@@ -111,13 +116,13 @@ export function* ptep_get(ptep: PtePointer): Path<Pte> {
   return join(low, yield* read(ptep.high));
 }
 
-/** Whether the entry still has that value: `pte_val(pte) == pte_val(ptep_get(ptep))`, observed as a boolean. */
+/** Whether the entry still has that value: `pte_val(pte) == pte_val(ptep_get(ptep))`, observed as a boolean. @context as ptep_get() */
 export function* pteUnchanged(ptep: PtePointer, pte: Pte): Path<boolean> {
   if (ptep.high === undefined) return yield* equals(ptep.cell, pte);
   return (yield* ptep_get(ptep)) === pte;
 }
 
-/** Whether the PMD still has that value: `pmd_same(pmd, pmdp_get_lockless(pmdp))`, observed as a boolean. */
+/** Whether the PMD still has that value: `pmd_same(pmd, pmdp_get_lockless(pmdp))`, observed as a boolean. @context any */
 export function* pmdUnchanged(pmdp: Cell, pmd: Pmd): Path<boolean> {
   return yield* equals(pmdp, pmd);
 }
@@ -230,7 +235,7 @@ function* __pte_offset_map(pmdp: Cell, addr: number): Path<{ ptep: PtePointer; p
     yield* pte_unmap();
     return undefined;
   }
-  return { ptep: pte_offset(pmdval, addr), pmdval };
+  return { ptep: pteInTable(pmdval, addr), pmdval };
 }
 
 /** @kernel 6.12 include/linux/pgtable.h pte_unmap: faithful */

@@ -4,8 +4,8 @@ import { knob } from '../kernel.js';
 import type { Page } from './mm_types.js';
 import { pfn_to_page, type Pte } from './pgtable.js';
 
-/** The bits of a present entry that a swap-type entry carries on. */
 const CARRIED = PTE.SOFT_DIRTY | PTE.UFFD_WP;
+/** The bits of a present entry that a swap-type entry carries on. */
 export const carriedBits = (pte: Pte): number => pte & CARRIED;
 
 /** @kernel 6.12 include/linux/swapops.h is_device_exclusive_entry: faithful */

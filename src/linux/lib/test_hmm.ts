@@ -17,16 +17,15 @@ import {
   type MmuIntervalNotifierOps,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
-import { folio_put } from '../mm/swap.js';
 import { page_folio } from '../include/page_ref.js';
-import { folio_unlock } from '../include/pagemap.js';
 import { mk_pte, PAGE_SIZE } from '../include/pgtable.js';
 import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
-import { current, type Kernel, knob } from '../kernel.js';
-import { HMM_PFN, hmm_pfn_to_pfn, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
+import { type Kernel, knob } from '../kernel.js';
+import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
 import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../mm/rmap-exclusive.js';
+import { unlockAndPut } from '../mm/swap.js';
 
 /**
  * An open device file of the test driver.
@@ -96,7 +95,7 @@ function* dmirror_do_fault(dmirror: Dmirror, range: HmmRange): Path<number> {
     const hmm_pfn = range.hmm_pfns[pfn - range.start]!;
     const writable = (hmm_pfn & HMM_PFN.WRITE) !== 0;
     if (!writable && range.default_flags & HMM_PFN.REQ_WRITE) return -EFAULT;
-    const page = current.kernel.mem_map[hmm_pfn_to_pfn(hmm_pfn)]!;
+    const page = hmm_pfn_to_page(hmm_pfn);
     yield* deviceMap(dmirror.device, pfn, mk_pte(page, PTE.PRESENT | PTE.USER | (writable ? PTE.RW : 0)));
   }
   return 0;
@@ -263,11 +262,11 @@ function* exclusiveBatch(dmirror: Dmirror, addr: number, npages: number, timeout
   }
 }
 
+/** Gives back what make_device_exclusive_range() returned. @context any */
 function* releasePages(pages: readonly (Page | undefined)[]): Path {
   for (const page of pages) {
     if (page === undefined) continue;
     const folio = yield* page_folio(page);
-    yield* folio_unlock(folio);
-    yield* folio_put(folio);
+    yield* unlockAndPut(folio);
   }
 }

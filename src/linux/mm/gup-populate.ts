@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/gup.c: pages are faulted in ahead, for mlock() and MADV_POPULATE. */
 import type { Path } from '../../core/path.js';
 import { load } from '../../core/primitives.js';
 import { EFAULT } from '../include/errno.js';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/gup.c: GUP with the page tables locked, and the calls that end there. */
 import type { Path } from '../../core/path.js';
 import { add, load, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
@@ -143,7 +144,7 @@ function* follow_huge_pmd(vma: Vma, address: number, pmd: Cell, flags: number): 
   return page;
 }
 
-/** Whether a PMD that maps a page is split before it is looked at: not one of hugetlb. */
+/** Whether a PMD that maps a page is split before it is looked at: not one of hugetlb. @context mmap_lock held */
 function* splitsPmd(vma: Vma, flags: number): Path<boolean> {
   if (!(flags & FOLL.SPLIT_PMD) || knob('gup.split_pmd') === 'ignored') return false;
   return ((yield* load(vma.vm_flags)) & VM.HUGETLB) === 0;

@@ -30,7 +30,7 @@ import {
   pmdp_get_lockless,
   pte_access_permitted,
   pte_devmap,
-  pte_offset,
+  pteInTable,
   pte_page,
   pte_pfn,
   pte_protnone,
@@ -181,7 +181,7 @@ export function* gup_fast_pte_range(
   if (knob('pte_offset_map.rcu') === 'on') yield* rcu_read_lock();
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     ret = false;
-    const ptep = pte_offset(pmd, addr);
+    const ptep = pteInTable(pmd, addr);
     const pte = yield* ptep_get_lockless(ptep);
     if (knob('gup.protnone_check') === 'on' && pte_protnone(pte)) break;
     if (!pte_access_permitted(pte, (flags & FOLL.WRITE) !== 0)) break;

@@ -5,11 +5,12 @@ import { pfnOf } from '../../machine/pte.js';
 import { EBUSY, EFAULT, EPERM } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { is_zero_pfn } from '../include/mm.js';
-import { VM, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
+import { VM, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
 import {
   HPAGE_PMD_NR,
   PAGE_SIZE,
+  pfn_to_page,
   pmd_addr_end,
   pmd_leaf,
   pmd_none,
@@ -42,7 +43,8 @@ import { vma_find } from './vma-tree.js';
 /** Flags of an entry of hmm_pfns; the PFN is above them. @kernel 6.12 include/linux/hmm.h enum hmm_pfn_flags: adapted (no order, no dirty) */
 export const HMM_PFN = { VALID: 1, WRITE: 2, ERROR: 4, REQ_FAULT: 1, REQ_WRITE: 2, SHIFT: 3 } as const;
 
-export const hmm_pfn_to_pfn = (hmm_pfn: number): number => hmm_pfn >> HMM_PFN.SHIFT;
+/** @kernel 6.12 include/linux/hmm.h hmm_pfn_to_page: faithful */
+export const hmm_pfn_to_page = (hmm_pfn: number): Page => pfn_to_page(hmm_pfn >> HMM_PFN.SHIFT);
 
 /** @kernel 6.12 include/linux/hmm.h struct hmm_range: adapted (no dev_private_owner: no device memory of the caller's own) */
 export interface HmmRange {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/huge_memory.c: the mappings of a large folio become migration entries while it is split, and come back. */
 import type { Path } from '../../core/path.js';
 import { read, setBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
@@ -37,7 +38,7 @@ import {
   folio_add_anon_rmap_pte,
   folio_remove_rmap_pte,
   folio_try_share_anon_rmap_pte,
-  rmap_targets,
+  anonTargets,
 } from './rmap.js';
 import {
   set_tlb_ubc_flush_pending,
@@ -68,7 +69,7 @@ function* try_to_migrate_one(
   if (mapped !== undefined) {
     for (let i = 0; i < HPAGE_PMD_NR() && ret; i++) {
       const ptep = current.kernel.pte(mapped.ptep.table.number, mapped.ptep.index + i);
-      ret = yield* migrate_pte(folio, nth_page(folio, i), vma, address + i, ptep, ubc);
+      ret = yield* migratePte(folio, nth_page(folio, i), vma, address + i, ptep, ubc);
     }
     yield* pte_unmap_unlock(mapped.ptl);
   }
@@ -81,7 +82,7 @@ const isKnownExclusive = (pte: Pte): boolean =>
   is_device_exclusive_entry(pte) && knob('try_to_migrate.nonpresent') === 'known';
 
 /** try_to_migrate_one(), one entry. @context PTL held */
-function* migrate_pte(
+function* migratePte(
   folio: Folio,
   subpage: Page,
   vma: Vma,
@@ -123,7 +124,7 @@ function* migrate_pte(
  */
 export function* unmap_folio(folio: Folio, anon_vma: number): Path {
   const ubc = newTlbUbc();
-  const targets = yield* rmap_targets(folio, anon_vma);
+  const targets = yield* anonTargets(folio, anon_vma);
   for (const { vma, address } of targets) {
     yield* __split_huge_pmd(vma.vm_mm, address, true, folio); // TTU_SPLIT_HUGE_PMD
     if (!(yield* try_to_migrate_one(folio, vma, address, ubc))) break;
@@ -167,7 +168,7 @@ export function* remap_page(head: Folio): Path {
   for (let i = 0; i < HPAGE_PMD_NR(); i += nr) {
     const folio = yield* page_folio(nth_page(head, i));
     nr = yield* folio_nr_pages(folio);
-    const targets = yield* rmap_targets(folio, yield* read(folio.mapping));
+    const targets = yield* anonTargets(folio, yield* read(folio.mapping));
     for (const { vma, address } of targets) yield* remove_migration_pte(folio, nr, vma, address);
   }
 }

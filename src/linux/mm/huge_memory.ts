@@ -17,7 +17,7 @@ import { folio_ref_freeze, folio_ref_unfreeze, folio_try_get, page_folio } from 
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
   HPAGE_PMD_NR,
-  mk_pmd_table,
+  pmdOfTable,
   mk_pte,
   pmd_dirty,
   pmd_leaf,
@@ -36,7 +36,7 @@ import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { remap_page, unmap_folio } from './huge_memory-unmap.js';
-import { type MmuGather, tlb_adjust_range, tlb_remove_page } from './mmu_gather.js';
+import { type MmuGather, __tlb_adjust_range, tlb_remove_page } from './mmu_gather.js';
 import { free_unref_page } from './page_alloc.js';
 import { pgtable_trans_huge_withdraw, pmdp_invalidate } from './pgtable-generic.js';
 import {
@@ -71,15 +71,15 @@ function* __split_huge_pmd_locked(mm: Mm, pmd: Cell, haddr: number, freeze: bool
     const subpage = nth_page(page, i);
     yield* set_pte(
       current.kernel.pte(pgtable.pfn, i),
-      frozen ? migration_entry(subpage, old_pmd, anon_exclusive) : small_entry(subpage, old_pmd),
+      frozen ? migrationEntry(subpage, old_pmd, anon_exclusive) : smallEntry(subpage, old_pmd),
     );
   }
   yield* folio_remove_rmap_pmd(folio);
   if (frozen) yield* folio_put(folio);
-  yield* set_pmd(pmd, mk_pmd_table(pgtable)); // behind the stores to the table
+  yield* set_pmd(pmd, pmdOfTable(pgtable)); // behind the stores to the table
 }
 
-const migration_entry = (page: Page, pmd: Pmd, anon_exclusive: boolean): number =>
+const migrationEntry = (page: Page, pmd: Pmd, anon_exclusive: boolean): number =>
   makeSwapEntry(
     pmd_write(pmd)
       ? SwapType.MIGRATION_WRITE
@@ -89,7 +89,7 @@ const migration_entry = (page: Page, pmd: Pmd, anon_exclusive: boolean): number 
     page.pfn,
   );
 
-const small_entry = (page: Page, pmd: Pmd): number => {
+const smallEntry = (page: Page, pmd: Pmd): number => {
   let entry = mk_pte(page, PTE.PRESENT | PTE.USER);
   if (pmd_write(pmd)) entry = pte_mkwrite(entry);
   return pmd_dirty(pmd) ? pte_mkdirty(entry) : entry;
@@ -127,7 +127,7 @@ export function* zap_huge_pmd(tlb: MmuGather, pmd: Cell, addr: number): Path<boo
     return false;
   }
   const page = pmd_page(yield* exchange(pmd, 0));
-  tlb_adjust_range(tlb, addr, HPAGE_PMD_NR());
+  __tlb_adjust_range(tlb, addr, HPAGE_PMD_NR());
   yield* folio_remove_rmap_pmd(yield* page_folio(page));
   yield* free_unref_page(yield* pgtable_trans_huge_withdraw(mm, addr));
   yield* add(mm.anon_rss, -HPAGE_PMD_NR());

@@ -25,7 +25,7 @@ import {
   pte_mkdirty,
   pte_mkwrite,
   pte_none,
-  pte_offset,
+  pteInTable,
   pte_page,
   pte_present,
   pte_special,
@@ -46,7 +46,7 @@ import {
 } from '../kernel/locking/spinlock.js';
 import { copy_user_page } from './memory-fault.js';
 import { tlb_remove_table_sync_one } from './mmu_gather.js';
-import { alloc_huge_folio } from './page_alloc.js';
+import { alloc_charge_folio } from './page_alloc.js';
 import { pgtable_trans_huge_deposit, pmdp_collapse_flush } from './pgtable-generic.js';
 import { folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { is_refcount_suitable } from './rmap-large.js';
@@ -112,21 +112,21 @@ function* hugepage_vma_revalidate(mm: Mm, address: number): Path<Vma | undefined
  */
 export function* collapse_huge_page(mm: Mm, address: number): Path<boolean> {
   if (HPAGE_PMD_NR() !== 1) throw new Error('expected ptrsPerPte = 1: collapse_huge_page() takes one page');
-  const folio = yield* alloc_huge_folio();
+  const folio = yield* alloc_charge_folio();
   if (folio === undefined) return false;
   yield* mmap_write_lock(mm);
   const vma = yield* hugepage_vma_revalidate(mm, address);
   const pmdp = pmd_offset(mm, address);
   const pmdval = yield* pmdp_get_lockless(pmdp);
   const valid = vma !== undefined && !pmd_none(pmdval) && pmd_present(pmdval) && !pmd_leaf(pmdval);
-  const done = valid && (yield* collapse_locked(mm, vma, pmdp, address, folio));
+  const done = valid && (yield* collapseLocked(mm, vma, pmdp, address, folio));
   yield* mmap_write_unlock(mm);
   if (!done) yield* folio_put(folio);
   return done;
 }
 
 /** collapse_huge_page(), the part under mmap_lock. */
-function* collapse_locked(mm: Mm, vma: Vma, pmdp: Cell, address: number, folio: Folio): Path<boolean> {
+function* collapseLocked(mm: Mm, vma: Vma, pmdp: Cell, address: number, folio: Folio): Path<boolean> {
   const anon_vma = current.kernel.anon_vmas[yield* read(vma.anon_vma)]!;
   yield* down_write(anon_vma);
   const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, mm, address, address + HPAGE_PMD_NR());
@@ -140,7 +140,7 @@ function* collapse_locked(mm: Mm, vma: Vma, pmdp: Cell, address: number, folio: 
 
   yield* rcu_read_lock(); // pte_offset_map_lock(&_pmd): the value, not the PMD, so it can't fail
   const { ptl } = pmd_page(old_pmd);
-  const ptep = pte_offset(old_pmd, address);
+  const ptep = pteInTable(old_pmd, address);
   yield* spin_lock(ptl);
   const src = yield* __collapse_huge_page_isolate(ptep);
   yield* spin_unlock(ptl);
@@ -185,7 +185,7 @@ export function* retract_page_tables(vma: Vma, addr: number): Path<boolean> {
   yield* spin_lock_nested(table.ptl, SINGLE_DEPTH_NESTING);
   let removed = !skips || (yield* read(vma.anon_vma)) === 0;
   for (let i = 0; i < HPAGE_PMD_NR() && removed; i++)
-    removed = pte_none(yield* ptep_get(pte_offset(pmdval, addr + i)));
+    removed = pte_none(yield* ptep_get(pteInTable(pmdval, addr + i)));
   if (removed) yield* pmdp_collapse_flush(mm, addr, pmd);
   yield* spin_unlock(table.ptl);
   yield* spin_unlock(mm.page_table_lock);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/ksm.c: two pages of the same contents become one. */
 import type { Path } from '../../core/path.js';
 import { equals, load, read, setBits, testBits, write } from '../../core/primitives.js';
 import { makeSwapEntry, NO_FRAME, pfnOf, PTE, swapType } from '../../machine/pte.js';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/ksm.c: ksmd, and what it hears of memory hotplug. */
 import type { Path } from '../../core/path.js';
 import { awaitClear, clearBits, equals, fence, read, setBits, testBits } from '../../core/primitives.js';
 import type { Cell, System } from '../../core/system.js';

@@ -42,7 +42,7 @@ import { linear_page_index } from './memory-file.js';
 import { shmem_fallocate } from './shmem.js';
 import { faultin_page_range } from './gup-populate.js';
 import { vm_normal_page, zap_page_range_single } from './memory.js';
-import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
+import { type MmuGather, __tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 import { folio_mark_lazyfree, lru_add_drain } from './swap.js';
 import { folio_free_swap, free_swap_and_cache } from './swapfile.js';
@@ -87,7 +87,7 @@ function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end:
     if (pte_dirty(ptent)) {
       const old = yield* ptep_get_and_clear(ptep);
       yield* set_pte(ptep, pte_mkclean(old));
-      tlb_adjust_range(tlb, addr, PAGE_SIZE);
+      __tlb_adjust_range(tlb, addr, PAGE_SIZE);
     }
     yield* folio_mark_lazyfree(folio);
   }
@@ -337,6 +337,11 @@ function* adviceThatReads(vma: Vma, start: number, end: number, behavior: number
   }
 }
 
+/**
+ * Does it VMA by VMA. A hole is an error at the end; the VMAs behind it have their turn all the same.
+ * @context mmap_lock held
+ * @kernel 6.12 mm/madvise.c madvise_walk_vmas: adapted (the visitor is madvise_vma_behavior())
+ */
 function* madvise_walk_vmas(mm: Mm, first: number, end: number, behavior: number): Path<number> {
   let unmapped_error = 0;
   let start = first;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: device-exclusive entries become present again. */
 import type { Path } from '../../core/path.js';
 import { claim, load, testBits } from '../../core/primitives.js';
 import { PTE } from '../../machine/pte.js';
@@ -49,7 +50,7 @@ import { folio_put } from './swap.js';
  * Makes a device-exclusive entry present again, with the reference that the entry has. It was not present before, so no
  * CPU needs a flush.
  * @context PTL held, folio locked
- * @kernel 6.12 mm/memory.c restore_exclusive_pte: adapted (no accessed bit; knob exclusive.entry is 6.15's form)
+ * @kernel 6.12 mm/memory.c restore_exclusive_pte: adapted (no accessed bit, no assertion on PG_anon_exclusive; knob exclusive.entry is 6.15's form)
  */
 export function* restore_exclusive_pte(vma: Vma, page: Page, _address: number, ptep: PtePointer): Path {
   const folio = yield* page_folio(page);
@@ -198,6 +199,7 @@ function* revertEntry(folio: Folio, vma: Vma, address: number): Path {
   yield* pte_unmap_unlock(mapped.ptl);
 }
 
+/** The other end of {@link sharersBegin}. @context may sleep */
 function* sharersEnd(sharers: Sharers | undefined): Path {
   if (sharers === undefined) return;
   for (const range of sharers.ranges) yield* mmu_notifier_invalidate_range_end(range);

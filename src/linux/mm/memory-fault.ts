@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: faults on anonymous memory, copy on write, and what sends a fault to the other parts. */
 import { folio_test_anon, folio_test_ksm } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { equals, add, load, read, setBits, testBits, write } from '../../core/primitives.js';
@@ -25,7 +26,7 @@ import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
 import {
   pmdUnchanged,
-  mk_pmd_table,
+  pmdOfTable,
   PAGE_SIZE,
   mk_pte,
   pmd_none,
@@ -122,7 +123,7 @@ export function* pte_alloc(mm: Mm, pmd: Cell): Path<boolean> {
   if (table === undefined) return false;
   yield* spin_lock(mm.page_table_lock);
   const populated = !(yield* pmdUnchanged(pmd, 0));
-  if (!populated) yield* set_pmd(pmd, mk_pmd_table(table));
+  if (!populated) yield* set_pmd(pmd, pmdOfTable(table));
   yield* spin_unlock(mm.page_table_lock);
   if (populated) yield* free_unref_page(table);
   return true;

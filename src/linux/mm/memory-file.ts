@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: faults on files. */
 import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
@@ -6,7 +7,7 @@ import { VM, type Folio, type Inode, type Mm, type PtePointer, type Vma } from '
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_get } from '../include/page_ref.js';
 import {
-  mk_pmd_table,
+  pmdOfTable,
   mk_pte,
   pmd_none,
   pmdp_get_lockless,
@@ -53,7 +54,7 @@ export function* pmd_install(vmf: VmFault): Path {
   const { mm, pmd, prealloc_pte } = vmf;
   yield* spin_lock(mm.page_table_lock);
   if (yield* pmdUnchanged(pmd, 0)) {
-    yield* set_pmd(pmd, mk_pmd_table(prealloc_pte!));
+    yield* set_pmd(pmd, pmdOfTable(prealloc_pte!));
     vmf.prealloc_pte = undefined;
   }
   yield* spin_unlock(mm.page_table_lock);

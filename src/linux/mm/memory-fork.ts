@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: fork copies page tables. */
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
@@ -41,7 +42,7 @@ import {
 import { folio_try_dup_anon_rmap_pte } from '../include/rmap.js';
 import { raw_write_seqcount_begin, raw_write_seqcount_end } from '../include/seqlock.js';
 import { SINGLE_DEPTH_NESTING, spin_lock_nested } from '../kernel/locking/spinlock.js';
-import { folio_lock, folio_unlock } from '../include/pagemap.js';
+import { folio_lock } from '../include/pagemap.js';
 import { is_device_exclusive_entry, pfn_swap_entry_to_page } from '../include/swapops.js';
 import { userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
@@ -52,7 +53,7 @@ import { restore_exclusive_pte } from './memory-exclusive.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
 import { COPIED_TO_OWN_PAGE, copy_nonpresent_pte, type RssVec } from './memory-swap.js';
-import { folio_add_lru_vma, folio_put } from './swap.js';
+import { folio_add_lru_vma, folio_put, unlockAndPut } from './swap.js';
 
 /** What copying one entry came to, for the counters. */
 const Copied = { SPECIAL: 0, ANON: 1, FILE: 2, OWN_PAGE: 3 } as const;
@@ -231,12 +232,6 @@ function* restoreIfLocked(folio: Folio, entry: Pte, ptep: PtePointer, vma: Vma, 
   yield* restore_exclusive_pte(vma, page, addr, ptep);
   yield* unlockAndPut(folio);
   return true;
-}
-
-/** @context any lock, no PTL needed */
-function* unlockAndPut(folio: Folio): Path {
-  yield* folio_unlock(folio);
-  yield* folio_put(folio);
 }
 
 /** @kernel 6.12 mm/memory.c copy_pmd_range: adapted (upper levels folded; no huge pages) */

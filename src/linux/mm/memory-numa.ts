@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: faults on what the NUMA scan took the access from. */
 import type { Path } from '../../core/path.js';
 import { load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/memory.c: swap-type entries are zapped, copied by fork, and faulted on. */
 import type { Path } from '../../core/path.js';
 import { add, clearBits, equals, load, setBits, testBits } from '../../core/primitives.js';
 import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
@@ -16,6 +17,7 @@ import {
   pte_mkuffd_wp,
   pte_mkwrite,
   pte_offset_map_lock,
+  pte_swp_clear_uffd_wp,
   pte_swp_soft_dirty,
   pte_swp_uffd_wp,
   pte_unmap_unlock,
@@ -37,7 +39,7 @@ import {
 import { is_cow_mapping } from '../include/mm.js';
 import { EAGAIN, EBUSY, ENOENT } from '../include/errno.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
-import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
+import { userfaultfd_pte_wp, userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { knob } from '../kernel.js';
 import { copy_user_page, FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fault.js';
 import { remove_device_exclusive_entry, try_restore_exclusive_pte } from './memory-exclusive.js';
@@ -137,8 +139,9 @@ export function* copy_nonpresent_pte(
     if (knob('exclusive.mapcount') === 'kept') yield* folio_add_anon_rmap_pte(page);
     if (is_writable_device_exclusive_entry(orig_pte) && is_cow_mapping(vm_flags))
       pte = make_readable_device_exclusive_entry(pfnOf(orig_pte), orig_pte);
-  } else return 0;
+  }
   if (pte !== orig_pte) yield* set_pte(src_pte, pte);
+  if (!userfaultfd_wp(dst_vma)) pte = pte_swp_clear_uffd_wp(pte);
   yield* set_pte(dst_pte, pte);
   return 0;
 }

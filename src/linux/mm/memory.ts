@@ -37,7 +37,7 @@ import { __split_huge_pmd, zap_huge_pmd } from './huge_memory.js';
 import { zapNonpresent } from './memory-swap.js';
 import {
   type MmuGather,
-  tlb_adjust_range,
+  __tlb_adjust_range,
   tlb_finish_mmu,
   tlb_gather_mmu,
   tlb_remove_page,
@@ -86,7 +86,7 @@ export function* zap_pte_range(
       const page = vm_normal_page(ptent);
       if (!even_cows && page !== undefined && (yield* testBits(page.flags, PG.anon))) continue;
       yield* ptep_get_and_clear(ptep);
-      tlb_adjust_range(tlb, addr, PAGE_SIZE);
+      __tlb_adjust_range(tlb, addr, PAGE_SIZE);
       if (page === undefined) continue;
       if (current.kernel.inodes !== undefined && !(yield* testBits(page.flags, PG.anon))) {
         if (pte_dirty(ptent)) yield* folio_mark_dirty(page);
@@ -206,7 +206,7 @@ export function* free_pgd_range(
 function* free_pte_range(tlb: MmuGather, pmdp: Cell, pmd: number, addr: number): Path {
   const token = current.kernel.mem_map[pfnOf(pmd)]!;
   yield* pmd_clear(pmdp);
-  tlb_adjust_range(tlb, addr, PAGE_SIZE);
+  __tlb_adjust_range(tlb, addr, PAGE_SIZE);
   tlb.freed_tables = true;
   yield* tlb_remove_table(tlb, token);
 }

@@ -18,10 +18,10 @@ import { percpu_ref_switch_to_atomic_rcu } from '../lib/percpu-refcount.js';
 import type { DevPagemap } from './memremap.js';
 import { migrate_pages } from './migrate.js';
 import {
-  kfree_usage,
+  freeUsage,
   MemSection,
   pfn_section_valid,
-  pfn_to_section,
+  __pfn_to_section,
   SECTION,
   type SectionOptions,
   sparse_remove_section,
@@ -43,7 +43,7 @@ export class Hotplug {
     const { rcu } = kernel;
     rcu.registerObject('rcu_sync_func', rcu_sync_func);
     rcu.registerObject('percpu_ref_switch_to_atomic_rcu', percpu_ref_switch_to_atomic_rcu);
-    rcu.registerObject('kfree_usage', kfree_usage);
+    rcu.registerObject('freeUsage', freeUsage);
     this.mem_hotplug_lock = new PercpuRwSemaphore(kernel, 'mem_hotplug_lock');
   }
 
@@ -147,7 +147,7 @@ export function* mem_hotplug_done(): Path {
  */
 export function* pfn_to_online_page(pfn: number): Path<Page | undefined> {
   const page = current.kernel.mem_map[pfn]!;
-  const ms = pfn_to_section(pfn);
+  const ms = __pfn_to_section(pfn);
   if (ms === undefined) return page;
   if (!((yield* load(ms.section_mem_map)) & SECTION.IS_ONLINE)) return undefined;
   return (yield* pfn_section_valid(ms, pfn)) ? page : undefined;

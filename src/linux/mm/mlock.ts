@@ -97,6 +97,7 @@ export function* mlock_drain_local(): Path {
   yield* mlock_folio_batch(fbatches()!.mlock_fbatch);
 }
 
+/** Has the batch do it for the folio later; a full one is emptied at once. @context any */
 function* addToBatch(folio: Folio, mark: number): Path {
   const { mlock_fbatch } = fbatches()!;
   yield* folio_get(folio);

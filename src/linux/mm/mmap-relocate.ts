@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/mmap.c: exec moves the stack down. */
 import type { Path } from '../../core/path.js';
 import { load, write } from '../../core/primitives.js';
 import { EFAULT, ENOMEM } from '../include/errno.js';

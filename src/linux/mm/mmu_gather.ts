@@ -34,7 +34,7 @@ export function* tlb_gather_mmu(mm: Mm): Path<MmuGather> {
 }
 
 /** Widens the range to flush. @kernel 6.12 include/asm-generic/tlb.h __tlb_adjust_range: faithful */
-export function tlb_adjust_range(tlb: MmuGather, addr: number, size: number): void {
+export function __tlb_adjust_range(tlb: MmuGather, addr: number, size: number): void {
   tlb.start = Math.min(tlb.start, addr);
   tlb.end = Math.max(tlb.end, addr + size);
 }

@@ -20,7 +20,7 @@ import { type SrcuStruct, srcu_read_lock, srcu_read_unlock, synchronize_srcu } f
 /** The global SRCU domain of all mms; undefined where nobody can register a classic notifier. */
 const srcuDomain = (): SrcuStruct => current.kernel.mmu_notifier_srcu!;
 
-/** Whether the mm has classic subscriptions. @kernel 6.12 include/linux/list.h hlist_empty: adapted (no access where there can be none) */
+/** Whether the mm has classic subscriptions. @context any @kernel 6.12 include/linux/list.h hlist_empty: adapted (no access where there can be none) */
 export function* hlistEmpty(subscriptions: MmuNotifierSubscriptions): Path<boolean> {
   return subscriptions.notifiers.length === 0 || (yield* equals(subscriptions.first, 0));
 }
@@ -102,7 +102,7 @@ export function* mn_hlist_invalidate_range_start(
   return ret;
 }
 
-/** @context may sleep if the range is blockable @kernel 6.12 mm/mmu_notifier.c mn_hlist_invalidate_end: faithful */
+/** Tells the classic subscriptions that the range is done. @context may sleep if the range is blockable @kernel 6.12 mm/mmu_notifier.c mn_hlist_invalidate_end: faithful */
 export function* mn_hlist_invalidate_end(
   subscriptions: MmuNotifierSubscriptions,
   range: MmuNotifierRange,
@@ -134,7 +134,7 @@ function* mm_take_all_locks(mm: Mm): Path<Rwsem | undefined> {
  * Registers a classic notifier; without one, makes the mm ready for interval notifiers. mm_take_all_locks() waits for
  * all who walk the mm's VMAs or rmaps, so no invalidation is under way that has not seen the subscription.
  * @context mmap_lock held for write; may sleep
- * @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_register: adapted (memory does not run out)
+ * @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_register: adapted (memory does not run out; mmgrab() is a part of the linking)
  */
 export function* __mmu_notifier_register(subscription: MmuNotifier | undefined, mm: Mm): Path<number> {
   mmap_assert_write_locked(mm);

@@ -35,13 +35,13 @@ import {
 const subscriptionOf = (number: number): MmuIntervalNotifier | undefined =>
   number === 0 ? undefined : current.kernel.interval_subs[number - 1]!;
 
-/** Whether the mm has a tree. @kernel 6.12 mm/mmu_notifier.c has_itree: adapted (no access where the answer can't change) */
+/** Whether the mm has a tree. @context any @kernel 6.12 mm/mmu_notifier.c has_itree: adapted (no access where the answer can't change) */
 export function* hasItree(subscriptions: MmuNotifierSubscriptions): Path<boolean> {
   if (subscriptions.interval_subs.length === 0) return false;
   return subscriptions.has_itree === undefined || (yield* read(subscriptions.has_itree)) !== 0;
 }
 
-/** @context subscriptions->lock held @kernel 6.12 mm/mmu_notifier.c mn_itree_is_invalidating: faithful */
+/** Whether a range has hit a subscription, so that the tree stands still. @context subscriptions->lock held @kernel 6.12 mm/mmu_notifier.c mn_itree_is_invalidating: faithful */
 export function* mn_itree_is_invalidating(subscriptions: MmuNotifierSubscriptions): Path<boolean> {
   lockdep_assert_held(subscriptions.lock);
   return yield* testBits(subscriptions.invalidate_seq, 1);
@@ -209,7 +209,7 @@ export function* __mmu_notifier_invalidate_range_start(
   return yield* mn_hlist_invalidate_range_start(subscriptions, range);
 }
 
-/** @context may sleep if the range is blockable @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_invalidate_range_end: faithful */
+/** The interval subscriptions first here as well. @context may sleep if the range is blockable @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_invalidate_range_end: faithful */
 export function* __mmu_notifier_invalidate_range_end(
   subscriptions: MmuNotifierSubscriptions,
   range: MmuNotifierRange,

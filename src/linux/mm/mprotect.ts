@@ -52,7 +52,7 @@ import {
 import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
-import { type MmuGather, tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
+import { type MmuGather, __tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { populate_vma_page_range } from './gup-populate.js';
 import { vm_normal_page } from './memory.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
@@ -178,7 +178,8 @@ function* change_pte_range(
     )
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
-    if (oldpte & PTE.PRESENT && (oldpte & PROTECTION & ~ptent) !== 0) tlb_adjust_range(tlb, addr, PAGE_SIZE);
+    if (oldpte & PTE.PRESENT && (oldpte & PROTECTION & ~ptent) !== 0)
+      __tlb_adjust_range(tlb, addr, PAGE_SIZE);
   }
   yield* pte_unmap_unlock(mapped.ptl);
 }

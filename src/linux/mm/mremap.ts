@@ -189,6 +189,7 @@ function* move_vma(source: Vma, old_addr: number, len: number, new_addr: number)
   return failed ? -ENOMEM : 0;
 }
 
+/** What was split off counts as accounted memory again. @context mmap_lock held for write */
 function* account(vma: Vma | undefined): Path {
   if (vma !== undefined) yield* store(vma.vm_flags, (yield* load(vma.vm_flags)) | VM.ACCOUNT);
 }
@@ -197,7 +198,7 @@ function* account(vma: Vma | undefined): Path {
  * Moves [addr, addr + len), a part of one VMA, to new_addr, where whatever is mapped goes first. Returns 0 or a negative
  * error number.
  * @context may sleep; takes mmap_lock for write
- * @kernel 6.12 mm/mremap.c SYSCALL_DEFINE5(mremap), mremap_to: adapted (MREMAP_MAYMOVE | MREMAP_FIXED, the length stays; no limits)
+ * @kernel 6.12 mm/mremap.c SYSCALL_DEFINE5(mremap): adapted (MREMAP_MAYMOVE | MREMAP_FIXED, the length stays; no limits)
  */
 export function* mremap(mm: Mm, addr: number, len: number, new_addr: number): Path<number> {
   if (len === 0) return -EINVAL;
@@ -207,7 +208,7 @@ export function* mremap(mm: Mm, addr: number, len: number, new_addr: number): Pa
   return ret;
 }
 
-/** mremap(), under the lock. */
+/** @context mmap_lock held for write @kernel 6.12 mm/mremap.c mremap_to: adapted (the length stays; vma_to_resize() folded in; no limits) */
 function* mremap_to(mm: Mm, addr: number, len: number, new_addr: number): Path<number> {
   if (addr + len > new_addr && new_addr + len > addr) return -EINVAL;
   const ret = yield* do_munmap(mm, new_addr, len);

@@ -135,7 +135,7 @@ export function* pte_alloc_one(): Path<Page | undefined> {
  * @context may sleep
  * @kernel 6.12 mm/khugepaged.c alloc_charge_folio: adapted (no memory cgroup; HPAGE_PMD_NR may be 1)
  */
-export function* alloc_huge_folio(): Path<Folio | undefined> {
+export function* alloc_charge_folio(): Path<Folio | undefined> {
   const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA, 1, HPAGE_PMD_NR());
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }

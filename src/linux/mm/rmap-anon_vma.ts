@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c: anon_vmas and their chains. */
 import { request, type Path } from '../../core/path.js';
 import { add, load, store, subAndTest } from '../../core/primitives.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
@@ -33,7 +34,7 @@ export function defineAnonVmaOps(kernel: Kernel) {
 
 const anonVma = (number: number): AnonVma => current.kernel.anon_vma_pool![number]!;
 
-/** The lock of a whole tree of anon_vmas is that of its root; without chains each has its own. */
+/** The lock of a whole tree of anon_vmas is that of its root; without chains each has its own. @context any */
 export function* anonVmaRoot(anon_vma: number): Path<number> {
   return current.kernel.anon_vma_pool === undefined ? anon_vma : yield* load(anonVma(anon_vma).root);
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c: flushes that reclaim puts off. */
 import { request, type Path } from '../../core/path.js';
 import { add, compareExchange, fence, read } from '../../core/primitives.js';
 import { flush_tlb_mm_range } from '../arch/tlb.js';

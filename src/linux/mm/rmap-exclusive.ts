@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c: pages are made exclusive for a device, in each of the forms it has had. */
 import type { Path } from '../../core/path.js';
 import { claim, equals, read } from '../../core/primitives.js';
 import { PTE } from '../../machine/pte.js';
@@ -128,17 +129,18 @@ function* page_make_device_exclusive_one(
   return ret;
 }
 
-/** VM_BUG_ON_FOLIO(!pvmw.pte): a PMD that maps the folio would be cleared as if it were a PTE. No step without huge pages. */
+/** VM_BUG_ON_FOLIO(!pvmw.pte): a PMD that maps the folio would be cleared as if it were a PTE. No step without huge pages. @context PTL not held, so it is asked before the walk */
 function* assertNoHugePmd(mm: Mm, address: number): Path {
   if (!current.kernel.options.thp) return;
   const pmd = yield* pmdp_get_lockless(pmd_offset(mm, address));
   yield* claim(!pmd_leaf(pmd), 'BUG-ON', 'a PMD is about to be taken for a PTE: VM_BUG_ON_FOLIO(!pvmw.pte)');
 }
 
-/** Knob make.notifier: whether the conversion tells anybody. */
+/** Knob make.notifier: whether the conversion tells anybody. @context may sleep */
 function* startMakeRange(range: MmuNotifierRange): Path {
   if (knob('make.notifier') === 'exclusive') yield* mmu_notifier_invalidate_range_start(range);
 }
+/** The other end of {@link startMakeRange}. @context may sleep */
 function* endMakeRange(range: MmuNotifierRange): Path {
   if (knob('make.notifier') === 'exclusive') yield* mmu_notifier_invalidate_range_end(range);
 }
@@ -147,7 +149,7 @@ function* endMakeRange(range: MmuNotifierRange): Path {
  * Converts all entries of a folio, in every mm. Returns whether it was mapped writable where it was expected and is not
  * mapped any more; if not, entries may have been converted all the same, which does no harm.
  * @context folio locked and referenced; may sleep
- * @kernel 6.12 mm/rmap.c folio_make_device_exclusive: adapted (the walk takes the anon_vma lock even if the folio is not mapped)
+ * @kernel 6.12 mm/rmap.c folio_make_device_exclusive: adapted (no hugetlb; the walk takes the anon_vma lock even if the folio is not mapped)
  */
 function* folio_make_device_exclusive(folio: Folio, mm: Mm, address: number, owner: number): Path<boolean> {
   if (knob('make.anon_only') === 'on' && !(yield* folio_test_anon(folio))) return false;
@@ -220,14 +222,14 @@ function* isUnshared(mm: Mm, addr: number, page: Page): Path<boolean> {
   return yield* equals(page._mapcount, 1);
 }
 
-/** Knob make.folio_lock. */
+/** Knob make.folio_lock. @context folio referenced; may sleep */
 function* lockForMake(folio: Folio): Path<boolean> {
   if (knob('make.folio_lock') === 'trylock') return yield* folio_trylock(folio);
   yield* folio_lock(folio); // folio_lock_killable(); nobody is killed
   return true;
 }
 
-/** The interface of 5.14 to 6.14 over the versions that convert one address at a time. */
+/** The interface of 5.14 to 6.14 over the versions that convert one address at a time. @context mmap_lock held; may sleep */
 function* makeOneByOne(mm: Mm, start: number, end: number, owner: number): Path<MadeExclusive> {
   const pages: (Page | undefined)[] = [];
   let first = 0;
@@ -304,7 +306,7 @@ function* convertOneEntry(vma: Vma, addr: number, page: Page): Path<boolean> {
   return true;
 }
 
-/** @context PTL held, folio locked */
+/** Takes one entry away and puts an exclusive one there: the order of {@link page_make_device_exclusive_one}. @context PTL held, folio locked */
 function* convertEntry(vma: Vma, addr: number, ptep: PtePointer, page: Page): Path {
   const folio = yield* page_folio(page);
   const pteval = yield* ptep_clear_flush(vma.vm_mm, addr, ptep);

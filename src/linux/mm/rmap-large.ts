@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c: what large folios add to the counts of mappings. */
 import type { Path } from '../../core/path.js';
 import { add, clearBits, equals, fence, read, setBits } from '../../core/primitives.js';
 import { EBUSY } from '../include/errno.js';
@@ -9,7 +10,7 @@ import { HPAGE_PMD_NR } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
 
 /** A large folio also counts at its head how often all of its pages are mapped. @context PTL held @kernel 6.12 include/linux/rmap.h __folio_rmap_add/remove, the part for _large_mapcount: adapted */
-export function* count_large_mapping(page: Page, diff: number): Path {
+export function* countLargeMapping(page: Page, diff: number): Path {
   if (!current.kernel.options.thp) return;
   const folio = yield* page_folio(page);
   if (yield* folio_test_large(folio)) yield* add(folio.large!.mapcount, diff);

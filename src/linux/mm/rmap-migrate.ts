@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c, mm/migrate.c: migration entries are put in, and taken out again. */
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { claim, setBits, testBits } from '../../core/primitives.js';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c: entries are cleaned and write-protected for writeback. */
 import type { Path } from '../../core/path.js';
 import { load } from '../../core/primitives.js';
 import { makeSwapEntry, NO_FRAME, pfnOf, PTE, swapType } from '../../machine/pte.js';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/rmap.c: reclaim unmaps. */
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import { add, claim, read, setBits, testBits, write } from '../../core/primitives.js';

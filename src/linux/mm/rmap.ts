@@ -6,7 +6,7 @@ import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
 import { PG, type Folio, type Inode, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large } from '../include/page-flags.js';
-import { count_large_mapping } from './rmap-large.js';
+import { countLargeMapping } from './rmap-large.js';
 import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
@@ -19,7 +19,7 @@ import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
 
 /** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pte: adapted (no statistics, no deferred split) */
 export function* folio_remove_rmap_pte(page: Page, vma?: Vma): Path {
-  yield* count_large_mapping(page, -1);
+  yield* countLargeMapping(page, -1);
   yield* add(page._mapcount, -1);
   if (vma !== undefined) yield* munlock_vma_folio(page, vma);
 }
@@ -64,7 +64,7 @@ export function* folio_move_anon_rmap(folio: Folio, vma: Vma): Path {
 
 /** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
 export function* folio_add_anon_rmap_pte(page: Page, vma?: Vma): Path {
-  yield* count_large_mapping(page, 1);
+  yield* countLargeMapping(page, 1);
   yield* add(page._mapcount, 1);
   if (vma !== undefined) yield* mlock_vma_folio(page, vma);
 }
@@ -192,7 +192,7 @@ export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
   const anon_vma = mapping;
   if (anon_vma === 0) return { anon_vma, targets: [] };
   yield* anon_vma_lock_read(anon_vma);
-  return { anon_vma, targets: yield* rmap_targets(folio, anon_vma) };
+  return { anon_vma, targets: yield* anonTargets(folio, anon_vma) };
 }
 
 /** Begins a walk over the VMAs that may map a page of a file. @context folio locked; may sleep @kernel 6.12 mm/rmap.c rmap_walk_file: adapted (the loop is the caller's) */
@@ -211,7 +211,7 @@ export function* fileTargets(file: Inode, index: number): Path<RmapTarget[]> {
   return yield* targetsOneByOne(current.kernel.op.iMmapNext, file.number, index);
 }
 
-/** The VMAs that `op` finds for a page offset, where there may be more than a word has bits. */
+/** The VMAs that `op` finds for a page offset, where there may be more than a word has bits. @context the lock of the anon_vma or of i_mmap held */
 function* targetsOneByOne(op: number, of: number, index: number): Path<RmapTarget[]> {
   const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
   const targets: RmapTarget[] = [];
@@ -228,7 +228,7 @@ function* targetsOneByOne(op: number, of: number, index: number): Path<RmapTarge
 }
 
 /** The VMAs that may map the folio. @context anon_vma lock held @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (the tree walk is one step) */
-export function* rmap_targets(folio: Folio, anon_vma: number): Path<RmapTarget[]> {
+export function* anonTargets(folio: Folio, anon_vma: number): Path<RmapTarget[]> {
   const index = yield* read(folio.index);
   const { op, anon_vma_pool } = current.kernel;
   if (anon_vma_pool !== undefined) return yield* targetsOneByOne(op.anonVmaNext, anon_vma, index);

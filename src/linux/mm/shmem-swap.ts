@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/shmem.c: pages of files in memory go to swap and come back. */
 import type { Path } from '../../core/path.js';
 import { equals, load, read, store, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';

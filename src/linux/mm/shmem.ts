@@ -16,6 +16,7 @@ import { unmap_mapping_pages } from './memory.js';
 import { alloc_page } from './page_alloc.js';
 import { folio_add_lru, folio_put } from './swap.js';
 
+/** Files in memory: taking an inode is one step. */
 export function defineShmemOps(kernel: Kernel) {
   const { system } = kernel;
   return {

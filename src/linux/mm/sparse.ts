@@ -120,7 +120,7 @@ const fields = (page: Page): Cell[] => [
 ];
 
 /** The section of a PFN; undefined for memory that never goes away. */
-export const pfn_to_section = (pfn: number): MemSection | undefined =>
+export const __pfn_to_section = (pfn: number): MemSection | undefined =>
   current.kernel.hotplug?.sectionOf(current.kernel.mem_map[pfn]!);
 
 /** @kernel 6.12 include/linux/mmzone.h pfn_section_valid: faithful */
@@ -136,7 +136,7 @@ export function* pfn_section_valid(ms: MemSection, pfn: number): Path<boolean> {
  * @kernel 6.12 include/linux/mmzone.h pfn_valid: faithful
  */
 export function* pfn_valid(pfn: number): Path<boolean> {
-  const ms = pfn_to_section(pfn);
+  const ms = __pfn_to_section(pfn);
   if (ms === undefined) return true;
   const rcu = knob('sparse.usage_free') === 'rcu';
   if (rcu) yield* rcu_read_lock(); // rcu_read_lock_sched()
@@ -149,7 +149,7 @@ export function* pfn_valid(pfn: number): Path<boolean> {
 }
 
 /** kfree_rcu() of the usage map. */
-export function* kfree_usage(ms: MemSection): Path {
+export function* freeUsage(ms: MemSection): Path {
   yield* write(ms.usageFreed, 1);
 }
 
@@ -175,8 +175,8 @@ export function* section_deactivate(ms: MemSection, pages: readonly Page[]): Pat
     const section_mem_map = yield* load(ms.section_mem_map);
     yield* store(ms.section_mem_map, section_mem_map & ~SECTION.HAS_MEM_MAP);
     if (!early) {
-      if (knob('sparse.usage_free') === 'rcu') yield* call_rcu('kfree_usage', ms.rcu);
-      else yield* kfree_usage(ms);
+      if (knob('sparse.usage_free') === 'rcu') yield* call_rcu('freeUsage', ms.rcu);
+      else yield* freeUsage(ms);
       yield* write(ms.usage, 0);
     }
   }

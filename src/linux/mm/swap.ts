@@ -7,13 +7,14 @@ import { type CpuFbatches, type FolioBatch, folio_batch_add, takeBatch } from '.
 import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
+import { folio_unlock } from '../include/pagemap.js';
 import { mlock_drain_local, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
 
 /** The batches of this CPU; undefined where folios go on the LRU at once. */
 export const fbatches = (): CpuFbatches | undefined => current.kernel.cpu_fbatches?.[current.cpu];
 
-/** Drops the references of a batch that was taken. @kernel 6.12 mm/swap.c folios_put: adapted (one by one) */
+/** Drops the references of a batch that was taken. @context any @kernel 6.12 mm/swap.c folios_put: adapted (one by one) */
 export function* foliosPut(taken: readonly { readonly folio: Folio }[]): Path {
   for (const { folio } of taken) yield* folio_put(folio);
 }
@@ -40,14 +41,14 @@ function* lru_lazyfree(folio: Folio): Path {
   yield* clearBits(folio.flags, PG.referenced | PG.swapbacked);
 }
 
-/** @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
+/** Puts the batch's folios on the LRU. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
 function* moveAdded(fbatch: FolioBatch): Path {
   const taken = yield* takeBatch(fbatch);
   for (const { folio } of taken) yield* lru_add(folio);
   yield* foliosPut(taken);
 }
 
-/** @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_lazyfree) */
+/** Makes the batch's folios lazily freed ones. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_lazyfree) */
 function* moveLazyfree(fbatch: FolioBatch): Path {
   const taken = yield* takeBatch(fbatch);
   for (const { folio } of taken) {
@@ -135,4 +136,10 @@ export function* folio_put_refs(folio: Folio, refs: number): Path {
 /** @kernel 6.12 include/linux/mm.h folio_put: faithful */
 export function* folio_put(folio: Folio): Path {
   yield* folio_put_refs(folio, 1);
+}
+
+/** Ends the use of a folio that was found or made, locked and with a reference. @context folio locked and referenced */
+export function* unlockAndPut(folio: Folio): Path {
+  yield* folio_unlock(folio);
+  yield* folio_put(folio);
 }

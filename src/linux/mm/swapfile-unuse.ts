@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/swapfile.c: swapoff. */
 import type { Path } from '../../core/path.js';
 import { add, load, setBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';

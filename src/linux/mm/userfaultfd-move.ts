@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/userfaultfd.c: UFFDIO_MOVE. */
 import type { Path } from '../../core/path.js';
 import { equals, load, read, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
@@ -98,7 +99,7 @@ function* folio_move_anon_rmap(folio: Folio, vma: Vma, address: number): Path {
   yield* write(folio.index, address - vm_start + (yield* load(vma.vm_pgoff)));
 }
 
-/** Knob move_pages.pinned. */
+/** Knob move_pages.pinned: whether the folio may be pinned, asked before the entry is cleared and after. @context both PTLs held */
 function* isPinned(folio: Folio): Path<boolean> {
   return knob('move_pages.pinned') === 'looked-at' && (yield* folio_maybe_dma_pinned(folio));
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** mm/vma.c: VMAs are merged and split. */
 import type { Path } from '../../core/path.js';
 import { load, store } from '../../core/primitives.js';
 import { ENOMEM } from '../include/errno.js';

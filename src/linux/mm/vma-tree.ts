@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** The VMAs of an mm: the tree, and the records. */
 import type { Access } from '../../core/ops.js';
 import { request, type Path } from '../../core/path.js';
 import { store } from '../../core/primitives.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { deviceAtomicAdd, PTE, scenario, see, violates } from '../../litmus/index.js';
-import { PG, userAdd, VM } from '../../linux/index.js';
+import { madvise_dontneed, PG, userAdd, VM } from '../../linux/index.js';
 import { mirrorDriver } from './drivers.js';
 
 /**
@@ -17,9 +17,10 @@ export default scenario({
   knobs: {
     'restore.sharers': ['revert-all', 'notify-all', 'this-entry'],
     faults: ['in-other', 'in-mirrored'],
+    beside: ['nothing', 'dontneed'],
   },
   bounds:
-    'one page of a shared mapping with exclusive entries in two processes, mapped by a device of the first; one atomic of the device, one add of one process',
+    'one page of a shared mapping with exclusive entries in two processes, mapped by a device of the first; one atomic of the device, one add of one process; beside it, one MADV_DONTNEED of the mirrored one',
   setup(m) {
     const p = m.process('P', { cpus: [0] });
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
@@ -36,7 +37,7 @@ export default scenario({
     m.watchSum(p, x.start, [c]);
     return { p, x, c, gpu };
   },
-  agents: ({ p, x, c, gpu }, { faults }) => ({
+  agents: ({ p, x, c, gpu }, { faults, beside }) => ({
     cpu: {
       cpu: faults === 'in-other' ? 1 : 0,
       process: faults === 'in-other' ? c : p,
@@ -45,6 +46,15 @@ export default scenario({
         see('restored');
       },
     },
+    ...(beside === 'dontneed' && {
+      zapper: {
+        cpu: 0,
+        process: p,
+        *run() {
+          yield* madvise_dontneed(p.mm.vmas[0]!, x.start, x.end);
+        },
+      },
+    }),
     gpu0: {
       cpu: 2,
       process: p,
@@ -58,6 +68,8 @@ export default scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
+    'beside=dontneed': 'safe',
+    'restore.sharers=notify-all,beside=dontneed': 'safe',
     'restore.sharers=notify-all': 'safe',
     'restore.sharers=notify-all,faults=in-mirrored': 'safe',
     'restore.sharers=this-entry': violates('EXCL'),

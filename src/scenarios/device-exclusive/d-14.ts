@@ -24,7 +24,7 @@ export const d14 = scenario({
   title: 'two devices, one page',
   question: 'Can two devices have the same page for themselves?',
   machine: { cpus: 2, frames: 2, data: true, rcuCallbacks: 0, fill: 'demand' },
-  kernels: ['6.12', '6.15'],
+  kernels: ['6.12', '6.15', '2025-v1'],
   knobs: {
     driver: ['single', 'test_hmm', 'nouveau'],
     'make.notifier': ['exclusive', 'none'],
@@ -62,6 +62,8 @@ export const d14 = scenario({
     'kernel=6.15': 'safe',
     'driver=test_hmm': 'safe',
     'driver=test_hmm,kernel=6.15': 'safe',
+    'kernel=2025-v1': 'safe',
+    'driver=test_hmm,kernel=2025-v1': 'safe',
     'driver=nouveau': 'safe',
     'driver=nouveau,nouveau.owner_filter=any-owner': 'safe',
     'driver=nouveau,nouveau.hold_folio=off': 'safe',

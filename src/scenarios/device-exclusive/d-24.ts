@@ -13,15 +13,16 @@ export default scenario({
   family: 'device-exclusive',
   title: 'how the fault finds the entry again',
   question: 'Does it matter how the fault on a device-exclusive entry finds the entry again?',
-  machine: { cpus: 2, frames: 4, data: true },
+  machine: ({ loads }) => ({ cpus: 2, frames: 4, data: true, pageWalkCache: loads === 'two' }),
   knobs: {
+    loads: ['one', 'two'],
     'restore.find': ['pte-lock', 'rmap-walk'],
     'retract_page_tables.anon_vma': ['skipped', 'ignored'],
     'restore.null_table': ['handled', 'not-handled'],
     'pte_offset_map.rcu': ['on', 'off'],
   },
   bounds:
-    'one page that a device has, one load; beside it one MADV_DONTNEED and one removal of the page table',
+    'one page that a device has, one load or two; beside it one MADV_DONTNEED and one removal of the page table',
   setup(m) {
     const p = m.process('P', { cpus: [0] });
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
@@ -32,6 +33,7 @@ export default scenario({
   },
   agents: ({ x }, k) => ({
     *user() {
+      if (k.loads === 'two') yield* userLoad(x.start);
       const value = yield* userLoad(x.start);
       yield* claim(value === 0, 'DATA', 'the page has the contents of another');
       see('loaded');
@@ -50,6 +52,7 @@ export default scenario({
     'restore.find=rmap-walk': 'safe',
     'retract_page_tables.anon_vma=ignored': 'safe',
     'restore.find=rmap-walk,retract_page_tables.anon_vma=ignored': 'safe',
+    'loads=two,retract_page_tables.anon_vma=ignored': 'safe',
     'retract_page_tables.anon_vma=ignored,restore.null_table=not-handled': violates('TABLE-ALIVE'),
     'retract_page_tables.anon_vma=ignored,pte_offset_map.rcu=off': violates('TABLE-ALIVE'),
   },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { awaitValue, deviceAtomicAdd, scenario, see, violates, write } from '../../litmus/index.js';
-import { try_to_merge_with_ksm_page, userStore, VM } from '../../linux/index.js';
+import { try_to_merge_with_ksm_page, userLoad, userStore, VM } from '../../linux/index.js';
 import { mirrorDriver } from './drivers.js';
 
 /**
@@ -18,11 +18,15 @@ export default scenario({
   question: 'What does write_protect_page() do to a device-exclusive entry?',
   machine: { cpus: 3, frames: 5, data: true, ksmNodes: 1 },
   kernels: ['6.12', '6.15'],
-  knobs: { write_protect_page: ['as-released', 'not-taught'], page: ['exclusive', 'present'] },
+  knobs: {
+    write_protect_page: ['as-released', 'not-taught'],
+    page: ['exclusive', 'present'],
+    user: ['after', 'beside'],
+  },
   kernelKnobs: ({ write_protect_page }) =>
     write_protect_page === 'not-taught' ? { 'ksm.nonpresent': 'taken' } : {},
   bounds:
-    'one page that ksmd has picked and a device has got or gets, one merge with a KSM page, one atomic, then one store of the process if the device had it',
+    'one page that ksmd has picked and a device has got or gets, one merge with a KSM page, one atomic, then one store of the process if the device had it; or beside all that a load and a store',
   setup(m, { page: how }) {
     const p = m.process('P', { cpus: [0] });
     const x = p.mmap({ pages: 1, touched: true, vm_flags: VM.MERGEABLE });
@@ -39,6 +43,11 @@ export default scenario({
   },
   agents: ({ p, x, page, kpage, gpu, driver, done }, k) => ({
     *user() {
+      if (k.user === 'beside') {
+        yield* userLoad(x.start);
+        yield* userStore(x.start, 3);
+        return;
+      }
       if (k.page === 'present') return;
       yield* awaitValue(done, 1);
       yield* userStore(x.start, 3);
@@ -59,6 +68,8 @@ export default scenario({
     'kernel=6.15': 'safe',
     'page=present': 'safe',
     'page=present,kernel=6.15': 'safe',
+    'user=beside': 'safe',
+    'user=beside,kernel=6.15': 'safe',
     'write_protect_page=not-taught,kernel=6.15': violates('FRAME-REUSE'),
   },
 });

@@ -42,7 +42,7 @@ export default scenario({
     const p = m.process('P', { cpus: [0] });
     const x = p.mmap({ pages: 1, touched: true, dirty: true, vm_flags: VM.SHARED });
     const page = p.page(x.start);
-    page.flags.init(PG.swapbacked | PG.lru | PG.dirty);
+    page.flags.init(PG.swapbacked | PG.lru); // that it is dirty says the entry
     const gpu = m.device('gpu0', { mirrors: p });
     return { x, page, gpu, driver: mirrorDriver('single', m, gpu, p, x), made: m.flag('made') };
   },

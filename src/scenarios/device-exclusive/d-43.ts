@@ -7,7 +7,7 @@ import {
   get_user_pages_fast,
   get_user_pages_fast_only,
   HMM_PFN,
-  hmm_pfn_to_pfn,
+  hmm_pfn_to_page,
   hmm_range_fault,
   mmap_read_lock,
   mmap_read_unlock,
@@ -79,7 +79,7 @@ export default scenario({
       yield* claim(err === 0, 'ERRNO', 'hmm_range_fault() failed');
       if (by === 'hmm-snapshot')
         yield* claim(found === 0, 'EXCL', 'a snapshot shows a page that is for a device');
-      else yield* claim(hmm_pfn_to_pfn(found) === page.pfn, 'DATA', 'the page is another one');
+      else yield* claim(hmm_pfn_to_page(found) === page, 'DATA', 'the page is another one');
       see('answered');
     },
     *device() {

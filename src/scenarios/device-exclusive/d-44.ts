@@ -13,7 +13,7 @@ import {
   dup_mmap,
   EBUSY,
   HMM_PFN,
-  hmm_pfn_to_pfn,
+  hmm_pfn_to_page,
   hmm_range_fault,
   mk_pte,
   mmap_read_lock,
@@ -26,7 +26,6 @@ import {
   type MmuIntervalNotifier,
   mutex_lock,
   mutex_unlock,
-  pfn_to_page,
   userLoad,
 } from '../../linux/index.js';
 import { deviceErase, deviceMap } from '../../machine/machine.js';
@@ -47,7 +46,7 @@ function* look(mm: Mm, notifier: MmuIntervalNotifier, notifier_seq: number, addr
     pfn_flags_mask: 0,
   });
   yield* mmap_read_unlock(mm);
-  return err === 0 ? mk_pte(pfn_to_page(hmm_pfn_to_pfn(hmm_pfns[0]!)), PTE.PRESENT | PTE.RW) : err;
+  return err === 0 ? mk_pte(hmm_pfn_to_page(hmm_pfns[0]!), PTE.PRESENT | PTE.RW) : err;
 }
 
 /**

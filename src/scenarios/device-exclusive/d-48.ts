@@ -15,14 +15,20 @@ export default scenario({
   title: 'who marks the page dirty that a device stores to',
   question: 'Is what a device has stored still there when the page was swapped out and in?',
   machine: { cpus: 2, frames: 3, data: true, swapSlots: 1 },
-  knobs: { before: ['mprotect', 'nothing'], 'make.touch': ['on', 'off'] },
+  kernels: ['6.12', '6.15'],
+  knobs: {
+    before: ['mprotect', 'nothing'],
+    page: ['cached', 'anew'],
+    entry: ['clean', 'dirty'],
+    'make.touch': ['on', 'off'],
+  },
   bounds:
-    'one page, clean and in the swap cache, one conversion with one atomic; then mprotect or not, a load, one reclaim, a load',
-  setup(m) {
+    'one page, clean and in the swap cache, or not yet there, its entry clean or dirty; one conversion with one atomic; then mprotect or not, a load, one reclaim, a load',
+  setup(m, { page: kind, entry }) {
     const p = m.process('P', { cpus: [0] });
-    const x = p.mmap({ pages: 1, touched: true });
+    const x = p.mmap({ pages: 1, touched: true, dirty: entry === 'dirty' });
     const page = p.page(x.start);
-    m.swapCache(page);
+    if (kind === 'cached') m.swapCache(page);
     const gpu = m.device('gpu0', { mirrors: p });
     return { p, x, page, gpu, driver: mirrorDriver('single', m, gpu, p, x), added: m.flag('added') };
   },
@@ -48,6 +54,13 @@ export default scenario({
     base: 'safe',
     'make.touch=off': violates('DATA'),
     'before=nothing': 'safe',
+    'kernel=6.15': 'safe',
+    'page=anew': 'safe',
+    'page=anew,make.touch=off': 'safe',
+    'entry=dirty': 'safe',
+    'entry=dirty,make.touch=off': 'safe',
+    'entry=dirty,kernel=6.15': 'safe',
+    'make.touch=off,kernel=6.15': violates('DATA'),
     'before=nothing,make.touch=off': 'safe',
   },
 });

@@ -42,6 +42,7 @@ import d42 from './d-42.js';
 import d43 from './d-43.js';
 import d44 from './d-44.js';
 import d45 from './d-45.js';
+import d45b from './d-45b.js';
 import d46 from './d-46.js';
 import d48 from './d-48.js';
 import d49 from './d-49.js';
@@ -98,6 +99,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d43,
   d44,
   d45,
+  d45b,
   d46,
   d48,
   d49,

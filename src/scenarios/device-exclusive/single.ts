@@ -4,8 +4,6 @@ import {
   EAGAIN,
   EBUSY,
   EINVAL,
-  folio_put,
-  folio_unlock,
   lockMappedFolio,
   make_device_exclusive_range,
   mk_pte,
@@ -22,10 +20,10 @@ import {
   mutex_unlock,
   ownerOf,
   page_folio,
+  unlockAndPut,
   type MmuIntervalNotifier,
   type MmuIntervalNotifierOps,
   type MmuNotifierRange,
-  type Page,
 } from '../../linux/index.js';
 import { choose, PTE } from '../../litmus/index.js';
 import { type Device, deviceErase, deviceMap } from '../../machine/machine.js';
@@ -108,21 +106,15 @@ export class SingleDriver implements MmuIntervalNotifierOps {
       yield* mmap_read_unlock(mm);
       const page = pages[0];
       if (page === undefined) return ret < 0 ? ret : -EINVAL;
-      if (this.hold === 'make') yield* release(page);
+      const folio = yield* page_folio(page);
+      if (this.hold === 'make') yield* unlockAndPut(folio);
       yield* mutex_lock(mutex);
       const err = this.retry === 'locked' && (yield* mmu_interval_read_retry(sub, seq)) ? -EAGAIN : 0;
       if (err === 0)
         yield* deviceMap(this.gpu, addr, mk_pte(page, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
       yield* mutex_unlock(mutex);
-      if (this.hold === 'map') yield* release(page);
+      if (this.hold === 'map') yield* unlockAndPut(folio);
       if (err === 0) return 0;
     }
   }
-}
-
-/** Unlocks and puts what make_device_exclusive_range() returned. */
-function* release(page: Page): Path {
-  const folio = yield* page_folio(page);
-  yield* folio_unlock(folio);
-  yield* folio_put(folio);
 }

@@ -9,7 +9,7 @@ import {
   pmd_none,
   pmd_offset,
   pmdp_get_lockless,
-  pte_offset,
+  pteInTable,
   pte_offset_map,
   pte_unmap,
   ptep_get_lockless,
@@ -65,7 +65,7 @@ export default scenario({
       } else {
         const pmd = yield* pmdp_get_lockless(pmdp);
         if (pmd_none(pmd)) return see('found nothing');
-        yield* ptep_get_lockless(pte_offset(pmd, x.start));
+        yield* ptep_get_lockless(pteInTable(pmd, x.start));
       }
       see('found the page');
     },

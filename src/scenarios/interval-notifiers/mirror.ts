@@ -3,7 +3,7 @@ import type { Cell, Path, Process, Region, Testbed } from '../../litmus/index.js
 import {
   EBUSY,
   HMM_PFN,
-  hmm_pfn_to_pfn,
+  hmm_pfn_to_page,
   hmm_range_fault,
   mk_pte,
   mmap_read_lock,
@@ -16,7 +16,6 @@ import {
   type MmuIntervalNotifierOps,
   mutex_lock,
   mutex_unlock,
-  pfn_to_page,
 } from '../../linux/index.js';
 import { type Device, deviceFlush, deviceMap, deviceUnmap } from '../../machine/machine.js';
 import { PTE } from '../../machine/pte.js';
@@ -73,7 +72,7 @@ export function* look(
 
 /** What the device gets for what hmm_range_fault() found. */
 export const deviceEntry = (hmm_pfn: number): number =>
-  mk_pte(pfn_to_page(hmm_pfn_to_pfn(hmm_pfn)), PTE.PRESENT | (hmm_pfn & HMM_PFN.WRITE ? PTE.RW : 0));
+  mk_pte(hmm_pfn_to_page(hmm_pfn), PTE.PRESENT | (hmm_pfn & HMM_PFN.WRITE ? PTE.RW : 0));
 
 /** Serves one fault of the device as documented. Returns whether it mapped the page: else there is none any more. */
 export function* serveFault(

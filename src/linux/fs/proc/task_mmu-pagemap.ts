@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/** fs/proc/task_mmu.c: /proc/PID/pagemap. */
 import type { Path } from '../../../core/path.js';
 import { load, testBits } from '../../../core/primitives.js';
 import { pfnOf, SwapType, swapType } from '../../../machine/pte.js';

@@ -5,7 +5,7 @@ import { type Cell, holder } from '../../../../../core/system.js';
 import { type Device, deviceFlush, deviceMap, deviceUnmap } from '../../../../../machine/machine.js';
 import { PTE } from '../../../../../machine/pte.js';
 import { EAGAIN, EBUSY, EINVAL } from '../../../../include/errno.js';
-import type { Mm, Page } from '../../../../include/mm_types.js';
+import type { Folio, Mm, Page } from '../../../../include/mm_types.js';
 import { mmap_read_lock, mmap_read_unlock } from '../../../../include/mmap_lock.js';
 import {
   MMU_NOTIFY,
@@ -31,7 +31,7 @@ import {
   mmu_interval_notifier_remove,
 } from '../../../../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../../../../mm/rmap-exclusive.js';
-import { folio_put } from '../../../../mm/swap.js';
+import { folio_put, unlockAndPut } from '../../../../mm/swap.js';
 
 /** When the loop gives up: never, at any round, or after so many rounds. */
 export type Timeout = 'never' | 'any' | number;
@@ -129,7 +129,7 @@ export class NouveauSvmMniOps implements MmuIntervalNotifierOps {
   }
 }
 
-/** Knobs nouveau.owner_filter, nouveau.own_restore: whether the event is none that the fault need hear of. */
+/** Knobs nouveau.owner_filter, nouveau.own_restore: whether the event is none that the fault need hear of. @context any */
 function* isFiltered(svmm: NouveauSvmm, range: MmuNotifierRange): Path<boolean> {
   const filter = knob('nouveau.owner_filter');
   if (range.event === MMU_NOTIFY.EXCLUSIVE) {
@@ -139,7 +139,7 @@ function* isFiltered(svmm: NouveauSvmm, range: MmuNotifierRange): Path<boolean> 
   return svmm.maker !== undefined && (yield* equals(svmm.maker, current.task.agent + 1));
 }
 
-/** What a callback must not do: takes the lock of the folio that the device has at an address, and gives it back. */
+/** What a callback must not do: takes the lock of the folio that the device has at an address, and gives it back. @context may sleep; svmm->mutex held, which is the mistake */
 export function* lockMappedFolio(device: Device, addr: number): Path {
   const entry = yield* read(device.pte[addr]!);
   if (entry === 0) return;
@@ -165,6 +165,7 @@ export function* nouveau_atomic_range_fault(
   let ret = yield* mmu_interval_notifier_insert(notifier, mm, start, PAGE_SIZE);
   if (ret !== 0) return ret;
   let page: Page | undefined;
+  let folio: Folio | undefined;
   let rounds = 0;
   for (;;) {
     if (typeof timeout === 'number' ? rounds === timeout : timeout === 'any' && (yield* choose(2)) === 1) {
@@ -179,31 +180,22 @@ export function* nouveau_atomic_range_fault(
       ret = -EINVAL;
       break;
     }
-    const folio = yield* page_folio(page);
-    if (knob('nouveau.hold_folio') === 'off') yield* unlockAndPut(page);
+    folio = yield* page_folio(page);
+    if (knob('nouveau.hold_folio') === 'off') yield* unlockAndPut(folio);
     yield* mutex_lock(svmm.mutex);
     if (knob('nouveau.read_retry') === 'none' || !(yield* mmu_interval_read_retry(notifier, notifier_seq)))
       break;
     yield* mutex_unlock(svmm.mutex);
-    if (knob('nouveau.hold_folio') === 'on') {
-      yield* folio_unlock(folio);
-      yield* folio_put(folio);
-    }
+    if (knob('nouveau.hold_folio') === 'on') yield* unlockAndPut(folio);
   }
   if (ret === 0) {
     // NVIF_VMM_V0_PFNMAP
     yield* deviceMap(device, start, mk_pte(page!, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
     yield* mutex_unlock(svmm.mutex);
-    if (knob('nouveau.hold_folio') === 'on') yield* unlockAndPut(page!);
+    if (knob('nouveau.hold_folio') === 'on') yield* unlockAndPut(folio!);
   }
   yield* mmu_interval_notifier_remove(notifier);
   return ret;
-}
-
-function* unlockAndPut(page: Page): Path {
-  const folio = yield* page_folio(page);
-  yield* folio_unlock(folio);
-  yield* folio_put(folio);
 }
 
 /** The page at `start`, exclusive, locked and referenced; undefined if it is refused. @context may sleep */
