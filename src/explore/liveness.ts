@@ -316,7 +316,7 @@ class Ways {
   /** By state: the edge by which it was reached in this search, and from where. */
   private readonly by: Int32Array;
   private readonly from: Int32Array;
-  private readonly search: Int32Array;
+  private readonly reached: Int32Array;
   private readonly queue: Int32Array;
   private searches = 0;
 
@@ -328,7 +328,7 @@ class Ways {
     for (const state of part) this.inside[state] = 1;
     this.by = new Int32Array(graph.size);
     this.from = new Int32Array(graph.size);
-    this.search = new Int32Array(graph.size);
+    this.reached = new Int32Array(graph.size);
     this.queue = new Int32Array(part.length + 1);
   }
 
@@ -368,7 +368,7 @@ class Ways {
 
   /** The shortest way from a state whose last edge is `wanted`. */
   private shortest(start: number, wanted: (to: number, agent: number) => boolean): Edge[] {
-    const { graph, inside, by, from, search, queue } = this;
+    const { graph, inside, by, from, reached, queue } = this;
     const { firstEdge } = graph;
     const number = ++this.searches;
     let tail = 0;
@@ -383,8 +383,8 @@ class Ways {
           for (let at = state; at !== start; at = from[at]!) way.push(graph.edge(by[at]!));
           return way.reverse();
         }
-        if (to === start || search[to] === number) continue;
-        search[to] = number;
+        if (to === start || reached[to] === number) continue;
+        reached[to] = number;
         by[to] = edge;
         from[to] = state;
         queue[tail++] = to;
