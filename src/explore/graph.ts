@@ -119,12 +119,13 @@ export class StateGraph implements Edges {
     return this.unbalancedIn.get(state) ?? [];
   }
 
-  /** The steps from a state that declared no progress. */
-  *quietEdges(state: number): Iterable<Edge> {
-    for (let edge = this.firstEdge[state]!; edge < this.firstEdge[state + 1]!; edge++) {
-      if (this.quiet[edge] === 1)
-        yield { to: this.targets[edge]!, agent: this.movers[edge]!, choice: this.choices[edge]! };
-    }
+  /** Which agent's step an edge is. */
+  mover(edge: number): number {
+    return this.movers[edge]!;
+  }
+
+  edge(edge: number): Edge {
+    return { to: this.targets[edge]!, agent: this.movers[edge]!, choice: this.choices[edge]! };
   }
 
   /** Whether the agent takes a step without progress from the state to one of those for which `inside` is 1. */

@@ -183,27 +183,114 @@ function judge(system: System, graph: StateGraph, component: readonly number[]):
   };
 }
 
-/** A run to the component and once round it, fair to all, by concrete steps. */
+/** Places in a component from which it is tried to go round. */
+const ENTRIES = 16;
+/** Rounds that differ in numbers only, a sequence that wraps, before it is given up that they close. */
+const ROUNDS = 64;
+
+/**
+ * A run to the component and round it for ever, fair to all, by concrete steps. Of several places to begin at the one
+ * from which a round is shortest; best is one that can be repeated as it is until it closes.
+ */
 function lasso(
   walker: Walker,
   graph: StateGraph,
   component: readonly number[],
   fair: readonly number[],
 ): { run: Step[]; loop: number } {
-  const entry = component[0]!;
-  const inside = new Set(component);
-  const round = tour(graph, entry, inside, fair);
-  const run = graph.runTo(entry);
+  const start = walker.state.slice();
+  const inside = new Ways(graph, component);
+  const stride = Math.max(1, Math.ceil(component.length / ENTRIES));
+  let best: { run: Step[]; loop: number; round: number } | undefined;
+  for (let i = 0; i < component.length; i += stride) {
+    const entry = component[i]!;
+    const round = inside.tour(entry, fair);
+    const run = graph.runTo(entry);
+    if (best !== undefined && best.round <= ROUNDS && best.run.length <= run.length) continue;
+    const around =
+      repeated(walker, graph, inside, fair, { start, run, round }) ??
+      closed(walker, graph, { start, run, round });
+    if (best === undefined || around.loop + around.round < best.loop + best.round) best = around;
+  }
+  return { run: best!.run, loop: best!.loop };
+}
+
+interface Around {
+  readonly start: Int32Array;
+  /** The run to the entry, and the way round. */
+  readonly run: readonly Step[];
+  readonly round: readonly Edge[];
+}
+
+function goTo(walker: Walker, { start, run }: Around): void {
+  walker.state.set(start);
+  walker.position.begin();
   for (const { agent, choice } of run) walker.step(agent, choice);
-  // With renamed frames the first round may end in a renamed state: after some rounds one comes back.
+}
+
+/** Goes round until a state comes back: with renamed frames the first round may end in a renamed one. */
+function closed(
+  walker: Walker,
+  graph: StateGraph,
+  around: Around,
+): { run: Step[]; loop: number; round: number } {
+  goTo(walker, around);
+  const run = [...around.run];
   const met = new Map<string, number>();
   for (;;) {
     const here = walker.state.join();
     const loop = met.get(here);
-    if (loop !== undefined) return { run, loop };
+    if (loop !== undefined) return { run, loop, round: run.length - loop };
     met.set(here, run.length);
-    for (const edge of round) run.push(follow(walker, graph, edge));
+    for (const edge of around.round) run.push(follow(walker, graph, edge));
   }
+}
+
+/**
+ * The beginning of the way round after which all agents stand where they stood, if its steps can be made again and again
+ * until the state comes back.
+ */
+function repeated(
+  walker: Walker,
+  graph: StateGraph,
+  inside: Ways,
+  fair: readonly number[],
+  around: Around,
+): { run: Step[]; loop: number; round: number } | undefined {
+  goTo(walker, around);
+  const agents = walker.system.agents.map((_, agent) => agent);
+  const nodes = (): string => agents.map((agent) => walker.node(agent)).join();
+  const first = nodes();
+  const open = new Set(fair);
+  const see = (): void => {
+    for (const agent of open) if (!walker.enabled(agent)) open.delete(agent);
+  };
+  const steps: Step[] = [];
+  see();
+  for (const edge of around.round) {
+    steps.push(follow(walker, graph, edge));
+    open.delete(edge.agent);
+    see();
+    if (open.size === 0 && nodes() === first) break;
+  }
+  if (steps.length === around.round.length) return undefined;
+  goTo(walker, around);
+  const run = [...around.run];
+  const met = new Map<string, number>();
+  for (let round = 0; round < ROUNDS; round++) {
+    const here = walker.state.join();
+    const loop = met.get(here);
+    if (loop !== undefined) return { run, loop, round: steps.length };
+    met.set(here, run.length);
+    for (const { agent, choice } of steps) {
+      if (!walker.enabled(agent) || choice >= walker.outcomes(agent)) return undefined;
+      if (!walker.step(agent, choice) || walker.progressed) return undefined;
+      walker.identify();
+      if (!inside.has(graph.numberOf(walker.low, walker.high))) return undefined;
+      run.push({ agent, choice });
+    }
+  }
+  return undefined;
 }
 
 /** Takes the agent's step that leads to the edge's target, or to a renaming of it. */
@@ -223,64 +310,86 @@ function follow(walker: Walker, graph: StateGraph, { to, agent }: Edge): Step {
   throw new Error('expected the step to lead where it led before');
 }
 
-/** A way from `entry` round to it on which each fair agent takes a step or can't run somewhere. */
-function tour(
-  graph: StateGraph,
-  entry: number,
-  inside: ReadonlySet<number>,
-  fair: readonly number[],
-): Edge[] {
-  const way: Edge[] = [];
-  const open = new Set(fair);
-  let at = entry;
-  const see = (state: number): void => {
-    for (const agent of open) if (!graph.enabled(state, agent)) open.delete(agent);
-  };
-  const go = (edges: readonly Edge[]): void => {
-    for (const edge of edges) {
-      way.push(edge);
-      open.delete(edge.agent);
-      at = edge.to;
-      see(at);
-    }
-  };
-  see(at);
-  while (open.size > 0) {
-    go(
-      shortest(
-        graph,
-        at,
-        inside,
-        (edge) => open.has(edge.agent) || [...open].some((agent) => !graph.enabled(edge.to, agent)),
-      ),
-    );
-  }
-  if (at !== entry || way.length === 0) go(shortest(graph, at, inside, (edge) => edge.to === entry));
-  return way;
-}
+/** Finds ways inside a part of a graph. */
+class Ways {
+  private readonly inside: Uint8Array;
+  /** By state: the edge by which it was reached in this search, and from where. */
+  private readonly by: Int32Array;
+  private readonly from: Int32Array;
+  private readonly reached: Int32Array;
+  private readonly queue: Int32Array;
+  private searches = 0;
 
-/** The shortest way inside whose last edge is `wanted`. */
-function shortest(
-  graph: StateGraph,
-  from: number,
-  inside: ReadonlySet<number>,
-  wanted: (edge: Edge) => boolean,
-): Edge[] {
-  const reached = new Map<number, { before: number; edge: Edge }>();
-  const queue = [from];
-  const back = (state: number): Edge[] => {
-    const edges: Edge[] = [];
-    for (let at = state; at !== from; at = reached.get(at)!.before) edges.push(reached.get(at)!.edge);
-    return edges.reverse();
-  };
-  for (let state = queue.shift(); state !== undefined; state = queue.shift()) {
-    for (const edge of graph.quietEdges(state)) {
-      if (!inside.has(edge.to)) continue;
-      if (wanted(edge)) return [...back(state), edge];
-      if (edge.to === from || reached.has(edge.to)) continue;
-      reached.set(edge.to, { before: state, edge });
-      queue.push(edge.to);
-    }
+  constructor(
+    private readonly graph: StateGraph,
+    part: readonly number[],
+  ) {
+    this.inside = new Uint8Array(graph.size);
+    for (const state of part) this.inside[state] = 1;
+    this.by = new Int32Array(graph.size);
+    this.from = new Int32Array(graph.size);
+    this.reached = new Int32Array(graph.size);
+    this.queue = new Int32Array(part.length + 1);
   }
-  throw new Error('expected a way round the cycle');
+
+  has(state: number): boolean {
+    return this.inside[state] === 1;
+  }
+
+  /** A way from `entry` round to it on which each fair agent takes a step or can't run somewhere. */
+  tour(entry: number, fair: readonly number[]): Edge[] {
+    const { graph } = this;
+    const way: Edge[] = [];
+    const open = new Set(fair);
+    let at = entry;
+    const see = (state: number): void => {
+      for (const agent of open) if (!graph.enabled(state, agent)) open.delete(agent);
+    };
+    const go = (edges: readonly Edge[]): void => {
+      for (const edge of edges) {
+        way.push(edge);
+        open.delete(edge.agent);
+        at = edge.to;
+        see(at);
+      }
+    };
+    see(at);
+    while (open.size > 0)
+      go(
+        this.shortest(at, (to, agent) => {
+          if (open.has(agent)) return true;
+          for (const other of open) if (!graph.enabled(to, other)) return true;
+          return false;
+        }),
+      );
+    if (at !== entry || way.length === 0) go(this.shortest(at, (to) => to === entry));
+    return way;
+  }
+
+  /** The shortest way from a state whose last edge is `wanted`. */
+  private shortest(start: number, wanted: (to: number, agent: number) => boolean): Edge[] {
+    const { graph, inside, by, from, reached, queue } = this;
+    const { firstEdge } = graph;
+    const number = ++this.searches;
+    let tail = 0;
+    queue[tail++] = start;
+    for (let head = 0; head < tail; head++) {
+      const state = queue[head]!;
+      for (let edge = firstEdge[state]!; edge < firstEdge[state + 1]!; edge++) {
+        const to = graph.target(edge);
+        if (to < 0 || inside[to] === 0) continue;
+        if (wanted(to, graph.mover(edge))) {
+          const way = [graph.edge(edge)];
+          for (let at = state; at !== start; at = from[at]!) way.push(graph.edge(by[at]!));
+          return way.reverse();
+        }
+        if (to === start || reached[to] === number) continue;
+        reached[to] = number;
+        by[to] = edge;
+        from[to] = state;
+        queue[tail++] = to;
+      }
+    }
+    throw new Error('expected a way round the cycle');
+  }
 }

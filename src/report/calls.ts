@@ -21,8 +21,11 @@ export interface Call {
 /** By step index: the innermost call that makes the step. */
 export type Calls = ReadonlyMap<number, Call>;
 
-/** Builds the trees. `shown` says which steps the diagram shows. */
-export function callsOf(trace: Trace, shown: (step: TraceLine) => boolean): Calls {
+/** Calls nested deeper than this are not named: what they do stands under the one around them. */
+export const DEEPEST = 3;
+
+/** Builds the trees. `shown` says which steps the diagram shows, `deepest` how many calls in each other are named. */
+export function callsOf(trace: Trace, shown: (step: TraceLine) => boolean, deepest = DEEPEST): Calls {
   const calls = new Map<number, Call>();
   const roots = trace.agents.map((_, agent) => newCall(`agent ${agent}`, undefined));
   const open: Call[][] = roots.map((root) => [root]);
@@ -53,7 +56,7 @@ export function callsOf(trace: Trace, shown: (step: TraceLine) => boolean): Call
     const outermost = Math.min(...step.returned.map(({ depth }) => depth));
     stack.length = Math.min(stack.length, outermost + 1);
   }
-  for (const root of roots) for (const entry of root.calls) name(entry);
+  for (const root of roots) for (const entry of root.calls) name(entry, deepest);
   return calls;
 }
 
@@ -81,30 +84,27 @@ function functionName(caller: TraceFrame | undefined, { fn }: TraceFrame): strin
   return /^(?!this\.)[A-Za-z_]\w*\.\w+$/.test(spelled) && spelled.endsWith(`.${fn}`) ? spelled : fn;
 }
 
-/** Calls nested deeper than this are not named: what they do stands under the one around them. */
-const DEEPEST = 3;
-
 /** Names an entry. If all it does is call on, what it calls is not named, but what that calls. */
-function name(entry: Call): void {
+function name(entry: Call, deepest: number): void {
   entry.named = true;
   let last = entry;
   while (!branches(last) && last.calls.length === 1) last = last.calls[0]!;
-  if (branches(last)) last.calls.forEach((call) => nameChain(call, 1));
-  else if (entry.calls.length === 1) nameChain(entry.calls[0]!, 1);
+  if (branches(last)) last.calls.forEach((call) => nameChain(call, deepest));
+  else if (entry.calls.length === 1) nameChain(entry.calls[0]!, deepest);
 }
 
 /**
  * In a chain of wrappers names the one call that says most: the one at which the chain branches, or else the one that
  * does most.
  */
-function nameChain(first: Call, level: number): void {
-  if (level > DEEPEST) return;
+function nameChain(first: Call, levels: number): void {
+  if (levels === 0) return;
   const chain = [first];
   let last = first;
   while (!branches(last) && last.calls.length === 1) chain.push((last = last.calls[0]!));
   if (branches(last)) {
     last.named = true;
-    last.calls.forEach((call) => nameChain(call, level + 1));
+    last.calls.forEach((call) => nameChain(call, levels - 1));
     return;
   }
   // The innermost is an accessor (ptep_get_and_clear, page_ref_add_unless): it only speaks where it stands alone.

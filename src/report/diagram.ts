@@ -3,6 +3,7 @@
 import type { Trace, TraceLine } from '../explore/trace.js';
 import { LEVELS, tiers } from './brief.js';
 import { because } from './because.js';
+import { DEEPEST } from './calls.js';
 import { Columns, WIDTH } from './columns.js';
 import { Drawing } from './drawing.js';
 import { hostsOf } from './hosts.js';
@@ -27,7 +28,7 @@ const LONGEST = 39;
  */
 export function diagram(whole: Trace, options: DiagramOptions = {}): string {
   const { all = false, command = 'npx shootdown' } = options;
-  const levels = all ? 0 : LEVELS;
+  const levels = all ? 0 : LEVELS + DEEPEST;
   let text = draw(whole, all, command, 0);
   for (let level = 1; level <= levels && text.split('\n').length - 1 > LONGEST; level++)
     text = draw(whole, all, command, level);
@@ -43,7 +44,7 @@ function draw(whole: Trace, all: boolean, command: string, level: number): strin
   const goes =
     level === 0
       ? undefined
-      : tiers(trace, (step) => key.includes(step) || step.fault !== undefined)[level - 1];
+      : tiers(trace, (step) => key.includes(step) || step.fault !== undefined)[Math.min(level, LEVELS) - 1];
   const loud = (step: TraceLine): boolean => said(step) && goes?.(step) !== true;
   const hosts = hostsOf(trace);
   const active = new Set<number>();
@@ -68,6 +69,7 @@ function draw(whole: Trace, all: boolean, command: string, level: number): strin
     columns,
     all,
     locks: level < LEVELS,
+    deepest: Math.min(DEEPEST, LEVELS + DEEPEST - level),
     columnOf: hosts.map((host) => shown.indexOf(host)),
   }).rows();
   const wrong = fine ? '' : because(trace, race, hinge);

@@ -18,6 +18,8 @@ export interface DrawingOptions {
   readonly all: boolean;
   /** Whether it is said beside a call which locks it holds. */
   readonly locks: boolean;
+  /** How many calls in each other are named. */
+  readonly deepest: number;
 }
 
 export class Drawing {
@@ -34,7 +36,7 @@ export class Drawing {
     private readonly trace: Trace,
     private readonly options: DrawingOptions,
   ) {
-    this.calls = callsOf(trace, options.loud);
+    this.calls = callsOf(trace, options.loud, options.deepest);
     this.held = new HeldLocks(trace, this.calls);
   }
 

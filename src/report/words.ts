@@ -53,6 +53,8 @@ export function effects(trace: Trace, step: TraceLine, again = false): string[] 
     if (cell === step.cell || trace.cells[cell]?.ghost === true || !alwaysMatters(trace, cell)) continue;
     if (step.text?.startsWith('free ') === true && from === 'none') continue;
     if (step.text?.startsWith(`${cell} = `) === true) continue; // it says so itself
+    const device = /^(\w+): pages? .*(unmapped|flushed)/.exec(step.text ?? '')?.[1];
+    if (device !== undefined && to === 'none' && cell.startsWith(`${device}.`)) continue; // so it does
     lines.push(changed(trace, cell, from, to));
   }
   return lines;
