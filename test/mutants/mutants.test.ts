@@ -67,6 +67,7 @@ describe('mutants of the kernel paths', () => {
       'G-20f',
       'other=dontneed,page=cached',
     ],
+    ['what D-48b is for', 'mm/rmap-migrate.ts try_to_migrate_one folio_mark_dirty#1 skip', 'D-48b', 'base'],
     ['what G-20g is for', 'mm/swapfile.ts free_swap_slot folio_unlock#1 skip', 'G-20g', 'other=load'],
   ])('without %s a verdict changes', (_, name, scenario, variant) => {
     expect(ask(name, scenario, variant)).toMatchObject({ differs: true });
