@@ -125,7 +125,7 @@ export default scenario({
       },
     },
   }),
-  sometimes: ['the device stored to a page of its own', 'the child looked'],
+  sometimes: ['the child looked'],
   expect: {
     base: 'safe',
     'store=beside-fork': 'safe',

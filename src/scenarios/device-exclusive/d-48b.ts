@@ -2,6 +2,8 @@
 import { claim, scenario, see } from '../../litmus/index.js';
 import {
   clear_refs_write,
+  folio_get,
+  folio_put,
   migrate_pages,
   pte_page,
   ptep_get,
@@ -40,7 +42,11 @@ export default scenario({
   agents: ({ p, x, page, kpage, ptep }, { by }) => ({
     *reclaim() {
       if (by === 'migrate') yield* migrate_pages([page], 'sync');
-      if (by === 'ksm') yield* try_to_merge_with_ksm_page(p.mm, x.start, page, kpage);
+      if (by === 'ksm') {
+        yield* folio_get(page); // get_mergeable_page()
+        yield* try_to_merge_with_ksm_page(p.mm, x.start, page, kpage);
+        yield* folio_put(page);
+      }
       const now = by === 'migrate' ? pte_page(yield* ptep_get(ptep)) : page;
       yield* shrink_inactive_list([now]);
       const value = yield* userLoad(x.start);
