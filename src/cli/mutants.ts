@@ -19,7 +19,7 @@ const LOCKS = words(`
   spin_lock spin_lock_nested lock lockBits folio_lock mutex_lock down_read down_write down_write_nested
   pte_offset_map_lock percpu_down_read percpu_down_write mmap_read_lock mmap_write_lock mmap_write_lock_nested
   local_irq_save rcu_read_lock srcu_read_lock mem_hotplug_begin get_online_mems anon_vma_lock_(read|write)
-  rmapWalkBegin folio_trylock spin_trylock trylock mutex_trylock mmap_read_trylock anon_vma_trylock_write`);
+  folio_trylock spin_trylock trylock mutex_trylock mmap_read_trylock anon_vma_trylock_write`);
 /** A release that is left out is a lock that is kept: the mistake of error paths. */
 const RELEASES = words(`
   spin_unlock unlock folio_unlock mutex_unlock up_read up_write pte_unmap pte_unmap_unlock percpu_up_read
@@ -79,7 +79,7 @@ const DEFINITIONS =
   /^src\/linux\/(kernel\/locking\/(spinlock|mutex|rwsem)|include\/(mmap_lock|pagemap)|arch\/irqflags)/;
 /** Functions that define a lock, or that are mutated call by call: their insides are not mutated. */
 const DEFINING = words(
-  `anon_vma_(un)?lock_(read|write) anon_vma_trylock_write rmapWalk(Begin|End) ptep_clear_flush pmdp_invalidate pmdp_collapse_flush
+  `anon_vma_(un)?lock_(read|write) anon_vma_trylock_write rmapWalkEnd ptep_clear_flush pmdp_invalidate pmdp_collapse_flush
   mmu_interval_set_seq`,
 );
 const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);

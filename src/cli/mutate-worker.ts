@@ -135,7 +135,10 @@ function countPieces(): ReadonlyMap<Piece, ReadonlyMap<number, number>> {
     return enter(at, locals);
   };
   try {
-    const found = replayPieces(all, (piece) => counted.set(piece, (counts = new Map())));
+    const found = replayPieces(all, (piece) => {
+      counts = new Map<number, number>();
+      counted.set(piece, counts);
+    });
     if (found !== undefined)
       throw new Error(`expected ${found.piece.name} to answer as recorded: ${found.wrong}`);
   } finally {

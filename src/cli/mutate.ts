@@ -25,7 +25,7 @@ import { describe, type Mutant, mutantsOf, nameOf } from './mutants.js';
 
 /** Variants with more states than this are asked only about sites that few smaller ones run. */
 const LARGE = 20_000;
-const FEW = 3;
+const FEW = 6;
 /** A mutant may have so many times the states of the variant, and no fewer than the least. */
 const GROWTH = 3;
 const LEAST = 10_000;
@@ -133,7 +133,7 @@ async function main(): Promise<number> {
       writeFileSync(values.results, `${JSON.stringify({ build, coverage, mutants: results })}\n`);
   }
   say(`${variants.filter(({ own }) => own).length} variants: which sites do they run?\n`);
-  const asked = await Promise.all(
+  const variantsAsked = await Promise.all(
     variants.map(async ({ scenario, variant, name, own, expect }): Promise<Asked> => {
       const covered =
         coverage[name] ??
@@ -144,7 +144,7 @@ async function main(): Promise<number> {
     }),
   );
   keep();
-  const usable = asked.filter(({ covered }) => covered.asDeclared);
+  const usable = variantsAsked.filter(({ covered }) => covered.asDeclared);
   // What only variants run that declare a violation is no part of a protocol that holds.
   const sites = [
     ...new Set(usable.filter(({ own, safe }) => own && safe).flatMap(({ covered }) => covered.sites)),

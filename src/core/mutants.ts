@@ -14,6 +14,8 @@ export function roleOf(op: number): LockRole | undefined {
 
 const IRQ = -1;
 const RCU = -2;
+/** Less the number of the domain. */
+const SRCU = -3;
 
 /**
  * Mutation testing: runs `path` without the locks that it takes (interrupts off and RCU sections are locks here). What
@@ -31,7 +33,9 @@ export function* withoutLocks(path: Path<unknown>): Path<unknown> {
           ? IRQ
           : role === 'rcu-lock'
             ? RCU
-            : undefined;
+            : role === 'srcu-lock'
+              ? SRCU - a
+              : undefined;
     if (token === undefined) result = path.next(yield result.value);
     else {
       (live.stack.phantoms ??= []).push(token);
@@ -46,7 +50,16 @@ export function absorbed(op: number, a: number): boolean {
   const { phantoms } = live.stack;
   if (phantoms === undefined) return false;
   const role = roleOf(op);
-  const token = role === 'release' ? a : role === 'irq-on' ? IRQ : role === 'rcu-unlock' ? RCU : undefined;
+  const token =
+    role === 'release'
+      ? a
+      : role === 'irq-on'
+        ? IRQ
+        : role === 'rcu-unlock'
+          ? RCU
+          : role === 'srcu-unlock'
+            ? SRCU - a
+            : undefined;
   const at = token === undefined ? -1 : phantoms.lastIndexOf(token);
   if (at < 0) return false;
   phantoms.splice(at, 1);

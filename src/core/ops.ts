@@ -89,7 +89,16 @@ export function noAccess(): Access {
 export type ArgKind = 'plain' | 'cell' | ValueType;
 
 /** What an operation does to locks and context, for lock order and context checks. */
-export type LockRole = 'acquire' | 'try' | 'release' | 'irq-off' | 'irq-on' | 'rcu-lock' | 'rcu-unlock';
+export type LockRole =
+  | 'acquire'
+  | 'try'
+  | 'release'
+  | 'irq-off'
+  | 'irq-on'
+  | 'rcu-lock'
+  | 'rcu-unlock'
+  | 'srcu-lock'
+  | 'srcu-unlock';
 
 /** An operation that a layer above defines: one indivisible step over any number of cells. */
 export interface OpDefinition {

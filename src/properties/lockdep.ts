@@ -88,6 +88,8 @@ export function lockdep(system: System): NodeMonitor {
           return { ...before, rcu: before.rcu + 1 };
         case 'rcu-unlock':
           return { ...before, rcu: Math.max(0, before.rcu - 1) };
+        case 'srcu-lock':
+        case 'srcu-unlock':
         case undefined:
           return before;
       }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { judge } from '../../src/cli/mutate-worker.js';
+import { judge, replay } from '../../src/cli/mutate-worker.js';
 import { type Mutant, mutantsOf, nameOf } from '../../src/cli/mutants.js';
 import { siteCount } from '../../src/core/live.js';
 import { SCENARIOS } from '../../src/scenarios/index.js';
@@ -30,6 +30,18 @@ describe('mutants of the kernel paths', () => {
     ['a release', 'mm/memory-swap.ts do_swap_page folio_unlock#2 skip', 'G-20e', 'page=cached'],
     ['an asserted lock', 'mm/swap_state.ts add_to_swap_cache spin_lock#1 lock', 'G-20c', 'base'],
     ['an RCU section', 'include/pgtable.ts __pte_offset_map rcu_read_lock#1 lock', 'G-10', 'walker=rcu-only'],
+    [
+      'a flush at one of its calls',
+      'mm/rmap-exclusive.ts page_make_device_exclusive_one ptep_clear_flush#1 flush',
+      'D-12',
+      'base',
+    ],
+    [
+      'a notifier',
+      'mm/memory-exclusive.ts remove_device_exclusive_entry mmu_notifier_invalidate_range_start#1 skip',
+      'D-12',
+      'base',
+    ],
     // Broken twins of scenarios that have no knob for it: test/scenarios refers to these.
     [
       'the lock that G-14c is for',
@@ -55,6 +67,7 @@ describe('mutants of the kernel paths', () => {
       'G-20f',
       'other=dontneed,page=cached',
     ],
+    ['what D-48b is for', 'mm/rmap-migrate.ts try_to_migrate_one folio_mark_dirty#1 skip', 'D-48b', 'base'],
     ['what G-20g is for', 'mm/swapfile.ts free_swap_slot folio_unlock#1 skip', 'G-20g', 'other=load'],
   ])('without %s a verdict changes', (_, name, scenario, variant) => {
     expect(ask(name, scenario, variant)).toMatchObject({ differs: true });
@@ -63,6 +76,20 @@ describe('mutants of the kernel paths', () => {
   it('leaves the verdict alone where something else does the same', () => {
     expect(ask('mm/khugepaged.ts collapseLocked spin_lock#1 lock', 'G-01h', 'base')).toMatchObject({
       differs: false,
+    });
+  });
+
+  it('asks the answers that were recorded of a real kernel', () => {
+    const answers = (name: string) => replay(mutants.get(name)!);
+    const noticed = answers('mm/memory-fork.ts copy_present_pte folio_get#1 skip');
+    expect(noticed.by).toMatch(/^core-\d, part \d+$/);
+    // One thread does not need the lock; and what no operation of the scripts runs is not asked.
+    const lock = answers('arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock');
+    expect(lock.by).toBeUndefined();
+    expect(lock.reaching).toBeGreaterThan(50);
+    expect(answers('mm/gup.ts try_get_folio folioUnchanged#1 true')).toMatchObject({
+      by: undefined,
+      reaching: 0,
     });
   });
 

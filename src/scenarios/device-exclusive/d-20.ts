@@ -13,6 +13,7 @@ export default scenario({
   title: 'one walk that finds and converts',
   question: 'Is it enough to look the entry up and convert it under one hold of its lock?',
   machine: { cpus: 2, frames: 5, data: true },
+  kernels: ['6.12', 'v2', '6.15'],
   knobs: {
     'make.walk': ['folio-walk', 'own-walk', 'two-holds'],
     other: ['dontneed', 'refault'],
@@ -48,6 +49,9 @@ export default scenario({
     'machine=bcast': 'safe',
     'other=refault': 'safe',
     'make.walk=own-walk': 'safe',
+    'kernel=v2': 'safe',
+    'other=refault,kernel=v2': 'safe',
+    'other=refault,kernel=6.15': 'safe',
     'make.walk=own-walk,other=refault': 'safe',
     // What was zapped in between is counted as a mapping that the conversion takes away again.
     'make.walk=two-holds': violates('MAP-SUM'),

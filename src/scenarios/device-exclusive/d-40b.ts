@@ -20,20 +20,30 @@ export default scenario({
   family: 'device-exclusive',
   title: 'UFFDIO_MOVE of a present page',
   question: 'Does UFFDIO_MOVE take a page away from a pin or a device?',
-  machine: { cpus: 2, frames: 4, ptrsPerPte: 2, data: true, seqModulus: 8 },
-  knobs: { beside: ['conversion', 'pin', 'dontneed'], 'move_pages.pinned': ['looked-at', 'not-looked-at'] },
+  machine: ({ beside }) => ({
+    cpus: 2,
+    frames: 4,
+    ptrsPerPte: beside === 'move' ? 4 : 2,
+    data: true,
+    seqModulus: 8,
+  }),
+  knobs: {
+    beside: ['conversion', 'pin', 'dontneed', 'move'],
+    'move_pages.pinned': ['looked-at', 'not-looked-at'],
+  },
   bounds:
-    'one UFFDIO_MOVE of one page; beside it one device atomic, one GUP-fast pin, or one MADV_DONTNEED with a load',
-  setup(m) {
+    'one UFFDIO_MOVE of one page; beside it one device atomic, one GUP-fast pin, or one MADV_DONTNEED with a load, or another UFFDIO_MOVE to the same address',
+  setup(m, { beside }) {
     const p = m.process('P', { cpus: [0, 1] });
     const x = p.mmap({ pages: 1, touched: true, dirty: true });
     const y = p.mmap({ pages: 1 });
+    const z = beside === 'move' ? p.mmap({ pages: 1, touched: true, dirty: true }) : x;
     p.page(x.start).frame.data!.init(7);
     const gpu = m.device('gpu0', { mirrors: p });
     const driver = mirrorDriver('single', m, gpu, p, x, { timeout: 1 });
-    return { p, x, y, gpu, driver, ctx: m.userfaultfd([y]), hold: m.watchHold(p.mm, x.start) };
+    return { p, x, y, z, gpu, driver, ctx: m.userfaultfd([y]), hold: m.watchHold(p.mm, x.start) };
   },
-  agents: ({ x, y, gpu, driver, ctx, hold }, { beside }) => ({
+  agents: ({ x, y, z, gpu, driver, ctx, hold }, { beside }) => ({
     *mover() {
       const moved = yield* move_pages(ctx, y.start, x.start, 1);
       if (moved !== 1) return see('refused');
@@ -46,6 +56,10 @@ export default scenario({
     *other() {
       if (beside === 'conversion') {
         yield* atomicAdd(driver, gpu, x.start);
+        return;
+      }
+      if (beside === 'move') {
+        yield* move_pages(ctx, y.start, z.start, 1);
         return;
       }
       if (beside === 'dontneed') {
@@ -68,6 +82,7 @@ export default scenario({
     'beside=pin': 'safe',
     'beside=pin,machine=bcast': 'safe',
     'beside=dontneed': 'safe',
+    'beside=move': 'safe',
     'beside=pin,move_pages.pinned=not-looked-at': violates('PIN-VALID'),
     'beside=pin,move_pages.pinned=not-looked-at,machine=bcast': violates('PIN-VALID'),
   },

@@ -45,6 +45,7 @@ import d45 from './d-45.js';
 import d45b from './d-45b.js';
 import d46 from './d-46.js';
 import d48 from './d-48.js';
+import d48b from './d-48b.js';
 import d49 from './d-49.js';
 import d51 from './d-51.js';
 import d52 from './d-52.js';
@@ -102,6 +103,7 @@ export const DEVICE_EXCLUSIVE: readonly Scenario[] = [
   d45b,
   d46,
   d48,
+  d48b,
   d49,
   d51,
   d52,

@@ -40,6 +40,7 @@ export function defineSrcuOps(kernel: Kernel) {
   return {
     srcuReadLock: system.op({
       name: 'srcu_read_lock',
+      role: 'srcu-lock',
       mover: 'right',
       drains: false,
       exec: (a, _b, _c, agent) => {
@@ -51,6 +52,7 @@ export function defineSrcuOps(kernel: Kernel) {
     }),
     srcuReadUnlock: system.op({
       name: 'srcu_read_unlock',
+      role: 'srcu-unlock',
       mover: 'left',
       drains: false,
       exec: (a, _b, _c, agent) => {
