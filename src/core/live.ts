@@ -110,25 +110,52 @@ export function stackSites(stack: readonly unknown[]): number[] {
   return numbers;
 }
 
-/** A text that is equal for two stacks exactly when all sites and all live locals are. */
-export function stackKey(stack: Readonly<Frames>): string {
+/** By the locals of a frame: their text, where nothing in them can change. */
+const frameKeys = new WeakMap<unknown[], string>();
+
+/**
+ * A text that is equal for two stacks exactly when all sites and all live locals are. `shorten`: gives each text of a
+ * frame a shorter one of its own.
+ */
+export function stackKey(stack: Readonly<Frames>, shorten?: (frame: string) => string): string {
   let key = stack.phantoms === undefined ? '' : `without ${stack.phantoms.join()}:`;
   for (let i = 0; i < stack.length; i += 2) {
-    key += `${stack[i] as number}(`;
-    for (const local of stack[i + 1] as unknown[]) key += valueKey(local, stack[i] as number);
-    key += ')';
+    const locals = stack[i + 1] as unknown[];
+    // A caller's frame stays as it is until its call returns, but for records that it shares with what it calls.
+    let text = frameKeys.get(locals);
+    if (text === undefined) {
+      const at = stack[i] as number;
+      text = `${at}(`;
+      let fixed = true;
+      for (let j = 0; j < locals.length; j++) {
+        const local = locals[j];
+        if (fixed && isRecord(local)) fixed = false;
+        text += valueKey(local, at, 0);
+      }
+      text += ')';
+      if (shorten !== undefined) text = shorten(text);
+      if (fixed && i < stack.length - 2) frameKeys.set(locals, text);
+    }
+    key += text;
   }
   return key;
 }
 
 /** A text that is equal for two values exactly when they are built alike from equal numbers, texts and handles. */
 export function structureKey(value: unknown): string {
-  return valueKey(value, -1);
+  return valueKey(value, -1, 0);
 }
 
 const DEEPEST = 50;
 
-function valueKey(value: unknown, at: number, depth = 0): string {
+/** Whether it is an array or a plain record, not a handle: what is in it may change. */
+function isRecord(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null;
+}
+
+function valueKey(value: unknown, at: number, depth: number): string {
   switch (typeof value) {
     case 'number':
       return `${value},`;
@@ -138,12 +165,16 @@ function valueKey(value: unknown, at: number, depth = 0): string {
       if (value === null) return 'null,';
       if (depth > DEEPEST)
         throw refused(at, 'a record that is nested without end', 'make it a class of handles');
-      const prototype: unknown = Object.getPrototypeOf(value);
-      if (Array.isArray(value)) return `[${value.map((item) => valueKey(item, at, depth + 1)).join('')}],`;
-      if (prototype === Object.prototype || prototype === null) {
-        return `{${Object.entries(value)
-          .map(([name, item]) => `${JSON.stringify(name)}:${valueKey(item, at, depth + 1)}`)
-          .join('')}},`;
+      if (Array.isArray(value)) {
+        let text = '[';
+        for (let i = 0; i < value.length; i++) text += valueKey(value[i], at, depth + 1);
+        return `${text}],`;
+      }
+      if (isRecord(value)) {
+        let text = '{';
+        for (const name of Object.keys(value))
+          text += `${name.length}${name}:${valueKey((value as Record<string, unknown>)[name], at, depth + 1)}`;
+        return `${text}},`;
       }
       if (value instanceof Map || value instanceof Set)
         throw refused(at, `a ${value.constructor.name}`, 'use numbers, arrays or records');

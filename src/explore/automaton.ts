@@ -52,6 +52,13 @@ export class Automaton {
   private readonly stacks: (readonly number[])[] = [[]];
   private readonly contexts: unknown[] = [undefined];
   private readonly byKey = new Map<string, number>();
+  /** Texts of frames, numbered. */
+  private readonly frames = new Map<string, string>();
+  private readonly shorten = (frame: string): string => {
+    let number = this.frames.get(frame);
+    if (number === undefined) this.frames.set(frame, (number = `${this.frames.size},`));
+    return number;
+  };
   private readonly roots: number[] = [];
   /** By edge: the marks on it, where there are any. */
   private readonly progressEdges = new Map<number, readonly string[]>();
@@ -296,7 +303,7 @@ export class Automaton {
     const { op, a, b, c } = result.done ? { op: Op.DONE as number, a: 0, b: 0, c: 0 } : result.value;
     let key = `${agent}:${op},${a},${b},${c}:`;
     if (!this.merge) key += `${before},${value}`;
-    else if (!result.done) key += stackKey(standing.stack);
+    else if (!result.done) key += stackKey(standing.stack, this.shorten);
     if (context !== undefined) key += structureKey(context);
     let node = this.byKey.get(key);
     const fresh = node === undefined;

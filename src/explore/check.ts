@@ -9,7 +9,7 @@ import type { Finding, SearchResult, Step } from './search.js';
 import { search } from './search.js';
 
 /**
- * reduced: fused locks and frame symmetry, then the shortest run without fusing. bfs, dfs: no reduction but the merging of
+ * reduced: fused steps and frame symmetry, then the shortest run without fusing. bfs, dfs: no reduction but the merging of
  * points of a path. random, pct: schedules by chance, no proof.
  */
 export type Strategy = 'reduced' | 'bfs' | 'dfs' | 'random' | 'pct';
@@ -176,7 +176,7 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
     reductions:
       byChance !== undefined
         ? []
-        : ['live-locals merging', ...(reduced ? ['lock fusion', 'frame symmetry'] : [])],
+        : ['live-locals merging', ...(reduced ? ['step fusion', 'frame symmetry'] : [])],
     collisionOdds:
       (options.exact === true && !reduced) || byChance !== undefined ? 0 : totals.states ** 2 / 2 ** 65,
     passes: passes.map((pass) => pass.name),

@@ -16,7 +16,7 @@ const SWITCHING = [0.02, 0.1, 1];
  * What a few runs at random show of who touches what, so of what can't be fused. The search would find out by itself, but
  * it would have to start again. Teaches the automata. Leaves `system.mem` at any state.
  */
-export function scout(automaton: Automaton, initial: Int32Array): Known {
+export function scout(automaton: Automaton): Known {
   const { system } = automaton;
   const known: Known = {
     sharing: new Sharing(system),
@@ -27,10 +27,10 @@ export function scout(automaton: Automaton, initial: Int32Array): Known {
   const always = system.invariants.filter(({ when }) => when === 'always');
   const broken = (): boolean => always.some((invariant) => invariant.check() !== undefined);
   const below = random(1);
+  const walker = new Walker(automaton, false);
   for (let run = 0, vain = 0; run < RUNS && vain < VAIN; run++) {
     const size = automaton.size;
-    system.mem.set(initial);
-    const walker = new Walker(automaton, false);
+    walker.restart();
     const switching = SWITCHING[run % SWITCHING.length]! * 1000;
     let agent = -1;
     for (let i = 0; i < STEPS; i++) {

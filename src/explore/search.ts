@@ -25,12 +25,12 @@ export function search(system: System, options: SearchOptions = {}): SearchResul
   const automaton =
     options.automaton ?? new Automaton(system, options.monitor?.(), options.merge, options.nodeLimit);
   options.onAutomaton?.(automaton);
-  const known = (options.fuse ?? false) === false ? undefined : scout(automaton, initial);
-  if (options.fuse === 'but-movers') for (const { at } of system.cells) known!.movers.add(at);
+  const known = (options.fuse ?? false) === false ? undefined : knownOf(automaton);
+  const movers = options.fuse === 'but-movers' ? new Set(system.cells.keys()) : known?.movers;
   for (;;) {
     system.mem.set(initial);
     try {
-      return new Search(automaton, options, known).run();
+      return new Search(automaton, options, known && { ...known, movers: movers! }).run();
     } catch (error) {
       if (!(error instanceof NotFusable)) throw error;
       for (const cell of error.locks) known!.locks.add(cell);
@@ -41,6 +41,15 @@ export function search(system: System, options: SearchOptions = {}): SearchResul
       system.fault = undefined;
     }
   }
+}
+
+const scouted = new WeakMap<Automaton, Known>();
+
+/** What is known of who touches what: from runs by chance, the first time, and from all searches since. */
+function knownOf(automaton: Automaton): Known {
+  let known = scouted.get(automaton);
+  if (known === undefined) scouted.set(automaton, (known = scout(automaton)));
+  return known;
 }
 
 /** States between two looks at the clock. */

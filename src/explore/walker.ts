@@ -20,6 +20,7 @@ export class Walker {
   /** Whether the last step declared progress. */
   progressed = false;
   private readonly cells: number;
+  private readonly initial: Int32Array;
   private readonly semantics: Semantics;
   private readonly symmetry: FrameSymmetry | undefined;
 
@@ -34,11 +35,21 @@ export class Walker {
     const count = system.agents.length;
     this.position = new Position(system);
     this.semantics = semantics(system);
-    for (const monitor of system.monitors) monitor.update(-1);
-    for (let agent = 0; agent < count; agent++) this.state[this.cells + agent] = automaton.start(agent);
-    this.position.begin();
+    this.initial = this.state.slice(0, this.cells);
+    this.restart();
     const renaming = symmetry ? new FrameSymmetry(system, automaton, count) : undefined;
     this.symmetry = renaming?.useful === true ? renaming : undefined;
+  }
+
+  /** Goes back to the initial state. */
+  restart(): void {
+    const { automaton, position, system } = this;
+    position.own();
+    position.state.set(this.initial);
+    for (const monitor of system.monitors) monitor.update(-1);
+    for (let agent = 0; agent < system.agents.length; agent++)
+      position.state[this.cells + agent] = automaton.start(agent);
+    position.begin();
   }
 
   /** Cells, then the agents' nodes. */
