@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { awaitValue, claim, scenario, see, testBits, violates, write } from '../../litmus/index.js';
+import { awaitValue, claim, read, scenario, see, testBits, violates, write } from '../../litmus/index.js';
 import {
   lru_add_drain,
   PG,
@@ -55,6 +55,8 @@ export default scenario({
       } else {
         const locked = yield* testBits(page.flags, PG.mlocked);
         yield* claim(locked, 'MLOCK', 'the page of a locked VMA is not locked');
+        const count = yield* read(page.mlock_count!);
+        yield* claim(count > 0, 'MLOCK', 'the page of a locked VMA is not counted as locked');
       }
       see('looked');
     },
