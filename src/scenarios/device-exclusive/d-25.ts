@@ -62,6 +62,7 @@ export const d25b = scenario({
   title: 'the folio lock and the notifier of a restore',
   question: 'Must a restore take the folio lock before it tells the device?',
   machine: { cpus: 2, frames: 3, data: true },
+  kernels: ['6.12', 'v2'],
   knobs: {
     'restore.order': ['lock-notify', 'notify-lock'],
     driver: ['single', 'nouveau', 'test_hmm'],
@@ -99,6 +100,8 @@ export const d25b = scenario({
     'machine=bcast': 'safe',
     'driver=nouveau': 'safe',
     'driver=test_hmm': 'safe',
+    // v2 makes the entry exclusive under the PTL, and the folio lock keeps the CPU out until the device has it.
+    'driver=test_hmm,kernel=v2': 'safe',
     'restore.order=notify-lock': 'safe',
     'restore.order=notify-lock,driver=nouveau': 'safe',
     'restore.order=notify-lock,driver=test_hmm': violates('EXCL'),

@@ -4,13 +4,11 @@ import {
   clear_refs_write,
   folio_get,
   folio_put,
-  madvise_dontneed,
   migrate_pages,
   pte_page,
   ptep_get,
   shrink_inactive_list,
   try_to_merge_with_ksm_page,
-  unuse_mm,
   userLoad,
   VM,
 } from '../../linux/index.js';
@@ -25,38 +23,24 @@ export default scenario({
   title: 'who passes the dirty bit of an entry on',
   question:
     'Is what a CPU has stored still there when somebody has changed the entry before the page was swapped out?',
-  machine: ({ by }) => ({
-    cpus: 2,
-    frames: 5,
-    ptrsPerPte: by === 'swapoff' ? 2 : 1,
-    data: true,
-    swapSlots: 1,
-    ksmNodes: 1,
-    softDirty: true,
-  }),
-  knobs: { by: ['migrate', 'ksm', 'clear-refs', 'swapoff'] },
+  machine: { cpus: 2, frames: 5, data: true, swapSlots: 1, ksmNodes: 1, softDirty: true },
+  knobs: { by: ['migrate', 'ksm', 'clear-refs'] },
   bounds:
-    'one page in the swap cache that was stored to since; one migration or one attempt to merge it, then one reclaim and a load; or one clear_refs beside the reclaim; or swapoff beside MADV_DONTNEED',
-  setup(m, { by }) {
+    'one page in the swap cache that was stored to since; one migration or one attempt to merge it, then one reclaim and a load; or one clear_refs beside the reclaim',
+  setup(m) {
     const p = m.process('P', { cpus: [0, 1] });
     const x = p.mmap({ pages: 1, touched: true, dirty: true, vm_flags: VM.MERGEABLE });
     const page = p.page(x.start);
     page.frame.data!.init(5);
-    const z = by === 'swapoff' ? p.mmap({ pages: 1 }) : x;
-    if (by === 'swapoff') m.swapOut(p, z.vma, z.start, 7);
-    else m.swapCache(page);
+    m.swapCache(page);
     const q = m.process('Q', { cpus: [] });
     const y = q.mmap({ pages: 1, touched: true });
     const kpage = q.page(y.start);
     m.ksmPage(q, y, kpage);
-    return { p, x, z, page, kpage, ptep: p.ptep(x.start) };
+    return { p, x, page, kpage, ptep: p.ptep(x.start) };
   },
-  agents: ({ p, x, z, page, kpage, ptep }, { by }) => ({
+  agents: ({ p, x, page, kpage, ptep }, { by }) => ({
     *reclaim() {
-      if (by === 'swapoff') {
-        yield* unuse_mm(p.mm);
-        return see('still there');
-      }
       if (by === 'migrate') yield* migrate_pages([page], 'sync');
       if (by === 'ksm') {
         yield* folio_get(page); // get_mergeable_page()
@@ -71,9 +55,8 @@ export default scenario({
     },
     *other() {
       if (by === 'clear-refs') yield* clear_refs_write(p.mm);
-      if (by === 'swapoff') yield* madvise_dontneed(z.vma, z.start, z.end);
     },
   }),
   sometimes: ['still there'],
-  expect: { base: 'safe', 'by=ksm': 'safe', 'by=clear-refs': 'safe', 'by=swapoff': 'safe' },
+  expect: { base: 'safe', 'by=ksm': 'safe', 'by=clear-refs': 'safe' },
 });
