@@ -8,7 +8,7 @@ import { PG, type Folio, type Page, type Vma } from './mm_types.js';
  * Fork maps an anonymous page a second time: it is shared from now on. Returns false if it may be pinned and belongs to
  * the parent alone, which must then keep it to itself.
  * @context PTL of the parent's table held
- * @kernel 6.12 include/linux/rmap.h folio_try_dup_anon_rmap_pte: adapted (small folios; no device-private pages)
+ * @kernel 6.12 include/linux/rmap.h folio_try_dup_anon_rmap_pte: adapted (small folios)
  */
 export function* folio_try_dup_anon_rmap_pte(folio: Folio, page: Page, src_vma: Vma): Path<boolean> {
   const maybe_pinned = yield* folio_needs_cow_for_dma(src_vma.vm_mm, folio);

@@ -124,7 +124,10 @@ export default scenario({
       cpu: 1,
       process: asked === 'NO-TOUCH-FREED' ? p : c,
       *run() {
-        if (asked === 'NO-TOUCH-FREED') yield* madvise_dontneed(x.vma, x.start, x.end);
+        if (asked === 'NO-TOUCH-FREED') {
+          yield* madvise_dontneed(x.vma, x.start, x.end);
+          see('opponent acted');
+        }
         if (asked === 'SUMS') {
           yield* awaitValue(forking, 0);
           yield* exit_mmap(c.mm);
@@ -141,17 +144,17 @@ export default scenario({
       cpu: 2,
       process: p,
       *run() {
-        if (asked === 'NO-TOUCH-FREED') return see('device acted'); // nothing to do: the race is between two threads
+        if (asked === 'NO-TOUCH-FREED') return; // the race is between two threads of the process
         if (asked === 'BITS') yield* awaitValue(forking, 0);
         if (asked === 'COW-ISO' || asked === 'ORIGINAL-STAYS' || asked === 'SUMS')
           yield* deviceAtomicAdd(gpu, x.start);
         else if ((yield* atomicAdd(driver, gpu, x.start, { faults: 1 })) !== 0) return;
-        see('device acted');
+        see('opponent acted');
         if (asked === 'BITS') yield* write(done, 1);
       },
     },
   }),
-  sometimes: ['parent acted', 'device acted'],
+  sometimes: ['parent acted', 'opponent acted'],
   expect: {
     base: 'safe',
     'kernel=v5': 'safe',
