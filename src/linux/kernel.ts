@@ -21,6 +21,7 @@ import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
+import { defineProposalOps } from './mm/mmu_notifier-proposals-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
@@ -82,6 +83,7 @@ function defineOps(kernel: Kernel) {
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
     ...defineMmuNotifierOps(kernel),
+    ...defineProposalOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */

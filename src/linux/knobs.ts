@@ -4,6 +4,7 @@ import { EXCLUSIVE } from './knobs/exclusive.js';
 import { FORK_AND_COW } from './knobs/fork-and-cow.js';
 import { GUP } from './knobs/gup.js';
 import { HOTPLUG } from './knobs/hotplug.js';
+import { INTERVAL_UPDATES } from './knobs/interval-updates.js';
 import { MAKE_EXCLUSIVE } from './knobs/make-exclusive.js';
 import { NOTIFIERS } from './knobs/notifiers.js';
 import { RECLAIM } from './knobs/reclaim.js';
@@ -23,6 +24,7 @@ export const SUBJECTS = {
   'Reclaim, swap and KSM': RECLAIM,
   'Memory hotplug and device memory': HOTPLUG,
   Notifiers: NOTIFIERS,
+  'Interval notifier updates that were never merged': INTERVAL_UPDATES,
   'Making a page device exclusive': MAKE_EXCLUSIVE,
   'Device-exclusive entries, and who meets them': EXCLUSIVE,
   Drivers: DRIVERS,

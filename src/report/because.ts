@@ -36,6 +36,8 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'NOTIFY-ORDER': 'an entry that mirrors can see shrinks only between a start and its end',
   'NOTIFY-BALANCE': 'every start of an invalidation has its end, and invalidate_seq is odd only between them',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
+  'LIST-CORRUPT': 'what is linked into a list or tree is on none, and what is taken out is in it',
+  'PROGRAM-ORDER': 'a call sees what the calls before it in this thread have done',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
   'META-ALIVE': 'nothing touches a struct page that is gone',
   'META-FREED': 'nothing touches a struct page after its memory was freed',
