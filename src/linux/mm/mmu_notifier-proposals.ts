@@ -235,7 +235,7 @@ export function* mmu_interval_notifier_update(
   const { op, __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
   const v5 = knob('mmu_interval_notifier.updates') === 'v5';
   if (last < start) return -EOVERFLOW;
-  if (!v5)
+  if (!v5 && knob('mmu_interval_notifier_update.sentinel') === 'last')
     yield* claim(
       start < last || addresses() > 1,
       'WARN-ON',

@@ -1,10 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Scenario } from '../../core/scenario.js';
 import n01 from './n-01.js';
+import n02 from './n-02.js';
+import { n03, n03b } from './n-03.js';
 import n04 from './n-04.js';
 import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
+import { n13, n13b } from './n-13.js';
+import n14 from './n-14.js';
+import { n15, n15b } from './n-15.js';
+import n16 from './n-16.js';
+import n18 from './n-18.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
-export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07];
+export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
+  n01,
+  n02,
+  n03,
+  n03b,
+  n04,
+  n05,
+  n06,
+  n06b,
+  n07,
+  n13,
+  n13b,
+  n14,
+  n15,
+  n15b,
+  n16,
+  n18,
+];
