@@ -38,8 +38,6 @@ export interface MmuNotifierRange {
   readonly owner: number;
   /** MMU_NOTIFIER_RANGE_BLOCKABLE: callbacks may sleep. */
   blockable: boolean;
-  /** Lockdep believes that the tree is locked for read: see MmuNotifierSubscriptions.itree_map. */
-  itree_locked?: boolean;
 }
 
 /** @kernel 6.12 include/linux/mmu_notifier.h struct mmu_interval_notifier_ops: adapted (with release, of v5 and v6) */
@@ -170,7 +168,7 @@ export class MmuNotifierSubscriptions {
   readonly active_invalidate_ranges: Cell;
   /** By agent, a bit: waits on wq. Undefined where nobody proposes: who waits looks at the number all the time. */
   wq: Cell | undefined;
-  /** Lockdep: the tree is locked for read, from a start that hits to its end. Undefined where nobody asks. */
+  /** Lockdep: this thread has the tree locked for read and calls drivers. Undefined where nobody asks. */
   itree_map: Cell | undefined;
   /** mm_users and mm_count belong to the mm; only notifiers look at them here. */
   readonly mm_count: Cell;

@@ -23,6 +23,10 @@ export const INTERVAL_UPDATES = {
     'empty-inserts':
       'N-14: as his snippet of 9 Jan 2020 has it: what is empty is inserted, the other one is removed',
   },
+  'mmu_interval_notifier_batch.state': {
+    once: 'N-10, Jason Gunthorpe on 9 Jan 2020: remove, insert and insert are one: they find one state of the numbers',
+    each: 'N-10 twin: under one hold of the lock, but each as if it were alone',
+  },
   'mmu_interval_notifier.assert': {
     none: 'v5, v6: not looked at',
     'read-locked':

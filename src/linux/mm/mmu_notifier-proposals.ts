@@ -47,10 +47,12 @@ function unpacked(updated_last: number): number {
 }
 
 /** Whether an update is pending, as far as the sentinel tells. @context subscriptions->lock held */
-export function* isUpdated({ updated_start, updated_last }: MmuIntervalNotifier): Path<boolean> {
-  if (knob('mmu_interval_notifier_update.sentinel') === 'last') return !(yield* equals(updated_last!, 0));
+export function* isUpdated({ name, updated_start, updated_last }: MmuIntervalNotifier): Path<boolean> {
+  if (updated_last === undefined)
+    throw new Error(`expected knob mmu_interval_notifier.updates to be v5 or v6: ${name} is updated or put`);
+  if (knob('mmu_interval_notifier_update.sentinel') === 'last') return !(yield* equals(updated_last, 0));
   const start = yield* read(updated_start!);
-  return start !== (yield* read(updated_last!));
+  return start !== (yield* read(updated_last));
 }
 
 /** The range that is pending, as pages. @context subscriptions->lock held */
@@ -221,6 +223,25 @@ function* renumber(interval_sub: MmuIntervalNotifier, subscriptions: MmuNotifier
   }
 }
 
+/** A subscription with the range that it is to have. */
+export interface IntervalInsertion {
+  readonly interval_sub: MmuIntervalNotifier;
+  readonly start: number;
+  readonly last: number;
+}
+
+/** Queues another range for the last end; what is not in the tree yet gets it at once. @context subscriptions->lock held, invalidate_seq odd */
+export function* queueUpdate({ interval_sub, start, last }: IntervalInsertion): Path {
+  const { op } = current.kernel;
+  if (yield* equals(interval_sub.in_tree, 0)) {
+    yield* request(op.intervalSet, interval_sub.number, start, last);
+    return;
+  }
+  if (!(yield* isUpdated(interval_sub))) yield* request(op.deferredAdd, interval_sub.number);
+  yield* write(interval_sub.updated_start!, start * addresses());
+  yield* write(interval_sub.updated_last!, packed(last));
+}
+
 /**
  * Changes the range of a subscription to [start, last]: at once, or by the last end. Returns 0 or -EOVERFLOW.
  * @context does not sleep; v5 without ops->release: may sleep, not from a callback
@@ -245,13 +266,7 @@ export function* mmu_interval_notifier_update(
   yield* spin_lock(subscriptions.lock);
   assertReadLocked(subscriptions);
   if (yield* mn_itree_is_invalidating(subscriptions)) {
-    if (yield* equals(interval_sub.in_tree, 0))
-      yield* request(op.intervalSet, interval_sub.number, start, last);
-    else {
-      if (!(yield* isUpdated(interval_sub))) yield* request(op.deferredAdd, interval_sub.number);
-      yield* write(interval_sub.updated_start!, start * addresses());
-      yield* write(interval_sub.updated_last!, packed(last));
-    }
+    yield* queueUpdate({ interval_sub, start, last });
     seq = yield* read(subscriptions.invalidate_seq);
   } else {
     yield* request(op.itreeRemove, interval_sub.number);

@@ -70,10 +70,6 @@ export function* mn_itree_inv_start_range(
     seq = yield* read(subscriptions.invalidate_seq);
   }
   yield* spin_unlock(subscriptions.lock);
-  if (res !== undefined && subscriptions.itree_map !== undefined) {
-    lockMapAcquire(subscriptions.itree_map);
-    range.itree_locked = true;
-  }
   return { res, seq };
 }
 
@@ -95,11 +91,10 @@ export function* mn_itree_inv_next(
  */
 export function* mn_itree_inv_end(
   subscriptions: MmuNotifierSubscriptions,
-  { start, end, itree_locked }: Pick<MmuNotifierRange, 'start' | 'end' | 'itree_locked'>,
+  { start, end }: Pick<MmuNotifierRange, 'start' | 'end'>,
   walking = false,
 ): Path {
   const { op } = current.kernel;
-  if (itree_locked === true) lockMapRelease(subscriptions.itree_map!);
   yield* spin_lock(subscriptions.lock);
   const active = yield* request(
     op.invActiveDec,
@@ -165,6 +160,19 @@ export function* waitForSeq(subscriptions: MmuNotifierSubscriptions, seq: number
   }
 }
 
+/** Calls a driver, between a start that hit and its end: the tree is locked for read. @context may sleep if the range is blockable */
+function* callInvalidate(
+  interval_sub: MmuIntervalNotifier,
+  range: MmuNotifierRange,
+  cur_seq: number,
+): Path<boolean> {
+  const { itree_map } = range.mm.notifier_subscriptions!;
+  if (itree_map !== undefined) lockMapAcquire(itree_map);
+  const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
+  if (itree_map !== undefined) lockMapRelease(itree_map);
+  return ret;
+}
+
 /** Tells all interval subscriptions that the mm goes away. @context may sleep @kernel 6.12 mm/mmu_notifier.c mn_itree_release: faithful */
 function* mn_itree_release(subscriptions: MmuNotifierSubscriptions): Path {
   const range: MmuNotifierRange = {
@@ -178,7 +186,7 @@ function* mn_itree_release(subscriptions: MmuNotifierSubscriptions): Path {
   const { res, seq: cur_seq } = yield* mn_itree_inv_start_range(subscriptions, range);
   let interval_sub = res;
   while (interval_sub !== undefined) {
-    const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
+    const ret = yield* callInvalidate(interval_sub, range, cur_seq);
     yield* claim(ret, 'WARN-ON', 'a callback refuses a blockable range (mn_itree_release)');
     interval_sub = yield* mn_itree_inv_next(interval_sub, range);
   }
@@ -208,7 +216,7 @@ function* mn_itree_invalidate(
   const { res, seq: cur_seq } = yield* mn_itree_inv_start_range(subscriptions, range);
   let interval_sub = res;
   while (interval_sub !== undefined) {
-    const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
+    const ret = yield* callInvalidate(interval_sub, range, cur_seq);
     if (!ret) {
       yield* claim(
         !mmu_notifier_range_blockable(range),

@@ -7,11 +7,15 @@ import n04 from './n-04.js';
 import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
+import { n10, n10b } from './n-10.js';
+import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
 import n14 from './n-14.js';
 import { n15, n15b } from './n-15.js';
 import n16 from './n-16.js';
 import n18 from './n-18.js';
+import { n19, n19b } from './n-19.js';
+import n21 from './n-21.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
 export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
@@ -24,6 +28,9 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n06,
   n06b,
   n07,
+  n10,
+  n10b,
+  n11,
   n13,
   n13b,
   n14,
@@ -31,4 +38,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n15b,
   n16,
   n18,
+  n19,
+  n19b,
+  n21,
 ];
