@@ -12,6 +12,8 @@ export * from './fs/proc/task_mmu.js';
 export * from './fs/proc/task_mmu-pagemap.js';
 export * from './fs/userfaultfd.js';
 export * from './include/errno.js';
+export * from './include/memremap.js';
+export * from './include/migrate.js';
 export * from './include/mm.js';
 export * from './include/mm_types.js';
 export * from './include/mmap_lock.js';

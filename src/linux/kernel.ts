@@ -2,7 +2,7 @@
 import type { Path } from '../core/path.js';
 import { running } from '../core/running.js';
 import type { Agent, Cell } from '../core/system.js';
-import { System } from '../core/system.js';
+import { frameRef, System } from '../core/system.js';
 import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
 import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
@@ -19,6 +19,7 @@ import { defineRcuSyncOps } from './kernel/rcu/sync.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
+import { DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from './include/memremap.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
@@ -108,6 +109,8 @@ export class Kernel {
   readonly anon_vma_pool: AnonVma[] | undefined;
   /** Files in memory, from 1; undefined where the scenario has none. */
   readonly inodes: Inode[] | undefined;
+  /** Ranges of device memory: of the scenario's RAM that are taken for it (hot-unplug), and beyond RAM. */
+  readonly pgmaps: DevPagemap[] = [];
   /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
   readonly cpu_fbatches: CpuFbatches[] | undefined;
   /** The frame of the zero page; undefined: there is none. */
@@ -224,11 +227,46 @@ export class Kernel {
     for (const { lock, frame } of this.mem_map)
       this.system.guards[lock.at] ??= {
         cell: frame.use,
-        alive: ~(1 << Use.FREE),
+        alive: ~((1 << Use.FREE) | (1 << Use.DEVICE)),
         readable: true,
         what: `f${frame.number}`,
         property: () => 'NO-TOUCH-FREED',
       };
+  }
+
+  /**
+   * Set-up: `nr` pages of memory of a device's own, beyond RAM, all of them free. PRIVATE: no CPU reaches them. `owner`:
+   * see ownerOf(). `counted`: the pages in use are counted in pgmap.ref, for memunmap_pages().
+   */
+  addDevicePagemap(
+    name: string,
+    type: typeof MEMORY_DEVICE.PRIVATE | typeof MEMORY_DEVICE.COHERENT,
+    owner: number,
+    nr: number,
+    ops: DevPagemapOps,
+    { counted = false }: { counted?: boolean } = {},
+  ): DevPagemap {
+    const { system, options, machine } = this;
+    const pages = Array.from({ length: nr }, () => {
+      const frame = machine.addFrame(type === MEMORY_DEVICE.PRIVATE ? 'private' : 'coherent');
+      const { swapSlots = 0 } = options;
+      const page = new Page(
+        system,
+        frame,
+        options.hotplug,
+        options.thp,
+        swapSlots > 0,
+        options.lruBatches === true,
+      );
+      page.zone_device_data = system.cell(`f${page.pfn}.zone_device_data`, 0, { type: frameRef });
+      page.zone_device_mirror = system.cell(`f${page.pfn}.zone_device_mirror`);
+      this.mem_map.push(page);
+      return page;
+    });
+    const pgmap = new DevPagemap(this, name, type, pages, ops, { owner, counted });
+    this.pgmaps.push(pgmap);
+    if (this.devices.length > 0) this.guardFolioLocks();
+    return pgmap;
   }
 
   /** The devices that have page tables of their own. */

@@ -86,6 +86,13 @@ export class Page {
   readonly swap: Cell | undefined;
   /** By how many VM_LOCKED VMAs it is mapped, as far as that is known; undefined where the scenario has no mlock(). */
   readonly mlock_count: Cell | undefined;
+  /**
+   * Of a page of a device's own memory, for its driver; undefined for RAM. A page + 1: while it is in use the RAM that
+   * stands for it (0: it has contents of its own), while it is free the next free one. Set-up gives it.
+   */
+  zone_device_data: Cell | undefined;
+  /** The zone_device_data of the RAM that stands for it, where test_hmm keeps the number of a mirror + 1. */
+  zone_device_mirror: Cell | undefined;
   /** The lock of the page table that the frame holds (ptdesc.ptl). */
   readonly ptl: Cell;
   /** The frame that it describes. */

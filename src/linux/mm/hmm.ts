@@ -46,7 +46,7 @@ export const HMM_PFN = { VALID: 1, WRITE: 2, ERROR: 4, REQ_FAULT: 1, REQ_WRITE: 
 /** @kernel 6.12 include/linux/hmm.h hmm_pfn_to_page: faithful */
 export const hmm_pfn_to_page = (hmm_pfn: number): Page => pfn_to_page(hmm_pfn >> HMM_PFN.SHIFT);
 
-/** @kernel 6.12 include/linux/hmm.h struct hmm_range: adapted (no dev_private_owner: no device memory of the caller's own) */
+/** @kernel 6.12 include/linux/hmm.h struct hmm_range: faithful */
 export interface HmmRange {
   readonly notifier: MmuIntervalNotifier;
   readonly notifier_seq: number;
@@ -55,6 +55,8 @@ export interface HmmRange {
   readonly hmm_pfns: number[];
   readonly default_flags: number;
   readonly pfn_flags_mask: number;
+  /** Whose device-private memory is taken as it is: see ownerOf(). Absent: nobody's. */
+  readonly dev_private_owner?: number;
 }
 
 /** @kernel 6.12 mm/hmm.c struct hmm_vma_walk: faithful */

@@ -104,7 +104,7 @@ export interface VmFault {
   readonly pmd: Cell;
   /** The entry as it was read without a lock: what the fault acts on, if it is still the same under the PTL. */
   orig_pte: Pte;
-  /** What a file found: locked and referenced. */
+  /** What a file found: locked and referenced. For migrate_to_ram(): the page of device memory, referenced. */
   page?: Page | undefined;
   /** The private copy of it. */
   cow_page?: Page | undefined;
