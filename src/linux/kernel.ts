@@ -5,6 +5,7 @@ import type { Agent, Cell } from '../core/system.js';
 import { frameRef, System } from '../core/system.js';
 import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
+import type { FileOperations } from './include/fs.js';
 import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import {
   type MmuIntervalNotifier,
@@ -310,6 +311,14 @@ export class Kernel {
     const inodes = this.inodes!;
     const inode = new Inode(this.system, Math.max(1, inodes.length), this.options.shmemPages!);
     inodes[inode.number] = inode;
+    return inode;
+  }
+
+  /** Set-up: a device file, which the driver keeps: its count is 1 when nobody has it open or mapped. */
+  addDeviceFile(f_op: FileOperations): Inode {
+    const inode = this.addInode();
+    inode.f_count.init(1);
+    inode.f_op = f_op;
     return inode;
   }
 
