@@ -287,7 +287,26 @@ export class Kernel {
     const map = (name: string, sleeps: boolean): Cell => system.cell(name, 0, { lockClass: name, sleeps });
     this.__mmu_notifier_invalidate_range_start_map ??= map('mmu_notifier_invalidate_range_start', true);
     this.non_block_map ??= map('non_block', false);
-    return (mm.notifier_subscriptions ??= new MmuNotifierSubscriptions(system, mm));
+    mm.notifier_subscriptions ??= new MmuNotifierSubscriptions(system, mm);
+    this.guardMm(mm);
+    return mm.notifier_subscriptions;
+  }
+
+  /** Set-up: counts the users of an mm. */
+  countUsers(mm: Mm, count: number): void {
+    mm.mm_users = this.system.cell(`${mm.name}.mm_users`, count);
+    this.guardMm(mm);
+  }
+
+  /** MM-LIFE: where both references on an mm are counted, it is freed after the last. */
+  private guardMm(mm: Mm): void {
+    const { mm_users, notifier_subscriptions: subscriptions } = mm;
+    if (mm_users === undefined || subscriptions === undefined || mm.freed !== undefined) return;
+    const type = { name: 'mm', show: (value: number) => (value === 0 ? 'alive' : 'freed') };
+    const { mm_count, first, lock, invalidate_seq, active_invalidate_ranges } = subscriptions;
+    mm.freed = this.system.cell(`${mm.name}.freed`, 0, { type });
+    for (const { at } of [mm_users, mm_count, first, lock, invalidate_seq, active_invalidate_ranges])
+      this.system.guards[at] = { cell: mm.freed, alive: 1, what: mm.name, property: () => 'MM-LIFE' };
   }
 
   /** Set-up: the anon_vma of an mm, one for all its VMAs. */

@@ -318,6 +318,8 @@ export class Mm {
   readonly vmas: Vma[] = [];
   /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
   mm_users: Cell | undefined;
+  /** Ghost: 1 after __mmdrop(). Undefined: it is never freed. */
+  freed: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
   notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 
