@@ -224,8 +224,8 @@ export function parseOps(text: string, name: string): Script {
     // mremap() keeps the length.
     if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
     if (operation === 'dwrite') {
-      const first = values[words[4]!]!;
-      for (let i = 1; i < words[3]!; i++) words.push(position(BigInt.asUintN(64, first + BigInt(i))));
+      const value = values[words[4]!]!;
+      for (let i = 1; i < words[3]!; i++) words.push(position(BigInt.asUintN(64, value + BigInt(i))));
     }
     use.count(operation, words);
     if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
