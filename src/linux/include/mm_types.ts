@@ -5,6 +5,7 @@ import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
 import type { Guard } from '../../core/system.js';
+import type { FileOperations } from './fs.js';
 import type { UserfaultfdCtx } from './userfaultfd_k.js';
 import type { MmuNotifierSubscriptions } from './mmu_notifier.js';
 
@@ -263,6 +264,8 @@ export class Inode {
   readonly i_mmap_rwsem: Rwsem;
   /** inode_lock(). */
   readonly i_rwsem: Rwsem;
+  /** The driver whose device file it is, set at set-up; undefined: a file in memory. */
+  f_op: FileOperations | undefined;
 
   constructor(
     system: System,
@@ -315,6 +318,8 @@ export class Mm {
   readonly vmas: Vma[] = [];
   /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
   mm_users: Cell | undefined;
+  /** Ghost: 1 after __mmdrop(). Undefined: it is never freed. */
+  freed: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
   notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 
