@@ -19,8 +19,13 @@ import {
   dmirror_fops_release,
   dmirror_fops_unlocked_ioctl,
 } from '../../src/linux/lib/test_hmm-fops.js';
+import { DmirrorDevice } from '../../src/linux/lib/test_hmm-devmem.js';
 import { dmirror_fops } from '../../src/linux/lib/test_hmm-mmap.js';
-import { HMM_DMIRROR, type HmmDmirrorCmd } from '../../src/linux/lib/test_hmm_uapi.js';
+import {
+  HMM_DMIRROR,
+  HMM_DMIRROR_MEMORY_DEVICE,
+  type HmmDmirrorCmd,
+} from '../../src/linux/lib/test_hmm_uapi.js';
 import { __gup_test_ioctl, type GupCommand } from '../../src/linux/mm/gup_test.js';
 import { do_madvise } from '../../src/linux/mm/madvise.js';
 import { exit_mmap, MAP, vm_mmap_pgoff, vm_munmap } from '../../src/linux/mm/mmap.js';
@@ -46,6 +51,8 @@ export const HMM_BUFFER_PAGES = 68;
 export const PTRS_PER_PTE = 8;
 const MOST_PAGES = 8 * Math.ceil((HMM_BUFFER_PAGES + 2) / 8);
 
+/** Until migrate_device_range() is there. */
+const DEVICE_MEMORY = false as boolean;
 /** Steps of one call: one that takes more is in a loop. */
 const MOST_STEPS = 50_000;
 
@@ -286,12 +293,24 @@ export class Machine {
     }));
     kernel.system.growable = true;
     for (const unit of units) this.deviceFiles.set(unit, kernel.addDeviceFile(dmirror_fops));
+    const devices = new Map(
+      (DEVICE_MEMORY ? [...new Set([...units, ...childUnits])] : []).map((unit) => [
+        unit,
+        new DmirrorDevice(kernel, `hmm_dmirror${unit}`, unit, {
+          zone_device_type:
+            unit < HMM_COHERENCE_DEVICE_ONE
+              ? HMM_DMIRROR_MEMORY_DEVICE.PRIVATE
+              : HMM_DMIRROR_MEMORY_DEVICE.COHERENT,
+          chunkPages: HMM_BUFFER_PAGES,
+        }),
+      ]),
+    );
     const mms = ['P', 'C'].map((name) => kernel.addMm(name, MOST_PAGES, [0, 1]));
     const task = (name: string, mm?: Mm): number =>
       kernel.addTask({ name, cpu: 0, daemon: false, fair: true, mm, start: nothing }).agent;
     const process = (mm: Mm, opens: readonly number[], job?: Job): Process => {
       const dmirrors = new Map(
-        opens.map((unit) => [unit, addDmirror(kernel, mm, `${mm.name}.dmirror${unit}`)]),
+        opens.map((unit) => [unit, addDmirror(kernel, mm, `${mm.name}.dmirror${unit}`, devices.get(unit))]),
       );
       return new Process(this, mm, task(mm.name, mm), dmirrors, job);
     };

@@ -5,7 +5,9 @@ import { deviceErase } from '../../machine/machine.js';
 import { EINVAL } from '../include/errno.js';
 import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { type Dmirror, dmirror_read, dmirror_write } from './test_hmm.js';
+import { dmirror_device_remove_chunks, evictChunks } from './test_hmm-devmem.js';
 import { dmirror_check_atomic, dmirror_exclusive } from './test_hmm-exclusive.js';
+import { dmirror_migrate_to_device, dmirror_migrate_to_system } from './test_hmm-migrate.js';
 import { dmirror_snapshot } from './test_hmm-snapshot.js';
 import { HMM_DMIRROR, type HmmDmirrorCmd } from './test_hmm_uapi.js';
 
@@ -21,6 +23,7 @@ export function* dmirror_fops_open({ notifier, mm }: Dmirror): Path<number> {
  */
 export function* dmirror_fops_release(dmirror: Dmirror): Path {
   yield* mmu_interval_notifier_remove(dmirror.notifier!);
+  if (dmirror.mdevice !== undefined) yield* evictChunks(dmirror.mdevice);
   yield* deviceErase(dmirror.device, 0, dmirror.mm.space.pages); // xa_destroy()
 }
 
@@ -51,12 +54,19 @@ function* execute(dmirror: Dmirror, command: number, cmd: HmmDmirrorCmd): Path<n
       return yield* dmirror_read(dmirror, cmd);
     case HMM_DMIRROR.WRITE:
       return yield* dmirror_write(dmirror, cmd);
+    case HMM_DMIRROR.MIGRATE_TO_DEV:
+      return yield* dmirror_migrate_to_device(dmirror, cmd);
+    case HMM_DMIRROR.MIGRATE_TO_SYS:
+      return yield* dmirror_migrate_to_system(dmirror, cmd);
     case HMM_DMIRROR.EXCLUSIVE:
       return yield* dmirror_exclusive(dmirror, cmd);
     case HMM_DMIRROR.CHECK_EXCLUSIVE:
       return yield* dmirror_check_atomic(dmirror, cmd.addr, cmd.addr + cmd.npages);
     case HMM_DMIRROR.SNAPSHOT:
       return yield* dmirror_snapshot(dmirror, cmd);
+    case HMM_DMIRROR.RELEASE:
+      yield* dmirror_device_remove_chunks(dmirror.mdevice!);
+      return 0;
     default:
       return -EINVAL;
   }

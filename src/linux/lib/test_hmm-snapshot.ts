@@ -2,6 +2,7 @@
 /** lib/test_hmm.c: what the process has mapped, as a device would see it. */
 import type { Path } from '../../core/path.js';
 import { EBUSY, EINVAL } from '../include/errno.js';
+import { MEMORY_DEVICE, pgmapOf } from '../include/memremap.js';
 import { is_zero_pfn } from '../include/mm.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import {
@@ -40,12 +41,18 @@ export class DmirrorMrnOps implements MmuIntervalNotifierOps {
 }
 
 /** What is said of one page. @kernel 6.12 lib/test_hmm.c dmirror_mkentry: adapted (no PUDs) */
-function dmirror_mkentry(_dmirror: Dmirror, entry: number): number {
+function dmirror_mkentry({ owner }: Dmirror, entry: number): number {
   if (entry & HMM_PFN.ERROR) return HMM_DMIRROR_PROT.ERROR;
   if (!(entry & HMM_PFN.VALID)) return HMM_DMIRROR_PROT.NONE;
   const page = hmm_pfn_to_page(entry);
+  const pgmap = pgmapOf(page);
+  const local = pgmap?.owner === owner;
   let perm: number = HMM_DMIRROR_PROT.NONE;
-  if (is_zero_pfn(page.pfn)) perm = HMM_DMIRROR_PROT.ZERO;
+  if (pgmap?.type === MEMORY_DEVICE.PRIVATE)
+    perm = local ? HMM_DMIRROR_PROT.DEV_PRIVATE_LOCAL : HMM_DMIRROR_PROT.DEV_PRIVATE_REMOTE;
+  else if (pgmap?.type === MEMORY_DEVICE.COHERENT)
+    perm = local ? HMM_DMIRROR_PROT.DEV_COHERENT_LOCAL : HMM_DMIRROR_PROT.DEV_COHERENT_REMOTE;
+  else if (is_zero_pfn(page.pfn)) perm = HMM_DMIRROR_PROT.ZERO;
   perm |= entry & HMM_PFN.WRITE ? HMM_DMIRROR_PROT.WRITE : HMM_DMIRROR_PROT.READ;
   const order = hmm_pfn_to_map_order(entry);
   return order !== 0 && order === HPAGE_PMD_ORDER() ? perm | HMM_DMIRROR_PROT.PMD : perm;
@@ -72,6 +79,7 @@ function* dmirror_range_snapshot(dmirror: Dmirror, start: number, end: number, p
       hmm_pfns,
       default_flags: 0,
       pfn_flags_mask: 0,
+      dev_private_owner: dmirror.owner,
     };
     yield* mmap_read_lock(mm);
     ret = yield* hmm_range_fault(range);

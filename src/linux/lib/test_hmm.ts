@@ -4,7 +4,7 @@
  * other commands, device memory and the operations of the file are in test_hmm-*.ts.
  */
 import type { Path } from '../../core/path.js';
-import { read } from '../../core/primitives.js';
+import { claim, read } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { type Device, deviceErase, deviceLoad, deviceMap, deviceStore } from '../../machine/machine.js';
 import { PTE } from '../../machine/pte.js';
@@ -21,13 +21,14 @@ import {
   type MmuIntervalNotifierOps,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
-import { mk_pte, PAGE_SIZE } from '../include/pgtable.js';
+import { mk_pte, PAGE_SIZE, pte_page } from '../include/pgtable.js';
 import { mmget_not_zero } from '../include/sched/mm.js';
 import { mmput } from '../kernel/fork.js';
 import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { type Kernel, knob } from '../kernel.js';
 import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
+import { BACKING_PAGE, type DmirrorDevice } from './test_hmm-devmem.js';
 import type { HmmDmirrorCmd } from './test_hmm_uapi.js';
 
 /** Pages that one round of a command takes: what its arrays on the stack have room for. */
@@ -43,19 +44,25 @@ export class Dmirror {
   notifier: MmuIntervalNotifier | undefined;
   /** The one that dmirror_range_snapshot() has on its stack; set-up gives it to who takes snapshots. */
   snapshot: MmuIntervalNotifier | undefined;
+  /** Index in `mdevice.mirrors`. */
+  readonly number: number;
 
   constructor(
     kernel: Kernel,
-    /** mdevice, with `pt`. */
+    /** Its `pt`. */
     readonly device: Device,
+    /** notifier.mm */
     readonly mm: Mm,
+    /** Undefined where the device has no memory. */
+    readonly mdevice?: DmirrorDevice,
   ) {
+    this.number = mdevice === undefined ? 0 : mdevice.mirrors.push(this) - 1;
     this.mutex = defineMutex(kernel.system, `${device.name}.dmirror.mutex`, 'dmirror.mutex');
   }
 
   /** Whom events that this device causes name: mdevice. */
   get owner(): number {
-    return ownerOf(this.device);
+    return this.mdevice?.owner ?? ownerOf(this.device);
   }
 }
 
@@ -111,7 +118,8 @@ function* dmirror_do_fault(dmirror: Dmirror, range: HmmRange): Path<number> {
     const hmm_pfn = range.hmm_pfns[pfn - range.start]!;
     const writable = (hmm_pfn & HMM_PFN.WRITE) !== 0;
     if (!writable && range.default_flags & HMM_PFN.REQ_WRITE) return -EFAULT;
-    const page = hmm_pfn_to_page(hmm_pfn);
+    let page = hmm_pfn_to_page(hmm_pfn);
+    if (knob('test_hmm.backing_page') === 'entered') page = yield* BACKING_PAGE(page);
     yield* deviceMap(dmirror.device, pfn, mk_pte(page, PTE.PRESENT | PTE.USER | (writable ? PTE.RW : 0)));
   }
   return 0;
@@ -137,6 +145,7 @@ function* dmirror_range_fault(
       hmm_pfns,
       default_flags,
       pfn_flags_mask: 0,
+      dev_private_owner: dmirror.owner,
     };
     yield* mmap_read_lock(mm);
     const ret = yield* hmm_range_fault(range);
@@ -182,6 +191,18 @@ function copy_to_user(to: number[], { ptr }: DmirrorBounce): void {
   for (let i = 0; i < ptr.length; i++) to[i] = ptr[i]!;
 }
 
+/** Knob test_hmm.backing_page: memcpy_from_page() of what the mirror has. @context dmirror->mutex held */
+function* assertKernelMapping({ device }: Dmirror, pfn: number): Path {
+  if (knob('test_hmm.backing_page') === 'entered') return;
+  const entry = yield* read(device.pte[pfn]!);
+  const backed = entry === 0 || pte_page(entry).frame.device !== 'private';
+  yield* claim(
+    backed,
+    'BUG-ON',
+    'the driver reaches into a device-private page, which has no kernel mapping',
+  );
+}
+
 /**
  * Loads [start, end) through the mirror; -ENOENT at the first page that it has not.
  * @context dmirror->mutex held
@@ -189,6 +210,7 @@ function copy_to_user(to: number[], { ptr }: DmirrorBounce): void {
  */
 function* dmirror_do_read(dmirror: Dmirror, start: number, end: number, bounce: DmirrorBounce): Path<number> {
   for (let pfn = start; pfn < end; pfn++) {
+    yield* assertKernelMapping(dmirror, pfn);
     const value = yield* deviceLoad(dmirror.device, pfn);
     if (value === undefined) return -ENOENT;
     bounce.ptr[pfn - bounce.addr] = value;
@@ -248,6 +270,7 @@ function* dmirror_do_write(
   for (let pfn = start; pfn < end; pfn++) {
     const entry = yield* read(dmirror.device.pte[pfn]!);
     if (entry & PTE.ATOMIC) return -ENOENT;
+    yield* assertKernelMapping(dmirror, pfn);
     const stored = yield* deviceStore(dmirror.device, pfn, bounce.ptr[pfn - bounce.addr]!);
     if (stored === undefined) return -ENOENT;
     bounce.cpages++;
