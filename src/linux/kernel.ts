@@ -27,6 +27,7 @@ import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
+import { defineVmscanOps, PglistData } from './mm/vmscan-direct.js';
 import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
@@ -63,6 +64,8 @@ export interface KernelOptions {
   readonly rcuCallbacks: number;
   /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
   readonly seqModulus?: number;
+  /** Allocations may find memory low: then they reclaim, or wait for kswapd to reclaim. Absent: they fail where no frame is free. */
+  readonly reclaim?: 'direct' | 'kswapd' | undefined;
 }
 
 function defineOps(kernel: Kernel) {
@@ -70,6 +73,7 @@ function defineOps(kernel: Kernel) {
     ...defineIrqOps(kernel),
     ...defineRcuOps(kernel),
     ...definePageAllocOps(kernel),
+    ...defineVmscanOps(kernel),
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
@@ -96,6 +100,8 @@ export interface Task {
   readonly agent: number;
   readonly cpu: number;
   readonly mm: Mm | undefined;
+  /** PF_MEMALLOC; undefined where allocations do not reclaim. */
+  readonly flags: Cell | undefined;
 }
 
 /** One booted kernel on one machine: the pools that its paths work on. Paths find it through {@link current}. */
@@ -138,6 +144,9 @@ export class Kernel {
   /** Lockdep maps, there from the first mm on that has notifiers. */
   __mmu_notifier_invalidate_range_start_map: Cell | undefined;
   non_block_map: Cell | undefined;
+  readonly __fs_reclaim_map: Cell;
+  /** There where kswapd is. */
+  readonly pgdat: PglistData | undefined;
   readonly op: KernelOps;
   /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
   readonly hooked = new Set<number>();
@@ -172,6 +181,8 @@ export class Kernel {
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
+    this.__fs_reclaim_map = system.cell('fs_reclaim', 0, { lockClass: 'fs_reclaim', sleeps: true });
+    this.pgdat = options.reclaim === 'kswapd' ? new PglistData(system) : undefined;
     this.ksm = ksmNodes > 0 ? new KsmThread(system) : undefined;
     ksm_init(this);
     this.op = defineOps(this);
@@ -182,7 +193,9 @@ export class Kernel {
   addTask(agent: Omit<Agent, 'start'> & { mm?: Mm | undefined; start: () => Path<unknown> }): Task {
     const { system } = this;
     const number = system.agent(agent);
-    const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
+    const { name, cpu, mm } = agent;
+    const flags = this.options.reclaim === undefined ? undefined : system.cell(`${name}.flags`);
+    const task: Task = { name, agent: number, cpu, mm, flags };
     this.tasks[number] = task;
     this.rcu.addTask(number);
     for (const domain of this.srcu) domain.addTask(number);

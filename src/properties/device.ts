@@ -4,6 +4,7 @@ import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry, swapType, SwapType } from '../machine/pte.js';
 import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
+import { contentsCells, contentsFrame } from './device-memory.js';
 import { deviceSwapEntryLive } from './lifetime.js';
 
 export const isExclusive = (entry: number): boolean => {
@@ -195,6 +196,7 @@ function coherent(kernel: Kernel): void {
     cells: [
       ...devices.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
       ...tableCells(kernel),
+      ...contentsCells(kernel),
       ...mirrored.flatMap(({ mmap_lock, vmas }) => [
         mmap_lock.count,
         ...vmas.flatMap(({ attached, vm_start, vm_end, vm_flags }) => [attached, vm_start, vm_end, vm_flags]),
@@ -210,7 +212,8 @@ function coherent(kernel: Kernel): void {
             const entry = cpuEntry(kernel, mm, page);
             const present = (entry & PTE.PRESENT) !== 0;
             const own = isExclusive(entry) || isPrivate(entry);
-            const same = (present || own) && frameOf(entry) === frameOf(mirror);
+            const named = contentsFrame(kernel, frameOf(entry));
+            const same = (present || own) && named === frameOf(mirror);
             const writable = present
               ? (entry & PTE.RW) !== 0
               : isPrivate(entry)
@@ -263,7 +266,7 @@ export function watchSum(kernel: Kernel, mm: Mm, addr: number, sharers: readonly
       const { cache, data } = swap!.slots[pfnOf(entry)]!;
       return cache.value === 0 ? data?.value : mem_map[cache.value - 1]!.frame.data?.value;
     }
-    return mem_map[frameOf(entry)]?.frame.data?.value;
+    return mem_map[contentsFrame(kernel, frameOf(entry))]?.frame.data?.value;
   };
   if (!machine.options.data) throw new Error('expected pages with contents: machine.data');
   const before = contents() ?? 0;
