@@ -259,10 +259,12 @@ export class Kernel {
     this.guardMm(mm);
   }
 
-  /** MM-LIFE: where both references on an mm are counted, it is freed after the last. */
-  private guardMm(mm: Mm): void {
+  /** Where both references on an mm are counted: MM-LIFE, it is freed after the last, and NOTIFY-RELEASE. */
+  guardMm(mm: Mm): void {
     const { mm_users, notifier_subscriptions: subscriptions } = mm;
-    if (mm_users === undefined || subscriptions === undefined || mm.freed !== undefined) return;
+    if (mm_users === undefined || subscriptions === undefined) return;
+    for (const sub of subscriptions.interval_subs) sub.released ??= this.system.cell(`${sub.name}.released`);
+    if (mm.freed !== undefined) return;
     const type = { name: 'mm', show: (value: number) => (value === 0 ? 'alive' : 'freed') };
     const { mm_count, first, lock, invalidate_seq, active_invalidate_ranges } = subscriptions;
     mm.freed = this.system.cell(`${mm.name}.freed`, 0, { type });

@@ -16,9 +16,10 @@ export function watchNotifiers(kernel: Kernel): string[] {
   const silenced = fork === 'off' || make === 'none';
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
+    if (subscriptions.mm.freed !== undefined) toldOfRelease(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
-  const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE'] : [];
+  const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE', 'NOTIFY-RELEASE'] : [];
   return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE', ...freed];
 }
 
@@ -62,6 +63,24 @@ function balanced(
       if (mm_count.value !== users + known)
         return `${mm_count.name} is ${mm_count.value}, ${known} subscriptions are known, and the mm has ${users ? '' : 'no '}users`;
       return odd();
+    },
+  });
+}
+
+/** NOTIFY-RELEASE: at the end, an interval subscription to an mm that is gone has heard so. */
+function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSubscriptions): void {
+  system.invariants.push({
+    property: 'NOTIFY-RELEASE',
+    when: 'end',
+    cells: [],
+    check() {
+      if (mm.mm_users?.value !== 0) return undefined;
+      const missed = interval_subs.find(
+        ({ life, released }) => life.value !== 0 && released !== undefined && released.value === 0,
+      );
+      return missed === undefined
+        ? undefined
+        : `${missed.name} is subscribed to ${mm.name}, which is gone, and was not told of its release`;
     },
   });
 }

@@ -35,6 +35,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'ATS-COHERENT': 'an IOMMU TLB entry is gone once its flush is relied upon',
   'NOTIFY-ORDER': 'an entry that mirrors can see shrinks only between a start and its end',
   'NOTIFY-BALANCE': 'every start of an invalidation has its end, and invalidate_seq is odd only between them',
+  'NOTIFY-RELEASE': 'who is subscribed to an mm when its last user goes is told so',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
   'MM-LIFE': 'nothing touches an mm after its last reference went',
