@@ -90,7 +90,7 @@ function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSub
  * covers it is under way. Present and exclusive entries may have been copied; the accessed and the dirty bit are no
  * rights, and that a device loses exclusive access is what EXCL is about. Not judged for an mm that has classic subscriptions only.
  */
-function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptions): void {
+function ordered(kernel: Kernel, { mm, open, installed, has_itree }: MmuNotifierSubscriptions): void {
   const { system } = kernel;
   const copied = (entry: number): boolean => (entry & PTE.PRESENT) !== 0 || isExclusive(entry);
   /** Ghost: the entries as they were. */
@@ -98,14 +98,14 @@ function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptio
   /** Ghost: page + 1. */
   const wrong = system.cell(`${mm.name}.changed_behind_mirrors`);
   system.monitors.push({
-    cells: [...tableCells(kernel), ...open, ...(installed === undefined ? [] : [installed])],
+    cells: [...tableCells(kernel), ...open, ...[installed, has_itree].filter((cell) => cell !== undefined)],
     update(agent) {
       before.forEach((cell, page) => {
         const from = cell.value;
         const to = cpuEntry(kernel, mm, page);
         if (from === to) return;
         system.set(cell.at, to);
-        if (agent < 0 || !copied(from) || open[page]!.value > 0 || installed?.value === 0) return;
+        if (agent < 0 || !copied(from) || open[page]!.value > 0 || installed?.value === 0 || has_itree?.value === 0) return;
         const kept = copied(to) && frameOf(to) === frameOf(from) && (isExclusive(from) || !isExclusive(to));
         if (!kept || ((from & PTE.RW) !== 0 && (to & PTE.RW) === 0)) system.set(wrong.at, page + 1);
       });
