@@ -105,7 +105,14 @@ function ordered(kernel: Kernel, { mm, open, installed, has_itree }: MmuNotifier
         const to = cpuEntry(kernel, mm, page);
         if (from === to) return;
         system.set(cell.at, to);
-        if (agent < 0 || !copied(from) || open[page]!.value > 0 || installed?.value === 0 || has_itree?.value === 0) return;
+        if (
+          agent < 0 ||
+          !copied(from) ||
+          open[page]!.value > 0 ||
+          installed?.value === 0 ||
+          has_itree?.value === 0
+        )
+          return;
         const kept = copied(to) && frameOf(to) === frameOf(from) && (isExclusive(from) || !isExclusive(to));
         if (!kept || ((from & PTE.RW) !== 0 && (to & PTE.RW) === 0)) system.set(wrong.at, page + 1);
       });

@@ -38,6 +38,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'NOTIFY-RELEASE': 'who is subscribed to an mm when its last user goes is told so',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
+  'TEXT-LIFE': 'no code of a module runs after the module was unloaded',
   'MM-LIFE': 'nothing touches an mm after its last reference went',
   'META-ALIVE': 'nothing touches a struct page that is gone',
   'META-FREED': 'nothing touches a struct page after its memory was freed',

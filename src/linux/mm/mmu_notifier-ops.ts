@@ -215,6 +215,22 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       },
       describe: (a, b) => `${(b === 0 ? interval_subs[a]! : notifiers[a]!).name} is its driver's again`,
     }),
+    /** kfree() of what classic subscription a is a part of. */
+    subscriptionFree: system.op({
+      name: 'kfree',
+      exec: (a) => {
+        const { life, name, hashed } = notifiers[a]!;
+        if (life.value === 0) system.fail('SUB-LIFE', `${name} is freed, and it is its driver's already`);
+        if (hashed.value !== 0) system.fail('SUB-LIFE', `${name} is freed, and it is on the list`);
+        system.set(life.at, 0);
+        return 0;
+      },
+      touches: (a, _b, _c, _agent, access) => {
+        access.writes.push(notifiers[a]!.life.at);
+        access.reads.push(notifiers[a]!.hashed.at);
+      },
+      describe: (a) => `kfree(${notifiers[a]!.name})`,
+    }),
     /** hlist_add_head_rcu() of classic subscription a, with the mmgrab(). */
     hlistAddHead: system.op({
       name: 'hlist_add_head_rcu',

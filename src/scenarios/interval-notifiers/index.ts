@@ -9,6 +9,21 @@ import n08 from './n-08.js';
 import n09 from './n-09.js';
 import n23 from './n-23.js';
 import n28 from './n-28.js';
+import { n29, n29b, n29c } from './n-29.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
-export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07, n08, n09, n23, n28];
+export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
+  n01,
+  n04,
+  n05,
+  n06,
+  n06b,
+  n07,
+  n08,
+  n09,
+  n23,
+  n28,
+  n29,
+  n29b,
+  n29c,
+];

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { awaitValue, deadlocks, type Path, safe, scenario, see, violates, write } from '../../litmus/index.js';
+import {
+  awaitValue,
+  deadlocks,
+  type Path,
+  safe,
+  scenario,
+  see,
+  violates,
+  write,
+} from '../../litmus/index.js';
 import {
   madvise_dontneed,
   mmu_interval_notifier_insert,
