@@ -161,6 +161,11 @@ export class Process {
     this.kernel.countUsers(this.mm, count);
   }
 
+  /** The OOM killer may choose this process. */
+  oomVictim(): void {
+    this.mm.oom_victim = true;
+  }
+
   /** So many have kept the mm with mmgrab() already. Of an mm that may have notifiers. */
   grabbed(count: number): void {
     const { mm_count } = this.kernel.notifierSubscriptions(this.mm);
