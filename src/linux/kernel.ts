@@ -227,10 +227,10 @@ export class Kernel {
     return mm;
   }
 
-  /** A device that mirrors `mm`. */
-  addDevice(name: string, mm: Mm): Device {
+  /** A device that mirrors `mm`; one that `shares` walks its page tables. */
+  addDevice(name: string, mm: Mm, shares = false): Device {
     this.guardFolioLocks();
-    return this.machine.addDevice(name, mm.number);
+    return this.machine.addDevice(name, mm.number, shares);
   }
 
   /**

@@ -174,7 +174,8 @@ function owner(kernel: Kernel): void {
  * with no more permission. Kernel paths begin an invalidation before they change an entry, so the one that has begun
  * and not yet reached the device needs no exception: the entry is still as it was. An exclusive entry has all permission
  * for whichever device it is for (EXCL says that it is one), if it is writable and the VMA is; the VMA counts unless
- * somebody is changing it, and the entry where its type tells.
+ * somebody is changing it, and the entry where its type tells. A device that walks the CPUs' page tables may be behind
+ * as their TLBs may, until what it names is freed.
  */
 function coherent(kernel: Kernel): void {
   const { system, mms, devices } = kernel;
@@ -201,8 +202,8 @@ function coherent(kernel: Kernel): void {
       ]),
     ],
     check() {
-      for (const { space, pte, tlb } of devices)
-        for (let page = 0; page < pte.length; page++)
+      for (const { space, pte, tlb, shares } of devices)
+        for (let page = 0; page < pte.length && !shares; page++)
           for (const cell of [pte[page]!, tlb[page]!]) {
             const mirror = cell.value;
             if (mirror === 0) continue;
