@@ -180,7 +180,8 @@ function owner(kernel: Kernel): void {
 function coherent(kernel: Kernel): void {
   const { system, mms, devices } = kernel;
   const single = kernel.knobs['exclusive.entry'] === 'single';
-  const mirrored = mms.filter((mm) => devices.some(({ space }) => space === mm.number));
+  const mirrors = devices.filter(({ shares }) => !shares);
+  const mirrored = mms.filter((mm) => mirrors.some(({ space }) => space === mm.number));
   const mayWrite = (mm: Mm, page: number): boolean =>
     mm.mmap_lock.count.value < 0 ||
     mm.vmas.some(
@@ -194,7 +195,7 @@ function coherent(kernel: Kernel): void {
     property: 'SPTE-COHERENT',
     when: 'always',
     cells: [
-      ...devices.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
+      ...mirrors.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
       ...tableCells(kernel),
       ...mirrored.flatMap(({ mmap_lock, vmas }) => [
         mmap_lock.count,
@@ -202,8 +203,8 @@ function coherent(kernel: Kernel): void {
       ]),
     ],
     check() {
-      for (const { space, pte, tlb, shares } of devices)
-        for (let page = 0; page < pte.length && !shares; page++)
+      for (const { space, pte, tlb } of mirrors)
+        for (let page = 0; page < pte.length; page++)
           for (const cell of [pte[page]!, tlb[page]!]) {
             const mirror = cell.value;
             if (mirror === 0) continue;
