@@ -112,6 +112,7 @@ export * from './mm/gup_test.js';
 export * from './mm/memory-file.js';
 export * from './mm/mlock.js';
 export * from './mm/mremap.js';
+export * from './mm/oom_kill.js';
 export * from './mm/rmap-anon_vma.js';
 export * from './mm/shmem.js';
 export * from './mm/shmem-rw.js';

@@ -230,10 +230,10 @@ export class Kernel {
     return mm;
   }
 
-  /** A device that mirrors `mm`. */
-  addDevice(name: string, mm: Mm): Device {
+  /** A device that mirrors `mm`; one that `shares` walks its page tables. */
+  addDevice(name: string, mm: Mm, shares = false): Device {
     this.guardFolioLocks();
-    return this.machine.addDevice(name, mm.number);
+    return this.machine.addDevice(name, mm.number, shares);
   }
 
   /**
@@ -314,10 +314,12 @@ export class Kernel {
     this.guardMm(mm);
   }
 
-  /** MM-LIFE: where both references on an mm are counted, it is freed after the last. */
-  private guardMm(mm: Mm): void {
+  /** Where both references on an mm are counted: MM-LIFE, it is freed after the last, and NOTIFY-RELEASE. */
+  guardMm(mm: Mm): void {
     const { mm_users, notifier_subscriptions: subscriptions } = mm;
-    if (mm_users === undefined || subscriptions === undefined || mm.freed !== undefined) return;
+    if (mm_users === undefined || subscriptions === undefined) return;
+    for (const sub of subscriptions.interval_subs) sub.released ??= this.system.cell(`${sub.name}.released`);
+    if (mm.freed !== undefined) return;
     const type = { name: 'mm', show: (value: number) => (value === 0 ? 'alive' : 'freed') };
     const { mm_count, first, lock, invalidate_seq, active_invalidate_ranges } = subscriptions;
     mm.freed = this.system.cell(`${mm.name}.freed`, 0, { type });

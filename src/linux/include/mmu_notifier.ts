@@ -95,6 +95,8 @@ export class MmuIntervalNotifier {
   /** 1: deferred_item is on deferred_list. */
   readonly deferred: Cell;
   readonly invalidate_seq: Cell;
+  /** Ghost: 1 when it has been found for MMU_NOTIFY_RELEASE. Undefined where nobody counts the users of the mm. */
+  released: Cell | undefined;
 
   constructor(
     system: System,

@@ -28,6 +28,7 @@ export function addIntervalNotifier(
   const sub = new MmuIntervalNotifier(system, `sub${number}`, mm, number, ops);
   interval_subs.push(sub);
   subscriptions.interval_subs.push(sub);
+  kernel.guardMm(mm);
   if (ready) subscriptions.installed = subscriptions.has_itree = undefined;
   if (!inserted) return sub;
   sub.life.init(1);
