@@ -136,7 +136,6 @@ export function lockdep(system: System): NodeMonitor {
       if (own?.needsIrqsOn === true && now.irqsOff)
         report('CTX', `${name}: ${what} waits for other CPUs, interrupts are off`);
       if (role === 'acquire') takes(now, classOf(a, c), name, report);
-      for (const pseudo of own?.pseudoLocks?.(a, b, c) ?? []) takes(now, pseudo, name, report);
     },
   };
 }

@@ -17,9 +17,12 @@ export function watchNotifiers(kernel: Kernel): string[] {
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
     if (subscriptions.wq !== undefined) released(kernel, subscriptions);
+    if (subscriptions.mm.freed !== undefined) toldOfRelease(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
-  return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE', 'LIST-CORRUPT'];
+  const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE', 'NOTIFY-RELEASE'] : [];
+  const order = silenced ? [] : ['NOTIFY-ORDER'];
+  return ['NOTIFY-BALANCE', ...order, 'TREE-FROZEN', 'SUB-LIFE', 'LIST-CORRUPT', ...freed];
 }
 
 /**
@@ -58,8 +61,9 @@ function balanced(
     check() {
       if (active.value !== 0) return `${active.name} is ${active.value}: a range was begun and not ended`;
       const known = [...rest.interval_subs, ...rest.notifiers].filter(({ life }) => life.value !== 0).length;
-      if (mm_count.value !== 1 + known)
-        return `${mm_count.name} is ${mm_count.value}, and ${known} subscriptions are known`;
+      const users = mm.mm_users?.value === 0 ? 0 : 1;
+      if (mm_count.value !== users + known)
+        return `${mm_count.name} is ${mm_count.value}, ${known} subscriptions are known, and the mm has ${users ? '' : 'no '}users`;
       return odd();
     },
   });
@@ -79,12 +83,30 @@ function released({ system }: Kernel, { interval_subs }: MmuNotifierSubscription
   });
 }
 
+/** NOTIFY-RELEASE: at the end, an interval subscription to an mm that is gone has heard so. */
+function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSubscriptions): void {
+  system.invariants.push({
+    property: 'NOTIFY-RELEASE',
+    when: 'end',
+    cells: [],
+    check() {
+      if (mm.mm_users?.value !== 0) return undefined;
+      const missed = interval_subs.find(
+        ({ life, released }) => life.value !== 0 && released !== undefined && released.value === 0,
+      );
+      return missed === undefined
+        ? undefined
+        : `${missed.name} is subscribed to ${mm.name}, which is gone, and was not told of its release`;
+    },
+  });
+}
+
 /**
  * NOTIFY-ORDER: an entry that a mirror may have copied loses a right, or names another page, only while a range that
  * covers it is under way. Present and exclusive entries may have been copied; the accessed and the dirty bit are no
  * rights, and that a device loses exclusive access is what EXCL is about. Not judged for an mm that has classic subscriptions only.
  */
-function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptions): void {
+function ordered(kernel: Kernel, { mm, open, installed, has_itree }: MmuNotifierSubscriptions): void {
   const { system } = kernel;
   const copied = (entry: number): boolean => (entry & PTE.PRESENT) !== 0 || isExclusive(entry);
   /** Ghost: the entries as they were. */
@@ -92,14 +114,21 @@ function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptio
   /** Ghost: page + 1. */
   const wrong = system.cell(`${mm.name}.changed_behind_mirrors`);
   system.monitors.push({
-    cells: [...tableCells(kernel), ...open, ...(installed === undefined ? [] : [installed])],
+    cells: [...tableCells(kernel), ...open, ...[installed, has_itree].filter((cell) => cell !== undefined)],
     update(agent) {
       before.forEach((cell, page) => {
         const from = cell.value;
         const to = cpuEntry(kernel, mm, page);
         if (from === to) return;
         system.set(cell.at, to);
-        if (agent < 0 || !copied(from) || open[page]!.value > 0 || installed?.value === 0) return;
+        if (
+          agent < 0 ||
+          !copied(from) ||
+          open[page]!.value > 0 ||
+          installed?.value === 0 ||
+          has_itree?.value === 0
+        )
+          return;
         const kept = copied(to) && frameOf(to) === frameOf(from) && (isExclusive(from) || !isExclusive(to));
         if (!kept || ((from & PTE.RW) !== 0 && (to & PTE.RW) === 0)) system.set(wrong.at, page + 1);
       });

@@ -5,6 +5,7 @@ import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
 import type { Guard } from '../../core/system.js';
+import type { FileOperations } from './fs.js';
 import type { UserfaultfdCtx } from './userfaultfd_k.js';
 import type { MmuNotifierSubscriptions } from './mmu_notifier.js';
 
@@ -86,6 +87,13 @@ export class Page {
   readonly swap: Cell | undefined;
   /** By how many VM_LOCKED VMAs it is mapped, as far as that is known; undefined where the scenario has no mlock(). */
   readonly mlock_count: Cell | undefined;
+  /**
+   * Of a page of a device's own memory, for its driver; undefined for RAM. A page + 1: while it is in use the RAM that
+   * stands for it (0: it has contents of its own), while it is free the next free one. Set-up gives it.
+   */
+  zone_device_data: Cell | undefined;
+  /** The zone_device_data of the RAM that stands for it, where test_hmm keeps the number of a mirror + 1. */
+  zone_device_mirror: Cell | undefined;
   /** The lock of the page table that the frame holds (ptdesc.ptl). */
   readonly ptl: Cell;
   /** The frame that it describes. */
@@ -256,6 +264,8 @@ export class Inode {
   readonly i_mmap_rwsem: Rwsem;
   /** inode_lock(). */
   readonly i_rwsem: Rwsem;
+  /** The driver whose device file it is, set at set-up; undefined: a file in memory. */
+  f_op: FileOperations | undefined;
 
   constructor(
     system: System,
@@ -281,6 +291,8 @@ export class Inode {
 
 /** mm->flags that the model has. */
 export const MMF_HAS_PINNED = 1;
+export const MMF_OOM_SKIP = 2;
+export const MMF_UNSTABLE = 4;
 
 /**
  * struct mm_struct with its page-table root. The upper levels are folded: an mm is a row of PMDs.
@@ -308,6 +320,10 @@ export class Mm {
   readonly vmas: Vma[] = [];
   /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
   mm_users: Cell | undefined;
+  /** The OOM killer may choose it: only then are MMF_OOM_SKIP and MMF_UNSTABLE looked at. Set-up says so. */
+  oom_victim = false;
+  /** Ghost: 1 after __mmdrop(). Undefined: it is never freed. */
+  freed: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
   notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 

@@ -13,6 +13,10 @@ export const NOTIFIERS = {
     on: '6.12: copy_page_range() sends PROTECTION_PAGE for private mappings',
     off: 'D-05: tells nobody',
   },
+  '__mmu_notifier_invalidate_range_start.undo': {
+    none: '6.12: when a classic subscription fails, the range stays begun for the interval ones',
+    interval: 'N-30b: it is ended for them',
+  },
   'mn_itree_inv_end.even': {
     'last-end': '6.12: invalidate_seq becomes even when the last of the parallel and nested ranges ends',
     'first-end': 'N-04 twin: when the first one ends',
@@ -47,5 +51,27 @@ export const NOTIFIERS = {
     locked: '5.18: waits until invalidate_seq has changed, looking at it under the lock',
     lockless: 'before 5.18-rc4: looks at it without the lock',
     none: 'N-07 twin: does not wait for the last end',
+  },
+  'mmu_notifier_unregister.wait': {
+    srcu: '6.12: waits until nobody walks past the subscription any more, or runs its release()',
+    none: 'N-29 twin: does not wait',
+  },
+  'mn_hlist_release.wait': {
+    srcu: '6.12: exit waits for a release() that mmu_notifier_unregister() runs',
+    none: 'N-29 twin: does not wait',
+  },
+  'mmu_notifier_put.free': {
+    call_srcu: '5.4: the subscription is freed after a grace period',
+    'at-once': 'N-29b twin: it is freed when it has left the list',
+  },
+  'mmu_notifier_synchronize.waits': {
+    'grace-period': '5.4: synchronize_srcu()',
+    callbacks: 'until 5.3, when it belonged to mmu_notifier_call_srcu(): srcu_barrier()',
+  },
+  'call_srcu.list': {
+    'boot-cpu':
+      '5.19: one list of callbacks, until there is contention, with fewer than 128 CPUs (srcutree.big_cpu_lim)',
+    'per-cpu':
+      'until 5.18, and since then with more CPUs: each has a list, and they know nothing of each other',
   },
 } as const;

@@ -4,11 +4,13 @@ import { load } from '../../core/primitives.js';
 import { pfnOf } from '../../machine/pte.js';
 import { EBUSY, EFAULT, EPERM } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
+import { pgmapOf } from '../include/memremap.js';
 import { is_zero_pfn } from '../include/mm.js';
 import { VM, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
 import {
   HPAGE_PMD_NR,
+  HPAGE_PMD_ORDER,
   PAGE_SIZE,
   pfn_to_page,
   pmd_addr_end,
@@ -18,6 +20,7 @@ import {
   pmd_present,
   pmd_protnone,
   pmd_write,
+  type Pmd,
   pmdp_get_lockless,
   type Pte,
   pte_none,
@@ -33,20 +36,37 @@ import {
   is_device_exclusive_entry,
   is_device_private_entry,
   is_migration_entry,
+  is_writable_device_private_entry,
   non_swap_entry,
+  pfn_swap_entry_to_page,
 } from '../include/swapops.js';
 import { current } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
 import { vma_find } from './vma-tree.js';
 
-/** Flags of an entry of hmm_pfns; the PFN is above them. @kernel 6.12 include/linux/hmm.h enum hmm_pfn_flags: adapted (no order, no dirty) */
-export const HMM_PFN = { VALID: 1, WRITE: 2, ERROR: 4, REQ_FAULT: 1, REQ_WRITE: 2, SHIFT: 3 } as const;
+/** Flags of an entry of hmm_pfns, then the order of the mapping, then the PFN. @kernel 6.12 include/linux/hmm.h enum hmm_pfn_flags: adapted (the flags are the low bits; no dirty) */
+export const HMM_PFN = {
+  VALID: 1,
+  WRITE: 2,
+  ERROR: 4,
+  REQ_FAULT: 1,
+  REQ_WRITE: 2,
+  ORDER_SHIFT: 3,
+  SHIFT: 7,
+} as const;
 
 /** @kernel 6.12 include/linux/hmm.h hmm_pfn_to_page: faithful */
 export const hmm_pfn_to_page = (hmm_pfn: number): Page => pfn_to_page(hmm_pfn >> HMM_PFN.SHIFT);
 
-/** @kernel 6.12 include/linux/hmm.h struct hmm_range: adapted (no dev_private_owner: no device memory of the caller's own) */
+/** The order of what the CPU's tables map in one go: 0 for an entry of a page table. @kernel 6.12 include/linux/hmm.h hmm_pfn_to_map_order: faithful */
+export const hmm_pfn_to_map_order = (hmm_pfn: number): number =>
+  (hmm_pfn >> HMM_PFN.ORDER_SHIFT) & ((1 << (HMM_PFN.SHIFT - HMM_PFN.ORDER_SHIFT)) - 1);
+
+/** @kernel 6.12 mm/hmm.c hmm_pfn_flags_order: faithful */
+const hmm_pfn_flags_order = (order: number): number => order << HMM_PFN.ORDER_SHIFT;
+
+/** @kernel 6.12 include/linux/hmm.h struct hmm_range: faithful */
 export interface HmmRange {
   readonly notifier: MmuIntervalNotifier;
   readonly notifier_seq: number;
@@ -55,6 +75,8 @@ export interface HmmRange {
   readonly hmm_pfns: number[];
   readonly default_flags: number;
   readonly pfn_flags_mask: number;
+  /** Whose device-private memory is taken as it is: see ownerOf(). Absent: nobody's. */
+  readonly dev_private_owner?: number;
 }
 
 /** @kernel 6.12 mm/hmm.c struct hmm_vma_walk: faithful */
@@ -132,10 +154,21 @@ const pte_to_hmm_pfn_flags = (pte: Pte): number => {
   return pte_write(pte) ? HMM_PFN.VALID | HMM_PFN.WRITE : HMM_PFN.VALID;
 };
 
+/** Whether a page of device memory is that of the caller. */
+const isOwn = (page: Page, { dev_private_owner = 0 }: HmmRange): boolean =>
+  pgmapOf(page)?.owner === dev_private_owner;
+
+/** @kernel 6.12 mm/hmm.c pmd_to_hmm_pfn_flags: faithful */
+const pmd_to_hmm_pfn_flags = (pmd: Pmd): number => {
+  if (pmd_protnone(pmd)) return 0;
+  const flags = pmd_write(pmd) ? HMM_PFN.VALID | HMM_PFN.WRITE : HMM_PFN.VALID;
+  return flags | hmm_pfn_flags_order(HPAGE_PMD_ORDER());
+};
+
 /**
  * One entry. It is read without the PTL: that it changes is what the notifier tells.
  * @context page table mapped; unmapped if not 0 is returned
- * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (device-private entries are faulted in; a special page is an error, but for the zero page)
+ * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (a special page is an error, but for the zero page)
  */
 function* hmm_vma_handle_pte(
   walk: HmmVmaWalk,
@@ -148,6 +181,12 @@ function* hmm_vma_handle_pte(
   const i = addr - range.start;
   const pfn_req_flags = range.hmm_pfns[i]!;
   const pte = yield* ptep_get(ptep);
+  if (is_device_private_entry(pte) && isOwn(pfn_swap_entry_to_page(pte), range)) {
+    // As it is, whatever was asked for: also read-only where a store is to come.
+    const writable = is_writable_device_private_entry(pte) ? HMM_PFN.WRITE : 0;
+    range.hmm_pfns[i] = (pfnOf(pte) << HMM_PFN.SHIFT) | HMM_PFN.VALID | writable;
+    return 0;
+  }
   const cpu_flags = pte_to_hmm_pfn_flags(pte);
   const required_fault = hmm_pte_need_fault(walk, pfn_req_flags, cpu_flags);
   if (!pte_present(pte)) {
@@ -196,11 +235,7 @@ function* hmm_vma_walk_pmd(walk: HmmVmaWalk, vma: Vma, start: number, end: numbe
       return 0;
     }
     if (pmd_leaf(pmd)) {
-      const cpu_flags = pmd_protnone(pmd)
-        ? 0
-        : pmd_write(pmd)
-          ? HMM_PFN.VALID | HMM_PFN.WRITE
-          : HMM_PFN.VALID;
+      const cpu_flags = pmd_to_hmm_pfn_flags(pmd);
       const required_fault = hmm_range_need_fault(walk, start, end, cpu_flags);
       if (required_fault) return yield* hmm_vma_fault(start, end, required_fault, walk, vma);
       for (let addr = start; addr < end; addr += PAGE_SIZE)

@@ -4,6 +4,7 @@ import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { VM, type Folio, type Inode, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
+import { check_stable_address_space } from '../include/oom.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_get } from '../include/page_ref.js';
 import {
@@ -90,6 +91,9 @@ export function* finish_fault(vmf: VmFault): Path<number> {
   const { mm, vma, address, pmd, flags } = vmf;
   const is_cow = (flags & FAULT_FLAG.WRITE) !== 0 && !((yield* load(vma.vm_flags)) & VM.SHARED);
   const folio = (is_cow ? vmf.cow_page : vmf.page)!;
+  if (mm.oom_victim && !((yield* load(vma.vm_flags)) & VM.SHARED)) {
+    if (!(yield* check_stable_address_space(mm))) return VM_FAULT.SIGBUS;
+  }
   if (pmd_none(yield* pmdp_get_lockless(pmd)) && vmf.prealloc_pte !== undefined) yield* pmd_install(vmf);
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped === undefined) return VM_FAULT.NOPAGE;
@@ -196,7 +200,15 @@ function* do_shared_fault(vmf: VmFault, inode: Inode, pgoff: number): Path<numbe
  * @kernel 6.12 mm/memory.c do_fault: faithful
  */
 export function* do_fault(vmf: VmFault, inode: Inode): Path<number> {
-  const { vma, flags, address } = vmf;
+  const { vma, flags, address, pmd } = vmf;
+  // A driver that serves no faults has mapped all that there is.
+  if (inode.f_op !== undefined) {
+    const mapped = yield* pte_offset_map_lock(pmd, address);
+    if (mapped === undefined) return VM_FAULT.SIGBUS;
+    const none = yield* pteUnchanged(mapped.ptep, 0);
+    yield* pte_unmap_unlock(mapped.ptl);
+    return none ? VM_FAULT.SIGBUS : VM_FAULT.NOPAGE;
+  }
   const pgoff = yield* linear_page_index(vma, address);
   const vm_flags = yield* load(vma.vm_flags);
   let ret: number;

@@ -63,12 +63,19 @@ export function defineMmuNotifierOps(kernel: Kernel) {
   const listed = (value: number): string => (value === 0 ? 'none' : interval_subs[value - 1]!.name);
 
   return {
-    /** interval_tree_iter_first(): a = mm, [b, c] = addresses. Observes number + 1 of a subscription, or 0. */
+    /**
+     * interval_tree_iter_first(): a = mm, [b, c] = addresses; c is less than 0 at the release of the mm, and is all of
+     * it then. Observes number + 1 of a subscription, or 0.
+     */
     itreeFirst: system.op({
       name: 'interval_tree_iter_first',
       drains: false,
-      exec: (a, b, c) => {
+      exec: (a, b, last) => {
         const subscriptions = subscriptionsOf(a);
+        const c = last < 0 ? mms[a]!.space.pages - 1 : last;
+        if (last < 0)
+          for (const { in_tree, released } of subscriptions.interval_subs)
+            if (in_tree.value !== 0 && released !== undefined) system.set(released.at, 1);
         for (const page of subscriptions.open.slice(b, c + 1)) system.set(page.at, page.value + 1);
         const found = lookUp(subscriptions, b, c);
         if (found !== 0) system.set(subscriptions.walks.at, subscriptions.walks.value + 1);
@@ -78,6 +85,8 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         const subscriptions = subscriptionsOf(a);
         access.reads.push(...treeCells(subscriptions));
         access.writes.push(subscriptions.walks.at, ...subscriptions.open.map(({ at }) => at));
+        for (const { released } of subscriptions.interval_subs)
+          if (released !== undefined) access.writes.push(released.at);
       },
       describe: (_a, _b, _c, observed) => `interval_tree_iter_first() = ${listed(observed)}`,
     }),
@@ -224,21 +233,41 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       },
       describe: (a, b, c) => `mmu_interval_notifier_insert(${interval_subs[a]!.name}, ${b}..${c})`,
     }),
-    /** mmdrop() at the end of a removal: a = number, b = 0 for an interval, 1 for a classic one. */
+    /**
+     * mmdrop() at the end of a removal: a = number, b = 0 for an interval, 1 for a classic one. Observes whether it was
+     * the last reference on the mm.
+     */
     subscriptionDrop: system.op({
       name: 'mmdrop',
       exec: (a, b) => {
         const { life, mm } = b === 0 ? interval_subs[a]! : notifiers[a]!;
         const { mm_count } = mm.notifier_subscriptions!;
+        system.touch(mm_count.at);
         system.set(mm_count.at, mm_count.value - 1);
         system.set(life.at, 0);
-        return 0;
+        return mm_count.value === 0 ? 1 : 0;
       },
       touches: (a, b, _c, _agent, access) => {
         const { life, mm } = b === 0 ? interval_subs[a]! : notifiers[a]!;
         access.writes.push(life.at, mm.notifier_subscriptions!.mm_count.at);
       },
       describe: (a, b) => `${(b === 0 ? interval_subs[a]! : notifiers[a]!).name} is its driver's again`,
+    }),
+    /** kfree() of what classic subscription a is a part of. */
+    subscriptionFree: system.op({
+      name: 'kfree',
+      exec: (a) => {
+        const { life, name, hashed } = notifiers[a]!;
+        if (life.value === 0) system.fail('SUB-LIFE', `${name} is freed, and it is its driver's already`);
+        if (hashed.value !== 0) system.fail('SUB-LIFE', `${name} is freed, and it is on the list`);
+        system.set(life.at, 0);
+        return 0;
+      },
+      touches: (a, _b, _c, _agent, access) => {
+        access.writes.push(notifiers[a]!.life.at);
+        access.reads.push(notifiers[a]!.hashed.at);
+      },
+      describe: (a) => `kfree(${notifiers[a]!.name})`,
     }),
     /** hlist_add_head_rcu() of classic subscription a, with the mmgrab(). */
     hlistAddHead: system.op({
@@ -249,6 +278,7 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         if (sub.life.value !== 0)
           system.fail('SUB-LIFE', `${sub.name} is registered, and the mm knows it already`);
         system.set(sub.life.at, 1);
+        if (sub.users !== undefined) system.set(sub.users.at, 1);
         system.set(mm_count.at, mm_count.value + 1);
         system.set(sub.next.at, first.value);
         system.set(sub.hashed.at, 1);
@@ -256,9 +286,10 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         return 0;
       },
       touches: (a, _b, _c, _agent, access) => {
-        const { life, next, hashed, mm } = notifiers[a]!;
+        const { life, next, hashed, users, mm } = notifiers[a]!;
         const { first, mm_count } = mm.notifier_subscriptions!;
         access.writes.push(life.at, next.at, hashed.at, first.at, mm_count.at);
+        if (users !== undefined) access.writes.push(users.at);
       },
       describe: (a) => `${notifiers[a]!.name} is registered`,
     }),

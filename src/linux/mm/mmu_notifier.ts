@@ -63,7 +63,12 @@ export function* mn_itree_inv_start_range(
   yield* spin_lock(subscriptions.lock);
   yield* add(subscriptions.active_invalidate_ranges, 1);
   const res = subscriptionOf(
-    yield* request(current.kernel.op.itreeFirst, range.mm.number, range.start, range.end - 1),
+    yield* request(
+      current.kernel.op.itreeFirst,
+      range.mm.number,
+      range.start,
+      range.event === MMU_NOTIFY.RELEASE ? -1 : range.end - 1,
+    ),
   );
   if (res !== undefined) {
     yield* setBits(subscriptions.invalidate_seq, 1);
@@ -245,7 +250,11 @@ export function* __mmu_notifier_invalidate_range_start(
     if (ret !== 0) return ret;
   }
   if (yield* hlistEmpty(subscriptions)) return 0;
-  return yield* mn_hlist_invalidate_range_start(subscriptions, range);
+  const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);
+  if (ret !== 0 && knob('__mmu_notifier_invalidate_range_start.undo') === 'interval') {
+    if (yield* hasItree(subscriptions)) yield* mn_itree_inv_end(subscriptions, range);
+  }
+  return ret;
 }
 
 /** The interval subscriptions first here as well. @context may sleep if the range is blockable @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_invalidate_range_end: faithful */

@@ -7,6 +7,7 @@ import {
   type MmuNotifierOps,
 } from '../../linux/include/mmu_notifier.js';
 import type { Kernel } from '../../linux/kernel.js';
+import { mmu_notifier_free_rcu } from '../../linux/mm/mmu_notifier-get.js';
 
 export interface IntervalNotifierOptions {
   readonly inserted?: boolean;
@@ -34,6 +35,7 @@ export function addIntervalNotifier(
   }
   if (knobs['mmu_interval_notifier.assert'] !== 'none')
     subscriptions.itree_map ??= system.cell(`${mm.name}.itree`, 0, { lockClass: 'itree', sleeps: true });
+  kernel.guardMm(mm);
   if (ready) subscriptions.installed = subscriptions.has_itree = undefined;
   if (!inserted) return sub;
   sub.life.init(1);
@@ -55,8 +57,13 @@ export function addNotifier(kernel: Kernel, mm: Mm, ops: MmuNotifierOps, registe
   const subscription = new MmuNotifier(system, `notifier${number}`, mm, number, ops);
   notifiers.push(subscription);
   subscriptions.notifiers.push(subscription);
+  if (ops.free_notifier !== undefined)
+    subscription.rcu = kernel.mmu_notifier_srcu.addHead(subscription.name, () =>
+      mmu_notifier_free_rcu(subscription),
+    );
   if (!registered) return subscription;
   subscriptions.installed = undefined;
+  subscription.users?.init(1);
   subscription.life.init(1);
   subscription.hashed.init(1);
   subscription.next.init(subscriptions.first.value);

@@ -7,6 +7,8 @@ import n04 from './n-04.js';
 import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
+import n08 from './n-08.js';
+import n09 from './n-09.js';
 import { n10, n10b } from './n-10.js';
 import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
@@ -16,6 +18,11 @@ import n16 from './n-16.js';
 import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
 import n21 from './n-21.js';
+import n23 from './n-23.js';
+import n28 from './n-28.js';
+import { n29, n29b, n29c } from './n-29.js';
+import n29d from './n-29d.js';
+import { n30, n30b } from './n-30.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
 export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
@@ -28,6 +35,8 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n06,
   n06b,
   n07,
+  n08,
+  n09,
   n10,
   n10b,
   n11,
@@ -41,4 +50,12 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n19,
   n19b,
   n21,
+  n23,
+  n28,
+  n29,
+  n29b,
+  n29c,
+  n29d,
+  n30,
+  n30b,
 ];
