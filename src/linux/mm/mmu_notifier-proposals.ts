@@ -2,7 +2,7 @@
 /**
  * mm/mmu_notifier.c as posted in v5 (16 Dec 2019) and v6 (13 Jan 2020): a subscription that is given up, or changes its
  * range, from its own callback. Never merged: knob mmu_interval_notifier.updates. find() and the batch, which only mails
- * spoke of, are in mmu_notifier-proposals-find.ts.
+ * spoke of, are in mmu_notifier-find.ts.
  */
 import { request, type Path } from '../../core/path.js';
 import {
