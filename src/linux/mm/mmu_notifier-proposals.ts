@@ -73,10 +73,10 @@ export function assertReadLocked({ itree_map }: MmuNotifierSubscriptions): void 
 export function* waitQueued({ wq, invalidate_seq }: MmuNotifierSubscriptions, seq: number): Path {
   if (!(yield* equals(invalidate_seq, seq))) return;
   const me = 1 << current.task.agent;
-  yield* setBits(wq!, me);
-  while (yield* equals(invalidate_seq, seq)) {
+  for (;;) {
+    yield* setBits(wq!, me); // before the look, or the waker comes between
+    if (!(yield* equals(invalidate_seq, seq))) break;
     yield* request(current.kernel.op.wqSleep, wq!.at, me);
-    yield* setBits(wq!, me);
   }
   yield* clearBits(wq!, me);
 }

@@ -9,7 +9,7 @@ import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n08 from './n-08.js';
 import n09 from './n-09.js';
-import { n10, n10b } from './n-10.js';
+import { n10, n10b, n10c } from './n-10.js';
 import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
 import n14 from './n-14.js';
@@ -39,6 +39,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n09,
   n10,
   n10b,
+  n10c,
   n11,
   n13,
   n13b,
