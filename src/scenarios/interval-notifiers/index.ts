@@ -5,7 +5,9 @@ import n04 from './n-04.js';
 import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
+import n31 from './n-31.js';
 import n32 from './n-32.js';
+import n34 from './n-34.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
-export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07, n32];
+export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07, n31, n32, n34];

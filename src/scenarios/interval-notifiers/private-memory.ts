@@ -51,6 +51,8 @@ export interface PrivateMemoryOptions {
   readonly type?: 'PRIVATE' | 'COHERENT';
   /** MMU_NOTIFY_MIGRATE events of the device's own migrations: as all others, or left alone, as test_hmm does. */
   readonly ownEvents?: 'obeyed' | 'ignored';
+  /** The callback takes the range off the device. */
+  readonly obeys?: boolean;
   /** Asks mmu_interval_read_retry() before it maps. */
   readonly retry?: boolean;
 }
@@ -74,7 +76,7 @@ export class PrivateMemory {
     name: string,
     readonly gpu: Device,
     p: Process,
-    { nr = 1, type = 'PRIVATE', ownEvents = 'obeyed', retry = true }: PrivateMemoryOptions = {},
+    { nr = 1, type = 'PRIVATE', ownEvents = 'obeyed', retry = true, obeys = true }: PrivateMemoryOptions = {},
   ) {
     const { system } = m.kernel;
     this.mm = p.mm;
@@ -98,7 +100,7 @@ export class PrivateMemory {
             return true;
           yield* mutex_lock(user_lock);
           yield* mmu_interval_set_seq(self, cur_seq);
-          yield* deviceErase(gpu, range.start, range.end);
+          if (obeys) yield* deviceErase(gpu, range.start, range.end);
           yield* mutex_unlock(user_lock);
           return true;
         },
