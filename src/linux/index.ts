@@ -5,6 +5,7 @@ export * from './arch/irqflags.js';
 export * from './arch/tlb.js';
 export * from './drivers/base/memory.js';
 export * from './drivers/gpu/drm/nouveau/nouveau_svm.js';
+export * from './drivers/gpu/drm/nouveau/nouveau_svm-fault.js';
 export * from './drivers/pci/p2pdma.js';
 export * from './fs/dax.js';
 export * from './fs/exec.js';

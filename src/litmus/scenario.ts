@@ -301,7 +301,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
   const { pgdat } = kernel;
   if (pgdat !== undefined)
-    kernel.addTask({ name: 'kswapd', cpu: -1, daemon: true, fair: true, start: () => kswapd(pgdat) });
+    kernel.addTask({ name: 'kswapd', cpu: 0, daemon: true, fair: true, start: () => kswapd(pgdat) });
   if (kernel.machine.options.fill === 'speculative') {
     kernel.machine.spaces.forEach((space, index) => {
       for (const cpu of space.cpus) {

@@ -27,6 +27,13 @@ export const DRIVERS = {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
   },
+  'nouveau.pgt': {
+    present: 'the GPU has a page table for the address from an earlier fault',
+    GFP_KERNEL: '6.12: nvkm_vmm_pgt_new() allocates one, under svmm->mutex',
+    GFP_NOFS: 'N-20: without entering file systems',
+    GFP_NOWAIT: 'N-20: without reclaim; the fault fails where memory is low',
+    preallocated: 'N-20: with GFP_KERNEL before svmm->mutex is taken',
+  },
   'nouveau.release': {
     none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
     unmaps: 'D-45: a release() that takes everything off the GPU',
