@@ -14,6 +14,7 @@ import {
 } from '../core/scenario.js';
 import type { System } from '../core/system.js';
 import { Kernel } from '../linux/kernel.js';
+import { srcu_invoke_callbacks } from '../linux/kernel/rcu/srcu.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { kswapd } from '../linux/mm/vmscan-direct.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
@@ -302,6 +303,11 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   const { pgdat } = kernel;
   if (pgdat !== undefined)
     kernel.addTask({ name: 'kswapd', cpu: 0, daemon: true, fair: true, start: () => kswapd(pgdat) });
+  for (const domain of kernel.srcu)
+    if (domain.heads.length > 0) {
+      const start = (): Path => srcu_invoke_callbacks(domain);
+      kernel.addTask({ name: 'srcu', cpu: -1, daemon: true, fair: true, atomic: true, start });
+    }
   if (kernel.machine.options.fill === 'speculative') {
     kernel.machine.spaces.forEach((space, index) => {
       for (const cpu of space.cpus) {

@@ -41,7 +41,8 @@ export function definePageAllocOps(kernel: Kernel) {
   const inRow = (first: number, nr: number): Page[] => kernel.mem_map.slice(first, first + nr);
   /** Where `nr` free frames begin. */
   const free = (nr: number): Page[] =>
-    kernel.mem_map.filter(({ pfn }) => {
+    kernel.mem_map.filter(({ pfn, zone_device_data }) => {
+      if (zone_device_data !== undefined) return false;
       const row = inRow(pfn, nr);
       return pfn % nr === 0 && row.length === nr && row.every(isFree);
     });
@@ -73,6 +74,7 @@ export function definePageAllocOps(kernel: Kernel) {
       sleeps: (_a, b) => gfpflags_allow_blocking(b),
       touches: (_a, _b, c, _agent, access) => {
         for (const page of kernel.mem_map) {
+          if (page.zone_device_data !== undefined) continue;
           access.reads.push(page.lock.at); // LOCK-REF
           access.writes.push(page.frame.use.at, page._refcount.at);
           if (c > 1) access.silent.push(page.flags.at, page.compound_head.at);
