@@ -13,6 +13,10 @@ export const NOTIFIERS = {
     on: '6.12: copy_page_range() sends PROTECTION_PAGE for private mappings',
     off: 'D-05: tells nobody',
   },
+  '__mmu_notifier_invalidate_range_start.order': {
+    'interval-first': '6.12: interval subscriptions are called before classic ones',
+    'classic-first': 'N-27 twin: after them',
+  },
   'mn_itree_inv_end.even': {
     'last-end': '6.12: invalidate_seq becomes even when the last of the parallel and nested ranges ends',
     'first-end': 'N-04 twin: when the first one ends',

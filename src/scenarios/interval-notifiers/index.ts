@@ -7,6 +7,7 @@ import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n20 from './n-20.js';
 import n20b from './n-20b.js';
+import n27 from './n-27.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
-export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07, n20, n20b];
+export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07, n20, n20b, n27];
