@@ -2,6 +2,7 @@
 /** The kernel's functions, under the kernel's names: `import { munmap } from 'shootdown/linux'`. */
 export * from './arch/fault.js';
 export * from './arch/irqflags.js';
+export * from './arch/kvm/mmu.js';
 export * from './arch/tlb.js';
 export * from './drivers/base/memory.js';
 export * from './drivers/gpu/drm/nouveau/nouveau_svm.js';
@@ -14,6 +15,7 @@ export * from './fs/proc/task_mmu-pagemap.js';
 export * from './fs/userfaultfd.js';
 export * from './include/errno.js';
 export * from './include/gfp_types.js';
+export * from './include/kvm_host.js';
 export * from './include/memremap.js';
 export * from './include/migrate.js';
 export * from './include/mm.js';
@@ -115,3 +117,4 @@ export * from './lib/test_hmm-mmap.js';
 export * from './mm/huge_memory-fault.js';
 export * from './mm/shmem-swap.js';
 export * from './mm/vma-merge.js';
+export * from './virt/kvm/kvm_main.js';

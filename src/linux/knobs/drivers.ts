@@ -38,6 +38,32 @@ export const DRIVERS = {
     none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
     unmaps: 'D-45: a release() that takes everything off the GPU',
   },
+  'kvm.retry': {
+    locked: '6.12: is_page_fault_stale() under mmu_lock, then the page is entered',
+    unlocked: 'N-35 twin: before mmu_lock is taken',
+    none: 'N-35 twin: entered without',
+  },
+  'kvm.mmu_seq': {
+    'before-lookup': '6.12: mmu_invalidate_seq is read before the page is looked up',
+    'after-lookup': 'N-35 twin: after it',
+  },
+  'kvm.in_progress': {
+    tested: '6.12: while a range that covers the page is under way the fault begins anew',
+    ignored: 'N-35 twin: only the number is looked at',
+  },
+  'kvm.seq': {
+    end: '6.12: kvm_mmu_invalidate_end() changes mmu_invalidate_seq',
+    begin: 'N-35 twin: kvm_mmu_invalidate_begin() does, as interval notifiers do',
+    never: 'N-35 twin: nobody does',
+  },
+  'kvm.range': {
+    hull: '5.12: one range that covers all that are under way',
+    last: 'N-35 twin: the one that began last',
+  },
+  'kvm_swap_active_memslots.wait': {
+    on: '5.13: slots change when no range is under way',
+    off: 'N-35 twin: at any time',
+  },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',
     on: 'D-13: names itself, and ignores its own',

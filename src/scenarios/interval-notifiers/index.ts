@@ -8,6 +8,20 @@ import n07 from './n-07.js';
 import n20 from './n-20.js';
 import n20b from './n-20b.js';
 import n27 from './n-27.js';
+import { n35, n35b, n35c } from './n-35.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
-export const INTERVAL_NOTIFIERS: readonly Scenario[] = [n01, n04, n05, n06, n06b, n07, n20, n20b, n27];
+export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
+  n01,
+  n04,
+  n05,
+  n06,
+  n06b,
+  n07,
+  n20,
+  n20b,
+  n27,
+  n35,
+  n35b,
+  n35c,
+];
