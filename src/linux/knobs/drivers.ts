@@ -64,6 +64,29 @@ export const DRIVERS = {
     on: '5.13: slots change when no range is under way',
     off: 'N-35 twin: at any time',
   },
+  'mlx5.callback': {
+    'tears-down': '6.12: takes the range off the card, then marks a child that has no page left for removal',
+    'marks-only': 'N-25 twin: marks it, and leaves the rest to the work',
+  },
+  'mlx5.remove': {
+    work: '6.12: a work removes the interval',
+    callback: 'N-25 twin: the callback does',
+  },
+  'mlx5.mkey_wait': {
+    on: '6.12: the work waits until nobody uses the child any more',
+    off: 'N-25 twin: it does not',
+  },
+  'mlx5.deref': {
+    'and-wake':
+      'the last reference is dropped and who waits for that is woken in one step, as with a completion',
+    'then-wake':
+      '6.12: refcount_dec_and_test(), then wake_up() on a wait queue in the record that nothing keeps any more',
+  },
+  'mlx5.unload': {
+    flush: 'N-25: waits until the work has returned',
+    reference: '6.12: waits for the reference that the work drops at its end',
+    none: 'N-25 twin: waits for nothing',
+  },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',
     on: 'D-13: names itself, and ignores its own',

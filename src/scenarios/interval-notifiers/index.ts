@@ -7,6 +7,7 @@ import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n20 from './n-20.js';
 import n20b from './n-20b.js';
+import { n25, n25b } from './n-25.js';
 import n27 from './n-27.js';
 import { n35, n35b, n35c } from './n-35.js';
 
@@ -20,6 +21,8 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n07,
   n20,
   n20b,
+  n25,
+  n25b,
   n27,
   n35,
   n35b,
