@@ -22,6 +22,7 @@ import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from './include/memremap.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
+import type { DmirrorDevice } from './lib/test_hmm-devmem.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
@@ -120,6 +121,8 @@ export class Kernel {
   readonly inodes: Inode[] | undefined;
   /** Ranges of device memory: of the scenario's RAM that are taken for it (hot-unplug), and beyond RAM. */
   readonly pgmaps: DevPagemap[] = [];
+  /** Devices of the test driver that have memory of their own. */
+  readonly dmirror_devices: DmirrorDevice[] = [];
   /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
   readonly cpu_fbatches: CpuFbatches[] | undefined;
   /** The frame of the zero page; undefined: there is none. */

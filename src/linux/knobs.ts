@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { DEVICE_MEMORY } from './knobs/device-memory.js';
 import { DRIVERS } from './knobs/drivers.js';
 import { EXCLUSIVE } from './knobs/exclusive.js';
 import { FORK_AND_COW } from './knobs/fork-and-cow.js';
@@ -22,6 +23,7 @@ export const SUBJECTS = {
   'Page tables, huge pages and RCU': TABLES,
   'Reclaim, swap and KSM': RECLAIM,
   'Memory hotplug and device memory': HOTPLUG,
+  'Migration to and from device memory': DEVICE_MEMORY,
   Notifiers: NOTIFIERS,
   'Making a page device exclusive': MAKE_EXCLUSIVE,
   'Device-exclusive entries, and who meets them': EXCLUSIVE,
