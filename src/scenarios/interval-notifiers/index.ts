@@ -7,11 +7,16 @@ import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n08 from './n-08.js';
 import n09 from './n-09.js';
+import n20 from './n-20.js';
+import n20b from './n-20b.js';
 import n23 from './n-23.js';
+import { n25, n25b } from './n-25.js';
+import n27 from './n-27.js';
 import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
 import n29d from './n-29d.js';
 import { n30, n30b } from './n-30.js';
+import { n35, n35b, n35c } from './n-35.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
 export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
@@ -23,7 +28,12 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n07,
   n08,
   n09,
+  n20,
+  n20b,
   n23,
+  n25,
+  n25b,
+  n27,
   n28,
   n29,
   n29b,
@@ -31,4 +41,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n29d,
   n30,
   n30b,
+  n35,
+  n35b,
+  n35c,
 ];
