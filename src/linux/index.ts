@@ -84,6 +84,12 @@ export * from './mm/mmu_notifier.js';
 export * from './mm/mmu_notifier-interval.js';
 export * from './mm/mmu_notifier-get.js';
 export * from './mm/mmu_notifier-list.js';
+export {
+  mmu_interval_notifier_insert_safe,
+  mmu_interval_notifier_put,
+  mmu_interval_notifier_update,
+} from './mm/mmu_notifier-proposals.js';
+export * from './mm/mmu_notifier-proposals-find.js';
 export * from './mm/mmu_gather.js';
 export * from './mm/mprotect.js';
 export * from './mm/page_alloc.js';

@@ -24,6 +24,7 @@ import { DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from './include/memrema
 import { defineDevPagemapOps } from './mm/memremap.js';
 import type { DmirrorDevice } from './lib/test_hmm-devmem.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
+import { defineProposalOps } from './mm/mmu_notifier-proposals-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { defineWorkqueueOps, type WorkStruct } from './kernel/workqueue.js';
@@ -91,6 +92,7 @@ function defineOps(kernel: Kernel) {
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
     ...defineMmuNotifierOps(kernel),
+    ...defineProposalOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */

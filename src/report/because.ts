@@ -37,6 +37,8 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'NOTIFY-BALANCE': 'every start of an invalidation has its end, and invalidate_seq is odd only between them',
   'NOTIFY-RELEASE': 'who is subscribed to an mm when its last user goes is told so',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
+  'LIST-CORRUPT': 'what is linked into a list or tree is on none, and what is taken out is in it',
+  'PROGRAM-ORDER': 'a call sees what the calls before it in this thread have done',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
   'TEXT-LIFE': 'no code of a module runs after the module was unloaded',
   'MM-LIFE': 'nothing touches an mm after its last reference went',
