@@ -88,6 +88,12 @@ export function defineSrcuOps(kernel: Kernel) {
     srcuGpWait: system.op({
       name: 'srcu_gp_wait',
       enabled: (a, _b, _c, agent) => srcu[a]!.waitsFor[agent]!.value === 0,
+      waits: (a, _b, _c, agent) => ({
+        until: `the readers of ${srcu[a]!.name}`,
+        agents: bits(srcu[a]!.waitsFor[agent]!.value),
+        by: 'srcu_read_unlock()',
+        inside: ['srcu-lock'],
+      }),
       exec: () => 0,
       touches: (a, _b, _c, agent, access) =>
         void access.reads.push(srcu[a]!.waitsFor[agent]!.at, ...srcu[a]!.nesting.map((cell) => cell.at)),
