@@ -3,9 +3,9 @@
  * A run as a document: self-contained, so that a diagram, a web page or another tool can draw it without the code that
  * made it, and replayable, because it carries its token. Values are texts, as people write them.
  */
-import { site } from '../core/live.js';
+import { type CallFrame, frameOf, site } from '../core/live.js';
 import { FIRST_OWN_OP, noAccess, Op } from '../core/ops.js';
-import type { KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
+import type { Account, KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
 import { accessOf, namesCell } from '../core/semantics.js';
 import { type Cell, holder, type System } from '../core/system.js';
 import {
@@ -22,12 +22,8 @@ import { passSuffix, printRun, printToken } from './token.js';
 
 export const TRACE_VERSION = 1;
 
-/** A frame that is open at a step: the function, what it is calling, and where. */
-export interface TraceFrame {
-  readonly fn: string;
-  readonly callee: string;
-  readonly at: string;
-}
+/** A frame that is open at a step. */
+export type TraceFrame = CallFrame;
 
 /** What is to be known of a cell that a step mentions. */
 export interface TraceCell {
@@ -139,6 +135,8 @@ export interface Trace {
   readonly pending: readonly (TraceRequest & { readonly enabled: boolean })[];
   /** With a deadlock: who waits for whom, and what each holds. */
   readonly deadlock?: TraceDeadlock;
+  /** With a report of lockdep: what stands behind it, the first of them as the run shows it. */
+  readonly accounts?: readonly Account[];
   readonly diverged?: Divergence;
 }
 
@@ -157,6 +155,8 @@ export interface TraceSpec {
     readonly property: string;
     readonly detail: string;
   };
+  /** What stands behind the report that it shows. */
+  readonly accounts?: readonly Account[];
   /** How a value that a call returned is written; undefined: it is not. */
   readonly showValue?: (value: unknown, callee: string) => string | undefined;
   /** What people call a cell, by its name. */
@@ -214,6 +214,7 @@ export function makeTrace(spec: TraceSpec): Trace {
     steps,
     pending: pending.map((request) => writer.pending(request)),
     ...(waiting === undefined ? {} : { deadlock: writer.deadlock(waiting) }),
+    ...(spec.accounts === undefined || spec.accounts.length === 0 ? {} : { accounts: spec.accounts }),
     cells: writer.cells(found.property, labels),
     ...(diverged === undefined ? {} : { diverged }),
   };
@@ -224,12 +225,6 @@ const SECTIONS = {
   'srcu-lock': 'an SRCU read-side section',
   'irq-off': 'interrupts off',
 } as const;
-
-/** The frame of a site. */
-function frameOf(number: number): TraceFrame {
-  const { fn, callee, file, line } = site(number);
-  return { fn, callee, at: `${file}:${line}` };
-}
 
 /** Turns numbers into the words of a trace. */
 class Writer {

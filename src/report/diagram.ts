@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A trace as text for a plain-text mail: one column for each agent, as kernel developers draw races. */
 import type { Trace, TraceLine } from '../explore/trace.js';
+import { accountLines } from './accounts.js';
 import { LEVELS, tiers } from './brief.js';
 import { because } from './because.js';
 import { DEEPEST } from './calls.js';
@@ -39,7 +40,7 @@ export function diagram(whole: Trace, options: DiagramOptions = {}): string {
 function draw(whole: Trace, all: boolean, command: string, level: number): string {
   const { trace, hinge } = all ? { trace: whole, hinge: undefined } : firstRound(whole);
   const fine = trace.verdict === 'witness' || trace.verdict === 'safe';
-  const circular = trace.deadlock !== undefined && trace.deadlock.cycle.length > 0;
+  const circular = (trace.deadlock?.cycle.length ?? 0) > 0 || trace.accounts !== undefined;
   const race = fine || circular || trace.loop !== undefined ? undefined : raceOf(trace);
   const said = all ? (): boolean => true : loudSteps(trace, race, hinge);
   const key = [race?.first, race?.second, hinge?.before, hinge?.change, hinge?.after, trace.steps.at(-1)];
@@ -84,6 +85,7 @@ function draw(whole: Trace, all: boolean, command: string, level: number): strin
     '',
     ...(rows.length === 0 ? [] : [...columns.lines(rows), '']),
     ...(wrong === '' ? [] : wrap(`Wrong because: ${wrong}`, WIDTH)),
+    ...(trace.accounts === undefined ? [] : accountLines(trace.accounts, WIDTH, level > 1)),
     ...(trace.deadlock === undefined ? [] : waitLines(trace, trace.deadlock, WIDTH, level > 1)),
     ...(trace.diverged === undefined
       ? []

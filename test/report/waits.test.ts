@@ -55,7 +55,7 @@ const said = (trace: Trace): string => {
 test('two locks in two orders: who waits for whom, and where each took what it holds', () => {
   const trace = traceOf(toys.scenarioOf('T-01', toys.abba));
   const { cycle, waits } = trace.deadlock!;
-  expect([...cycle].sort()).toEqual([0, 1]);
+  expect([...cycle].sort((x, y) => x - y)).toEqual([0, 1]);
   expect(waits.map(({ until, on, holds }) => [until, on.map(({ agent }) => agent), holds[0]!.what])).toEqual([
     ['b_lock', [1], 'a_lock'],
     ['a_lock', [0], 'b_lock'],
@@ -162,7 +162,7 @@ describe('waits that are not for a lock alone', () => {
         },
       ]),
     );
-    expect([...trace.deadlock!.cycle].sort()).toEqual([0, 1]);
+    expect([...trace.deadlock!.cycle].sort((x, y) => x - y)).toEqual([0, 1]);
     const [reader, waiter] = trace.deadlock!.waits;
     expect(waiter).toMatchObject({ until: 'the readers of RCU', by: 'rcu_read_unlock()' });
     expect(names(waiter!.on[0]!.since!).at(-1)).toBe('rcu_read_lock');
