@@ -145,8 +145,6 @@ export interface OpDefinition {
   readonly role?: LockRole;
   /** Lockdep: it may sleep, so it is wrong in atomic context. Acquiring a sleeping lock says so by itself. */
   readonly sleeps?: boolean | ((a: number, b: number, c: number) => boolean);
-  /** Lockdep: pseudo-lock classes that it takes and releases (fs_reclaim). */
-  pseudoLocks?(a: number, b: number, c: number): readonly string[];
   /** Lockdep: wrong with interrupts off (it waits for other CPUs to answer an interrupt). */
   readonly needsIrqsOn?: boolean;
   /** Taken so, a lock lets those in who take it so as well: readers. */

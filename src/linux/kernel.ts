@@ -2,9 +2,10 @@
 import type { Path } from '../core/path.js';
 import { running } from '../core/running.js';
 import type { Agent, Cell } from '../core/system.js';
-import { System } from '../core/system.js';
+import { frameRef, System } from '../core/system.js';
 import { type Device, Machine, Use, type MachineOptions } from '../machine/machine.js';
 import { defineIrqOps } from './arch/irqflags.js';
+import type { FileOperations } from './include/fs.js';
 import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './include/mm_types.js';
 import {
   type MmuIntervalNotifier,
@@ -19,11 +20,13 @@ import { defineRcuSyncOps } from './kernel/rcu/sync.js';
 import { documentedKnobs, type KnobName, type Knobs, type KnobValue } from './knobs.js';
 import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
+import { DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from './include/memremap.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
+import { defineVmscanOps, PglistData } from './mm/vmscan-direct.js';
 import { defineSparseOps } from './mm/sparse.js';
 import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
@@ -60,6 +63,8 @@ export interface KernelOptions {
   readonly rcuCallbacks: number;
   /** Even: invalidate_seq of an mm wraps there; 0: it does not. */
   readonly seqModulus?: number;
+  /** Allocations may find memory low: then they reclaim, or wait for kswapd to reclaim. Absent: they fail where no frame is free. */
+  readonly reclaim?: 'direct' | 'kswapd' | undefined;
 }
 
 function defineOps(kernel: Kernel) {
@@ -67,6 +72,7 @@ function defineOps(kernel: Kernel) {
     ...defineIrqOps(kernel),
     ...defineRcuOps(kernel),
     ...definePageAllocOps(kernel),
+    ...defineVmscanOps(kernel),
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
     ...defineVmaOps(kernel),
@@ -93,6 +99,8 @@ export interface Task {
   readonly agent: number;
   readonly cpu: number;
   readonly mm: Mm | undefined;
+  /** PF_MEMALLOC; undefined where allocations do not reclaim. */
+  readonly flags: Cell | undefined;
 }
 
 /** One booted kernel on one machine: the pools that its paths work on. Paths find it through {@link current}. */
@@ -108,6 +116,8 @@ export class Kernel {
   readonly anon_vma_pool: AnonVma[] | undefined;
   /** Files in memory, from 1; undefined where the scenario has none. */
   readonly inodes: Inode[] | undefined;
+  /** Ranges of device memory: of the scenario's RAM that are taken for it (hot-unplug), and beyond RAM. */
+  readonly pgmaps: DevPagemap[] = [];
   /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
   readonly cpu_fbatches: CpuFbatches[] | undefined;
   /** The frame of the zero page; undefined: there is none. */
@@ -131,6 +141,9 @@ export class Kernel {
   /** Lockdep maps, there from the first mm on that has notifiers. */
   __mmu_notifier_invalidate_range_start_map: Cell | undefined;
   non_block_map: Cell | undefined;
+  readonly __fs_reclaim_map: Cell;
+  /** There where kswapd is. */
+  readonly pgdat: PglistData | undefined;
   readonly op: KernelOps;
   /** Frames of a driver that is told at the last put (knob swap.page_free_hook). */
   readonly hooked = new Set<number>();
@@ -165,6 +178,8 @@ export class Kernel {
       this.ksm_nodes[number] = new KsmStableNode(system, number);
     this.rcu = new RcuState(this, options.rcuCallbacks);
     this.hotplug = options.hotplug ? new Hotplug(this) : undefined;
+    this.__fs_reclaim_map = system.cell('fs_reclaim', 0, { lockClass: 'fs_reclaim', sleeps: true });
+    this.pgdat = options.reclaim === 'kswapd' ? new PglistData(system) : undefined;
     this.ksm = ksmNodes > 0 ? new KsmThread(system) : undefined;
     ksm_init(this);
     this.op = defineOps(this);
@@ -175,7 +190,9 @@ export class Kernel {
   addTask(agent: Omit<Agent, 'start'> & { mm?: Mm | undefined; start: () => Path<unknown> }): Task {
     const { system } = this;
     const number = system.agent(agent);
-    const task: Task = { name: agent.name, agent: number, cpu: agent.cpu, mm: agent.mm };
+    const { name, cpu, mm } = agent;
+    const flags = this.options.reclaim === undefined ? undefined : system.cell(`${name}.flags`);
+    const task: Task = { name, agent: number, cpu, mm, flags };
     this.tasks[number] = task;
     this.rcu.addTask(number);
     for (const domain of this.srcu) domain.addTask(number);
@@ -224,11 +241,46 @@ export class Kernel {
     for (const { lock, frame } of this.mem_map)
       this.system.guards[lock.at] ??= {
         cell: frame.use,
-        alive: ~(1 << Use.FREE),
+        alive: ~((1 << Use.FREE) | (1 << Use.DEVICE)),
         readable: true,
         what: `f${frame.number}`,
         property: () => 'NO-TOUCH-FREED',
       };
+  }
+
+  /**
+   * Set-up: `nr` pages of memory of a device's own, beyond RAM, all of them free. PRIVATE: no CPU reaches them. `owner`:
+   * see ownerOf(). `counted`: the pages in use are counted in pgmap.ref, for memunmap_pages().
+   */
+  addDevicePagemap(
+    name: string,
+    type: typeof MEMORY_DEVICE.PRIVATE | typeof MEMORY_DEVICE.COHERENT,
+    owner: number,
+    nr: number,
+    ops: DevPagemapOps,
+    { counted = false }: { counted?: boolean } = {},
+  ): DevPagemap {
+    const { system, options, machine } = this;
+    const pages = Array.from({ length: nr }, () => {
+      const frame = machine.addFrame(type === MEMORY_DEVICE.PRIVATE ? 'private' : 'coherent');
+      const { swapSlots = 0 } = options;
+      const page = new Page(
+        system,
+        frame,
+        options.hotplug,
+        options.thp,
+        swapSlots > 0,
+        options.lruBatches === true,
+      );
+      page.zone_device_data = system.cell(`f${page.pfn}.zone_device_data`, 0, { type: frameRef });
+      page.zone_device_mirror = system.cell(`f${page.pfn}.zone_device_mirror`);
+      this.mem_map.push(page);
+      return page;
+    });
+    const pgmap = new DevPagemap(this, name, type, pages, ops, { owner, counted });
+    this.pgmaps.push(pgmap);
+    if (this.devices.length > 0) this.guardFolioLocks();
+    return pgmap;
   }
 
   /** The devices that have page tables of their own. */
@@ -248,7 +300,26 @@ export class Kernel {
     const map = (name: string, sleeps: boolean): Cell => system.cell(name, 0, { lockClass: name, sleeps });
     this.__mmu_notifier_invalidate_range_start_map ??= map('mmu_notifier_invalidate_range_start', true);
     this.non_block_map ??= map('non_block', false);
-    return (mm.notifier_subscriptions ??= new MmuNotifierSubscriptions(system, mm));
+    mm.notifier_subscriptions ??= new MmuNotifierSubscriptions(system, mm);
+    this.guardMm(mm);
+    return mm.notifier_subscriptions;
+  }
+
+  /** Set-up: counts the users of an mm. */
+  countUsers(mm: Mm, count: number): void {
+    mm.mm_users = this.system.cell(`${mm.name}.mm_users`, count);
+    this.guardMm(mm);
+  }
+
+  /** MM-LIFE: where both references on an mm are counted, it is freed after the last. */
+  private guardMm(mm: Mm): void {
+    const { mm_users, notifier_subscriptions: subscriptions } = mm;
+    if (mm_users === undefined || subscriptions === undefined || mm.freed !== undefined) return;
+    const type = { name: 'mm', show: (value: number) => (value === 0 ? 'alive' : 'freed') };
+    const { mm_count, first, lock, invalidate_seq, active_invalidate_ranges } = subscriptions;
+    mm.freed = this.system.cell(`${mm.name}.freed`, 0, { type });
+    for (const { at } of [mm_users, mm_count, first, lock, invalidate_seq, active_invalidate_ranges])
+      this.system.guards[at] = { cell: mm.freed, alive: 1, what: mm.name, property: () => 'MM-LIFE' };
   }
 
   /** Set-up: the anon_vma of an mm, one for all its VMAs. */
@@ -272,6 +343,14 @@ export class Kernel {
     const inodes = this.inodes!;
     const inode = new Inode(this.system, Math.max(1, inodes.length), this.options.shmemPages!);
     inodes[inode.number] = inode;
+    return inode;
+  }
+
+  /** Set-up: a device file, which the driver keeps: its count is 1 when nobody has it open or mapped. */
+  addDeviceFile(f_op: FileOperations): Inode {
+    const inode = this.addInode();
+    inode.f_count.init(1);
+    inode.f_op = f_op;
     return inode;
   }
 

@@ -20,9 +20,12 @@ export function leftover({
     ...mem_map
       .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
       .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`),
-    ...[...inodes.map((inode) => inode?.f_count), ...anon_vma_pool.map((anon_vma) => anon_vma?.refcount)]
-      .filter((count) => count !== undefined && count.value !== 0)
-      .map((count) => `${count.name} is ${count.value}`),
+    ...inodes
+      .filter((inode) => inode !== undefined && inode.f_count.value !== (inode.f_op === undefined ? 0 : 1))
+      .map(({ f_count }) => `${f_count.name} is ${f_count.value}`),
+    ...anon_vma_pool
+      .filter((anon_vma) => anon_vma !== undefined && anon_vma.refcount.value !== 0)
+      .map(({ refcount }) => `${refcount.name} is ${refcount.value}`),
     ...mms
       .flatMap(({ vmas }) => vmas)
       .filter(({ attached }) => attached.value !== VMA.FREE)

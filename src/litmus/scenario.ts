@@ -14,7 +14,9 @@ import {
 } from '../core/scenario.js';
 import type { System } from '../core/system.js';
 import { Kernel } from '../linux/kernel.js';
+import { srcu_invoke_callbacks } from '../linux/kernel/rcu/srcu.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
+import { kswapd } from '../linux/mm/vmscan-direct.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
@@ -60,6 +62,11 @@ export interface MachineSpec {
    * than half as many invalidations hit within one read section. Default: it does not wrap.
    */
   readonly seqModulus?: number;
+  /**
+   * Any allocation may find memory low. Then it reclaims a page of the LRU list, any, in its own thread, or waits for
+   * kswapd to do so. Default: it finds a frame, or there is none.
+   */
+  readonly reclaim?: 'direct' | 'kswapd' | undefined;
 }
 
 /** Values of one knob, the documented protocol first. */
@@ -264,6 +271,7 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     shmemPages: machine.shmemPages ?? 0,
     rcuCallbacks: machine.rcuCallbacks ?? 1,
     seqModulus: machine.seqModulus ?? 0,
+    reclaim: machine.reclaim,
   });
   const m = new Testbed(kernel);
   const state = spec.setup(m, setting);
@@ -292,6 +300,14 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   }
   if (kernel.options.rcuCallbacks > 0)
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
+  for (const domain of kernel.srcu)
+    if (domain.heads.length > 0) {
+      const start = (): Path => srcu_invoke_callbacks(domain);
+      kernel.addTask({ name: 'srcu', cpu: -1, daemon: true, fair: true, atomic: true, start });
+    }
+  const { pgdat } = kernel;
+  if (pgdat !== undefined)
+    kernel.addTask({ name: 'kswapd', cpu: -1, daemon: true, fair: true, start: () => kswapd(pgdat) });
   if (kernel.machine.options.fill === 'speculative') {
     kernel.machine.spaces.forEach((space, index) => {
       for (const cpu of space.cpus) {

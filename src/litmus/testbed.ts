@@ -6,7 +6,7 @@ import type { Kernel } from '../linux/kernel.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
 import type { KsmStableNode } from '../linux/mm/ksm.js';
-import type { DevPagemap, MEMORY_DEVICE } from '../linux/mm/memremap.js';
+import type { DevPagemap, MEMORY_DEVICE } from '../linux/include/memremap.js';
 import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
 import type { Device } from '../machine/machine.js';
 import { pfnOf, pteType } from '../machine/pte.js';

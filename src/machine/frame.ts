@@ -29,6 +29,8 @@ export interface Frame {
   readonly data: Cell | undefined;
   /** All words of the contents. */
   readonly words: readonly Cell[];
+  /** Memory of a device, no RAM: the allocator does not have it. `private`: no CPU reaches it. */
+  readonly device: 'private' | 'coherent' | undefined;
 }
 
 /** What the walker starts from: the upper levels folded into one row of PMDs. */

@@ -97,7 +97,8 @@ export class Machine {
     };
   }
 
-  addFrame(): Frame {
+  /** One more frame: RAM, or memory of a device, which is free device memory at first and takes no part in symmetry. */
+  addFrame(device?: Frame['device']): Frame {
     const { system, options } = this;
     const number = this.frames.length;
     const use = frameCell(system, number, 'use', { type: useType });
@@ -121,7 +122,12 @@ export class Machine {
       pteHigh: options.pae === undefined ? [] : entries('pte_high', highType),
       data: words[0],
       words,
+      device,
     };
+    if (device !== undefined) {
+      use.init(Use.DEVICE);
+      system.fixedFrames.add(number);
+    }
     this.frames.push(frame);
     return frame;
   }

@@ -51,6 +51,8 @@ export function defineMmuOps(machine: Machine) {
         'TLB-LIVE',
         `f${frame.number} is reached through the TLB, and is ${frame.use.type.show(frame.use.value)}`,
       );
+    if (frame.device === 'private')
+      system.fail('TLB-LIVE', `f${frame.number} is reached through the TLB, and is device memory`);
     return frame;
   };
 

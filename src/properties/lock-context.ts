@@ -137,8 +137,7 @@ export function judgeRequest(
     const off: Atomic = { what: 'interrupts are off', tail: '', at: now.irqsOffAt };
     wrong.push({ what, detail: `${name}: ${what} waits for other CPUs, interrupts are off`, why: off });
   }
-  const takes = role === 'acquire' ? [classOf(system, lock)] : [];
-  return { wrong, takes: [...takes, ...(own?.pseudoLocks?.(a, b, c) ?? [])] };
+  return { wrong, takes: role === 'acquire' ? [classOf(system, lock)] : [] };
 }
 
 /** Judges the entering of a lock map. */

@@ -18,7 +18,8 @@ export function watchNotifiers(kernel: Kernel): string[] {
     balanced(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
-  return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE'];
+  const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE'] : [];
+  return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE', ...freed];
 }
 
 /**
@@ -57,8 +58,9 @@ function balanced(
     check() {
       if (active.value !== 0) return `${active.name} is ${active.value}: a range was begun and not ended`;
       const known = [...rest.interval_subs, ...rest.notifiers].filter(({ life }) => life.value !== 0).length;
-      if (mm_count.value !== 1 + known)
-        return `${mm_count.name} is ${mm_count.value}, and ${known} subscriptions are known`;
+      const users = mm.mm_users?.value === 0 ? 0 : 1;
+      if (mm_count.value !== users + known)
+        return `${mm_count.name} is ${mm_count.value}, ${known} subscriptions are known, and the mm has ${users ? '' : 'no '}users`;
       return odd();
     },
   });

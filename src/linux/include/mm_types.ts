@@ -5,6 +5,7 @@ import type { Cell, System, ValueType } from '../../core/system.js';
 import { bits, frameRef, holder, int } from '../../core/system.js';
 import { frameCell, type AddressSpace, type Frame, type Machine } from '../../machine/machine.js';
 import type { Guard } from '../../core/system.js';
+import type { FileOperations } from './fs.js';
 import type { UserfaultfdCtx } from './userfaultfd_k.js';
 import type { MmuNotifierSubscriptions } from './mmu_notifier.js';
 
@@ -86,6 +87,13 @@ export class Page {
   readonly swap: Cell | undefined;
   /** By how many VM_LOCKED VMAs it is mapped, as far as that is known; undefined where the scenario has no mlock(). */
   readonly mlock_count: Cell | undefined;
+  /**
+   * Of a page of a device's own memory, for its driver; undefined for RAM. A page + 1: while it is in use the RAM that
+   * stands for it (0: it has contents of its own), while it is free the next free one. Set-up gives it.
+   */
+  zone_device_data: Cell | undefined;
+  /** The zone_device_data of the RAM that stands for it, where test_hmm keeps the number of a mirror + 1. */
+  zone_device_mirror: Cell | undefined;
   /** The lock of the page table that the frame holds (ptdesc.ptl). */
   readonly ptl: Cell;
   /** The frame that it describes. */
@@ -256,6 +264,8 @@ export class Inode {
   readonly i_mmap_rwsem: Rwsem;
   /** inode_lock(). */
   readonly i_rwsem: Rwsem;
+  /** The driver whose device file it is, set at set-up; undefined: a file in memory. */
+  f_op: FileOperations | undefined;
 
   constructor(
     system: System,
@@ -308,6 +318,8 @@ export class Mm {
   readonly vmas: Vma[] = [];
   /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
   mm_users: Cell | undefined;
+  /** Ghost: 1 after __mmdrop(). Undefined: it is never freed. */
+  freed: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
   notifier_subscriptions: MmuNotifierSubscriptions | undefined;
 

@@ -49,12 +49,24 @@ export interface MmuIntervalNotifierOps {
   invalidate(interval_sub: MmuIntervalNotifier, range: MmuNotifierRange, cur_seq: number): Path<boolean>;
 }
 
-/** @kernel 6.12 include/linux/mmu_notifier.h struct mmu_notifier_ops: adapted (no aging, no arch_invalidate_secondary_tlbs, no alloc and free) */
+/** @kernel 6.12 include/linux/mmu_notifier.h struct mmu_notifier_ops: faithful */
 export interface MmuNotifierOps {
   release?(subscription: MmuNotifier, mm: Mm): Path;
+  /** Whether the device has used pages of [start, end) since it was asked last; what says so is cleared, and flushed. */
+  clear_flush_young?(subscription: MmuNotifier, mm: Mm, start: number, end: number): Path<boolean>;
+  /** The same; flushing may be left out. */
+  clear_young?(subscription: MmuNotifier, mm: Mm, start: number, end: number): Path<boolean>;
+  /** The same for one page; nothing is cleared. */
+  test_young?(subscription: MmuNotifier, mm: Mm, address: number): Path<boolean>;
   /** 0, or -EAGAIN if the range is not blockable and it would have to sleep. */
   invalidate_range_start?(subscription: MmuNotifier, range: MmuNotifierRange): Path<number>;
   invalidate_range_end?(subscription: MmuNotifier, range: MmuNotifierRange): Path;
+  /** For a device that walks the CPU's page tables: its TLB loses [start, end). May not sleep. Not beside the two above. */
+  arch_invalidate_secondary_tlbs?(subscription: MmuNotifier, mm: Mm, start: number, end: number): Path;
+  /** For mmu_notifier_get(): a subscription that the mm does not know. */
+  alloc_notifier?(mm: Mm): Path<MmuNotifier | undefined>;
+  /** After the last mmu_notifier_put(): no method runs any more, and none will. May not sleep. */
+  free_notifier?(subscription: MmuNotifier): Path;
 }
 
 const lifeType: ValueType = {
@@ -104,11 +116,15 @@ export class MmuIntervalNotifier {
 
 /**
  * struct mmu_notifier: a driver's subscription to all of an mm.
- * @kernel 6.12 include/linux/mmu_notifier.h struct mmu_notifier: adapted (fields as cells; ops and mm are fixed at set-up; no users)
+ * @kernel 6.12 include/linux/mmu_notifier.h struct mmu_notifier: adapted (fields as cells; ops and mm are fixed at set-up)
  */
 export class MmuNotifier {
-  /** Ghost: from mmu_notifier_register() to the return of mmu_notifier_unregister(). */
+  /** Ghost: from mmu_notifier_register() to the return of mmu_notifier_unregister(), or of free_notifier(). */
   readonly life: Cell;
+  /** Undefined: it can't be had with mmu_notifier_get(). */
+  readonly users: Cell | undefined;
+  /** The rcu_head of such a subscription. Set-up gives it. */
+  rcu = -1;
   /** hlist.next: number + 1 of the next subscription, 0 at the end. */
   readonly next: Cell;
   /** hlist.pprev is set: it is on the list. */
@@ -126,6 +142,7 @@ export class MmuNotifier {
     this.life = life;
     this.next = system.cell(`${name}.hlist.next`, 0, { guard });
     this.hashed = system.cell(`${name}.hlist.pprev`, 0, { guard });
+    if (ops.free_notifier !== undefined) this.users = system.cell(`${name}.users`, 0, { guard });
   }
 }
 
@@ -145,7 +162,7 @@ export class MmuNotifierSubscriptions {
   readonly lock: Cell;
   readonly invalidate_seq: Cell;
   readonly active_invalidate_ranges: Cell;
-  /** mm_users and mm_count belong to the mm; only notifiers look at them here. */
+  /** It belongs to the mm; only notifiers look at it here. */
   readonly mm_count: Cell;
   /** Ghost: walks of the tree that are under way, so it has to stand still. */
   readonly walks: Cell;

@@ -91,6 +91,9 @@ export const pmd_index = (addr: number): number => Math.floor(addr / HPAGE_PMD_N
 /** Pages that one PMD maps, and that a large folio has. */
 export const HPAGE_PMD_NR = (): number => current.kernel.machine.options.ptrsPerPte;
 
+/** The order of such a folio. @kernel 6.12 include/linux/huge_mm.h HPAGE_PMD_ORDER: faithful */
+export const HPAGE_PMD_ORDER = (): number => Math.log2(HPAGE_PMD_NR());
+
 /** End of the range that one PMD maps, or `end` if that comes first. */
 export const pmd_addr_end = (addr: number, end: number): number => {
   const { ptrsPerPte } = current.kernel.machine.options;

@@ -4,6 +4,8 @@ import { load, store, subAndTest } from '../../core/primitives.js';
 import { flush_tlb_mm } from '../arch/tlb.js';
 import { ENOMEM } from '../include/errno.js';
 import { mmap_write_lock, mmap_write_lock_nested, mmap_write_unlock } from '../include/mmap_lock.js';
+import { mmu_notifier_subscriptions_destroy } from '../include/mmu_notifier-hooks.js';
+import { mmdrop } from '../include/sched/mm.js';
 import { VM, type Mm } from '../include/mm_types.js';
 import { get_file, vmaFile } from '../fs/file_table.js';
 import { knob } from '../kernel.js';
@@ -60,8 +62,23 @@ export function* mm_init(mm: Mm): Path {
 /**
  * Drops a user of the mm; the last one takes it down.
  * @context may sleep
- * @kernel 6.12 kernel/fork.c mmput: adapted (__mmput() is exit_mmap())
+ * @kernel 6.12 kernel/fork.c mmput: faithful
  */
 export function* mmput(mm: Mm): Path {
-  if (yield* subAndTest(mm.mm_users!, 1)) yield* exit_mmap(mm);
+  if (yield* subAndTest(mm.mm_users!, 1)) yield* __mmput(mm);
+}
+
+/** @context may sleep @kernel 6.12 kernel/fork.c __mmput: adapted (exit_mmap(), and the reference that all users had together where the scenario counts it) */
+function* __mmput(mm: Mm): Path {
+  yield* exit_mmap(mm);
+  if (mm.notifier_subscriptions !== undefined) yield* mmdrop(mm);
+}
+
+/**
+ * Nobody has the mm any more: it is freed.
+ * @context any
+ * @kernel 6.12 kernel/fork.c __mmdrop: adapted (what notifiers have of it; the page tables went before)
+ */
+export function* __mmdrop(mm: Mm): Path {
+  yield* mmu_notifier_subscriptions_destroy(mm);
 }

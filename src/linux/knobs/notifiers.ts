@@ -36,4 +36,26 @@ export const NOTIFIERS = {
     lockless: 'before 5.18-rc4: looks at it without the lock',
     none: 'N-07 twin: does not wait for the last end',
   },
+  'mmu_notifier_unregister.wait': {
+    srcu: '6.12: waits until nobody walks past the subscription any more, or runs its release()',
+    none: 'N-29 twin: does not wait',
+  },
+  'mn_hlist_release.wait': {
+    srcu: '6.12: exit waits for a release() that mmu_notifier_unregister() runs',
+    none: 'N-29 twin: does not wait',
+  },
+  'mmu_notifier_put.free': {
+    call_srcu: '5.4: the subscription is freed after a grace period',
+    'at-once': 'N-29b twin: it is freed when it has left the list',
+  },
+  'mmu_notifier_synchronize.waits': {
+    'grace-period': '5.4: synchronize_srcu()',
+    callbacks: 'until 5.3, when it belonged to mmu_notifier_call_srcu(): srcu_barrier()',
+  },
+  'call_srcu.list': {
+    'boot-cpu':
+      '5.19: one list of callbacks, until there is contention, with fewer than 128 CPUs (srcutree.big_cpu_lim)',
+    'per-cpu':
+      'until 5.18, and since then with more CPUs: each has a list, and they know nothing of each other',
+  },
 } as const;

@@ -307,6 +307,17 @@ export function* get_user_pages_unlocked(start: number, nr_pages: number, gup_fl
 }
 
 /**
+ * References on the pages of [start, start + nr_pages) of the caller's mm.
+ * @context mmap_lock held, and kept; may sleep
+ * @kernel 6.12 mm/gup.c get_user_pages: adapted (returns the pages)
+ */
+export function* get_user_pages(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
+  const { mm } = current;
+  mmap_assert_locked(mm);
+  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.GET | FOLL.TOUCH);
+}
+
+/**
  * Pins with locks only.
  * @context mmap_lock held; may sleep
  * @kernel 6.12 mm/gup.c pin_user_pages: adapted (__gup_longterm_locked() folded in: no pages are moved out of zones; returns the pages)

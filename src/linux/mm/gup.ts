@@ -11,6 +11,7 @@ import {
   type Page,
   type Vma,
 } from '../include/mm_types.js';
+import { type DevPagemap, is_pci_p2pdma_page, put_dev_pagemap } from '../include/memremap.js';
 import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
 import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_try_add, folioUnchanged, page_folio } from '../include/page_ref.js';
@@ -43,13 +44,7 @@ import {
 import { raw_read_seqcount, read_seqcount_retry } from '../include/seqlock.js';
 import { current, knob } from '../kernel.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
-import {
-  type DevPagemap,
-  get_dev_pagemap,
-  is_pci_p2pdma_page,
-  put_dev_pagemap,
-  put_devmap_managed_folio_refs,
-} from './memremap.js';
+import { get_dev_pagemap, put_devmap_managed_folio_refs } from './memremap.js';
 import { pfn_valid } from './sparse.js';
 import { folio_put_refs } from './swap.js';
 

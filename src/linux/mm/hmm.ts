@@ -9,6 +9,7 @@ import { VM, type Mm, type Page, type PtePointer, type Vma } from '../include/mm
 import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
 import {
   HPAGE_PMD_NR,
+  HPAGE_PMD_ORDER,
   PAGE_SIZE,
   pfn_to_page,
   pmd_addr_end,
@@ -18,6 +19,7 @@ import {
   pmd_present,
   pmd_protnone,
   pmd_write,
+  type Pmd,
   pmdp_get_lockless,
   type Pte,
   pte_none,
@@ -40,13 +42,28 @@ import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
 import { vma_find } from './vma-tree.js';
 
-/** Flags of an entry of hmm_pfns; the PFN is above them. @kernel 6.12 include/linux/hmm.h enum hmm_pfn_flags: adapted (no order, no dirty) */
-export const HMM_PFN = { VALID: 1, WRITE: 2, ERROR: 4, REQ_FAULT: 1, REQ_WRITE: 2, SHIFT: 3 } as const;
+/** Flags of an entry of hmm_pfns, then the order of the mapping, then the PFN. @kernel 6.12 include/linux/hmm.h enum hmm_pfn_flags: adapted (the flags are the low bits; no dirty) */
+export const HMM_PFN = {
+  VALID: 1,
+  WRITE: 2,
+  ERROR: 4,
+  REQ_FAULT: 1,
+  REQ_WRITE: 2,
+  ORDER_SHIFT: 3,
+  SHIFT: 7,
+} as const;
 
 /** @kernel 6.12 include/linux/hmm.h hmm_pfn_to_page: faithful */
 export const hmm_pfn_to_page = (hmm_pfn: number): Page => pfn_to_page(hmm_pfn >> HMM_PFN.SHIFT);
 
-/** @kernel 6.12 include/linux/hmm.h struct hmm_range: adapted (no dev_private_owner: no device memory of the caller's own) */
+/** The order of what the CPU's tables map in one go: 0 for an entry of a page table. @kernel 6.12 include/linux/hmm.h hmm_pfn_to_map_order: faithful */
+export const hmm_pfn_to_map_order = (hmm_pfn: number): number =>
+  (hmm_pfn >> HMM_PFN.ORDER_SHIFT) & ((1 << (HMM_PFN.SHIFT - HMM_PFN.ORDER_SHIFT)) - 1);
+
+/** @kernel 6.12 mm/hmm.c hmm_pfn_flags_order: faithful */
+const hmm_pfn_flags_order = (order: number): number => order << HMM_PFN.ORDER_SHIFT;
+
+/** @kernel 6.12 include/linux/hmm.h struct hmm_range: faithful */
 export interface HmmRange {
   readonly notifier: MmuIntervalNotifier;
   readonly notifier_seq: number;
@@ -55,6 +72,8 @@ export interface HmmRange {
   readonly hmm_pfns: number[];
   readonly default_flags: number;
   readonly pfn_flags_mask: number;
+  /** Whose device-private memory is taken as it is: see ownerOf(). Absent: nobody's. */
+  readonly dev_private_owner?: number;
 }
 
 /** @kernel 6.12 mm/hmm.c struct hmm_vma_walk: faithful */
@@ -132,6 +151,13 @@ const pte_to_hmm_pfn_flags = (pte: Pte): number => {
   return pte_write(pte) ? HMM_PFN.VALID | HMM_PFN.WRITE : HMM_PFN.VALID;
 };
 
+/** @kernel 6.12 mm/hmm.c pmd_to_hmm_pfn_flags: faithful */
+const pmd_to_hmm_pfn_flags = (pmd: Pmd): number => {
+  if (pmd_protnone(pmd)) return 0;
+  const flags = pmd_write(pmd) ? HMM_PFN.VALID | HMM_PFN.WRITE : HMM_PFN.VALID;
+  return flags | hmm_pfn_flags_order(HPAGE_PMD_ORDER());
+};
+
 /**
  * One entry. It is read without the PTL: that it changes is what the notifier tells.
  * @context page table mapped; unmapped if not 0 is returned
@@ -196,11 +222,7 @@ function* hmm_vma_walk_pmd(walk: HmmVmaWalk, vma: Vma, start: number, end: numbe
       return 0;
     }
     if (pmd_leaf(pmd)) {
-      const cpu_flags = pmd_protnone(pmd)
-        ? 0
-        : pmd_write(pmd)
-          ? HMM_PFN.VALID | HMM_PFN.WRITE
-          : HMM_PFN.VALID;
+      const cpu_flags = pmd_to_hmm_pfn_flags(pmd);
       const required_fault = hmm_range_need_fault(walk, start, end, cpu_flags);
       if (required_fault) return yield* hmm_vma_fault(start, end, required_fault, walk, vma);
       for (let addr = start; addr < end; addr += PAGE_SIZE)

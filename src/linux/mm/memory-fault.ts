@@ -49,6 +49,7 @@ import {
   pte_write,
   ptep_get_lockless,
   pmd_leaf,
+  pmd_write,
   type Pte,
   set_pte,
   set_pmd,
@@ -60,6 +61,11 @@ import { current, knob } from '../kernel.js';
 import { lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { vmaFile } from '../fs/file_table.js';
+import {
+  do_huge_pmd_anonymous_page,
+  do_huge_pmd_wp_page,
+  thp_vma_allowable_order,
+} from './huge_memory-fault.js';
 import { vm_normal_page } from './memory.js';
 import { do_fault, fileRss, wp_page_shared } from './memory-file.js';
 import { alloc_page, free_unref_page, pte_alloc_one } from './page_alloc.js';
@@ -82,6 +88,8 @@ export const VM_FAULT = {
   NOPAGE: 16,
   /** vmf.page is locked. */
   LOCKED: 32,
+  /** Not with a huge page: a small one has to do. */
+  FALLBACK: 64,
 } as const;
 export const FAULT_FLAG = {
   WRITE: 1,
@@ -104,7 +112,7 @@ export interface VmFault {
   readonly pmd: Cell;
   /** The entry as it was read without a lock: what the fault acts on, if it is still the same under the PTL. */
   orig_pte: Pte;
-  /** What a file found: locked and referenced. */
+  /** What a file found: locked and referenced. For migrate_to_ram(): the page of device memory, referenced. */
   page?: Page | undefined;
   /** The private copy of it. */
   cow_page?: Page | undefined;
@@ -388,11 +396,22 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
 /**
  * Serves a fault at `address` in `vma`.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/memory.c handle_mm_fault / __handle_mm_fault: adapted (upper levels folded, no huge pages)
+ * @kernel 6.12 mm/memory.c handle_mm_fault / __handle_mm_fault: adapted (upper levels folded; no NUMA hints at the PMD)
  */
 export function* handle_mm_fault(mm: Mm, vma: Vma, address: number, flags: number): Path<number> {
   const pmd = pmd_offset(mm, address);
+  const vmf: VmFault = { mm, vma, address, flags, pmd, orig_pte: 0 };
   const orig_pmd = yield* pmdp_get_lockless(pmd);
-  if (!pmd_none(orig_pmd) && (!pmd_present(orig_pmd) || pmd_leaf(orig_pmd))) return VM_FAULT.NONE;
-  return yield* handle_pte_fault({ mm, vma, address, flags, pmd, orig_pte: 0 });
+  if (!pmd_none(orig_pmd) && !pmd_present(orig_pmd)) return VM_FAULT.NONE;
+  let huge: number = VM_FAULT.FALLBACK;
+  if (pmd_leaf(orig_pmd)) {
+    if (pmd_write(orig_pmd) || !(flags & (FAULT_FLAG.WRITE | FAULT_FLAG.UNSHARE))) return VM_FAULT.NONE;
+    huge = yield* do_huge_pmd_wp_page(vmf, orig_pmd);
+  } else if (
+    pmd_none(orig_pmd) &&
+    current.kernel.options.thp &&
+    (yield* thp_vma_allowable_order(vma, address))
+  )
+    huge = yield* do_huge_pmd_anonymous_page(vmf);
+  return huge & VM_FAULT.FALLBACK ? yield* handle_pte_fault(vmf) : huge;
 }

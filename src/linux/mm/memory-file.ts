@@ -196,7 +196,15 @@ function* do_shared_fault(vmf: VmFault, inode: Inode, pgoff: number): Path<numbe
  * @kernel 6.12 mm/memory.c do_fault: faithful
  */
 export function* do_fault(vmf: VmFault, inode: Inode): Path<number> {
-  const { vma, flags, address } = vmf;
+  const { vma, flags, address, pmd } = vmf;
+  // A driver that serves no faults has mapped all that there is.
+  if (inode.f_op !== undefined) {
+    const mapped = yield* pte_offset_map_lock(pmd, address);
+    if (mapped === undefined) return VM_FAULT.SIGBUS;
+    const none = yield* pteUnchanged(mapped.ptep, 0);
+    yield* pte_unmap_unlock(mapped.ptl);
+    return none ? VM_FAULT.SIGBUS : VM_FAULT.NOPAGE;
+  }
   const pgoff = yield* linear_page_index(vma, address);
   const vm_flags = yield* load(vma.vm_flags);
   let ret: number;

@@ -15,7 +15,6 @@ import {
 import { rcu_sync_func } from '../kernel/rcu/sync.js';
 import { synchronize_rcu } from '../kernel/rcu/tree.js';
 import { percpu_ref_switch_to_atomic_rcu } from '../lib/percpu-refcount.js';
-import type { DevPagemap } from './memremap.js';
 import { migrate_pages } from './migrate.js';
 import {
   freeUsage,
@@ -35,7 +34,6 @@ export const MEM = { GOING_OFFLINE: 1, OFFLINE: 2, FINISH_OFFLINE: 3 } as const;
 export class Hotplug {
   readonly mem_hotplug_lock: PercpuRwSemaphore;
   readonly sections: MemSection[] = [];
-  readonly pgmaps: DevPagemap[] = [];
   /** Callbacks of register_memory_notifier(), added at set-up. */
   readonly memory_chain: ((action: number, section: MemSection) => Path)[] = [];
 

@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
-import { equals, addReturn, testBits, write } from '../../core/primitives.js';
-import { frameRef, type Cell } from '../../core/system.js';
+import { addReturn, claim, clearBits, equals, write } from '../../core/primitives.js';
+import { frameRef } from '../../core/system.js';
 import { Use } from '../../machine/frame.js';
+import {
+  type DevPagemap,
+  folio_is_zone_device,
+  MEMORY_DEVICE,
+  pgmapOf,
+  put_dev_pagemap,
+} from '../include/memremap.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
+import { folio_test_anon } from '../include/page-flags.js';
+import { folio_lock } from '../include/pagemap.js';
 import { current, knob, type Kernel } from '../kernel.js';
-import { complete, Completion, wait_for_completion } from '../kernel/sched/completion.js';
+import { wait_for_completion } from '../kernel/sched/completion.js';
 import { rcu_read_lock, rcu_read_unlock, synchronize_rcu } from '../kernel/rcu/tree.js';
 import {
   percpu_ref_exit,
   percpu_ref_kill,
-  percpu_ref_put,
   percpu_ref_put_many,
+  percpu_ref_tryget_live,
   percpu_ref_tryget_live_rcu,
-  PercpuRef,
 } from '../lib/percpu-refcount.js';
 import {
   arch_remove_memory,
@@ -22,39 +30,7 @@ import {
   remove_pfn_range_from_zone,
 } from './memory_hotplug.js';
 
-/** What a ZONE_DEVICE range is for. @kernel 6.12 include/linux/memremap.h enum memory_type: adapted (no GENERIC) */
-export const MEMORY_DEVICE = { PRIVATE: 1, COHERENT: 2, FS_DAX: 3, PCI_P2PDMA: 5 } as const;
-const { PRIVATE, COHERENT, FS_DAX, PCI_P2PDMA } = MEMORY_DEVICE;
-
-/** @kernel 6.12 include/linux/memremap.h struct dev_pagemap_ops: adapted (no memory_failure) */
-export interface DevPagemapOps {
-  /** The last reference on a page is gone: the driver takes it back. */
-  page_free?: (page: Page, pgmap: DevPagemap) => Path;
-}
-
-/** @kernel 6.12 include/linux/memremap.h struct dev_pagemap: adapted (one range, no altmap) */
-export class DevPagemap {
-  readonly ref: PercpuRef;
-  readonly done: Completion;
-  /** Its entry in pgmap_array. */
-  readonly entry: Cell;
-
-  /** What memremap_pages() leaves behind; `mapped` references are those of pages in use. Set-up only. */
-  constructor(
-    kernel: Kernel,
-    name: string,
-    readonly type: number,
-    readonly pages: readonly Page[],
-    readonly ops: DevPagemapOps,
-    mapped: number,
-  ) {
-    this.done = new Completion(kernel, `${name}.done`);
-    const base = type === PRIVATE || type === COHERENT ? 0 : pages.length;
-    this.ref = new PercpuRef(kernel, `${name}.ref`, base + mapped, () => complete(this.done));
-    this.entry = kernel.system.cell(`pgmap_array[${name}]`, 1);
-    for (const page of pages) page.flags.init(page.flags.value | PG.zone_device);
-  }
-}
+const { PRIVATE, COHERENT, FS_DAX } = MEMORY_DEVICE;
 
 export function defineDevPagemapOps(kernel: Kernel) {
   const { system } = kernel;
@@ -73,23 +49,29 @@ export function defineDevPagemapOps(kernel: Kernel) {
       touches: (a, _b, _c, _agent, access) => void access.writes.push(kernel.mem_map[a - 1]!.frame.use.at),
       describe: (a) => `f${a - 1} goes back to the device`,
     }),
+    /** Device memory a - 1 comes from its driver's pool: with one reference. */
+    devicePageInit: system.op({
+      name: 'device_page_init',
+      exec: (a) => {
+        const { frame, _refcount } = kernel.mem_map[a - 1]!;
+        system.touch(_refcount.at);
+        if (frame.use.value !== Use.DEVICE)
+          system.fail(
+            'POOL-ONCE',
+            `f${a - 1} is handed out, and it is ${frame.use.type.show(frame.use.value)}`,
+          );
+        system.set(frame.use.at, Use.DATA);
+        system.set(_refcount.at, 1);
+        return 0;
+      },
+      args: [frameRef, 'plain', 'plain'],
+      touches: (a, _b, _c, _agent, access) => {
+        const { frame, _refcount } = kernel.mem_map[a - 1]!;
+        access.writes.push(frame.use.at, _refcount.at);
+      },
+      describe: (a) => `f${a - 1} is taken from the device's free memory`,
+    }),
   };
-}
-
-const pgmapOf = (page: Page): DevPagemap | undefined =>
-  current.kernel.hotplug?.pgmaps.find(({ pages }) => pages.includes(page));
-
-/** Reads the struct page: it must be there. @kernel 6.12 include/linux/mmzone.h is_zone_device_page: adapted (no ZONE_DEVICE in kernels without hotplug) */
-export function* is_zone_device_page(page: Page): Path<boolean> {
-  return current.kernel.hotplug !== undefined && (yield* testBits(page.flags, PG.zone_device));
-}
-/** @kernel 6.12 include/linux/mmzone.h folio_is_zone_device: faithful */
-export function* folio_is_zone_device(folio: Folio): Path<boolean> {
-  return yield* is_zone_device_page(folio);
-}
-/** @kernel 6.12 include/linux/memremap.h is_pci_p2pdma_page: adapted (page->pgmap is read with the flags) */
-export function* is_pci_p2pdma_page(page: Page): Path<boolean> {
-  return (yield* is_zone_device_page(page)) && pgmapOf(page)?.type === PCI_P2PDMA;
 }
 
 /**
@@ -106,14 +88,9 @@ export function* get_dev_pagemap(pfn: number, pgmap?: DevPagemap): Path<DevPagem
   if (found === undefined) return undefined;
   yield* rcu_read_lock();
   let live = !(yield* equals(found.entry, 0));
-  if (live) live = yield* percpu_ref_tryget_live_rcu(found.ref);
+  if (live && found.ref !== undefined) live = yield* percpu_ref_tryget_live_rcu(found.ref);
   yield* rcu_read_unlock();
   return live ? found : undefined;
-}
-
-/** @kernel 6.12 include/linux/memremap.h put_dev_pagemap: faithful */
-export function* put_dev_pagemap(pgmap: DevPagemap): Path {
-  yield* percpu_ref_put(pgmap.ref);
 }
 
 /** @context may sleep @kernel 6.12 mm/memremap.c pgmap_array_delete: faithful */
@@ -143,12 +120,30 @@ export function* pageunmap_range(pgmap: DevPagemap): Path {
  * @kernel 6.12 mm/memremap.c memunmap_pages: adapted (one range)
  */
 export function* memunmap_pages(pgmap: DevPagemap): Path {
-  yield* percpu_ref_kill(pgmap.ref);
-  if (pgmap.type !== PRIVATE && pgmap.type !== COHERENT)
-    yield* percpu_ref_put_many(pgmap.ref, pgmap.pages.length);
-  yield* wait_for_completion(pgmap.done);
+  const ref = pgmap.ref!;
+  yield* percpu_ref_kill(ref);
+  if (pgmap.type !== PRIVATE && pgmap.type !== COHERENT) yield* percpu_ref_put_many(ref, pgmap.pages.length);
+  yield* wait_for_completion(pgmap.done!);
   yield* pageunmap_range(pgmap);
-  yield* percpu_ref_exit(pgmap.ref);
+  yield* percpu_ref_exit(ref);
+}
+
+/**
+ * A page of a device's own memory goes into use: one reference, locked, and one reference on the pgmap for it. To be
+ * called by the driver, for a page that is free.
+ * @context may sleep
+ * @kernel 6.12 mm/memremap.c zone_device_page_init: faithful
+ */
+export function* zone_device_page_init(page: Page): Path {
+  const { ref } = pgmapOf(page)!;
+  if (ref !== undefined)
+    yield* claim(
+      yield* percpu_ref_tryget_live(ref),
+      'PGMAP-LIVE',
+      'a driver hands out a page of device memory after memunmap_pages()',
+    );
+  yield* request(current.kernel.op.devicePageInit, page.pfn + 1);
+  yield* folio_lock(page);
 }
 
 /**
@@ -156,7 +151,7 @@ export function* memunmap_pages(pgmap: DevPagemap): Path {
  * and written after the driver has taken the page back; if the driver drops its pgmap reference in doing so, nothing
  * keeps the struct page then: see `free_zone_device_folio.count`.
  * @context any
- * @kernel 6.12 mm/memremap.c free_zone_device_folio: adapted (small file pages: no memcg, no PG_anon_exclusive)
+ * @kernel 6.12 mm/memremap.c free_zone_device_folio: adapted (no memcg; the flag for anonymous pages goes with the mapping)
  */
 export function* free_zone_device_folio(folio: Folio): Path {
   const pgmap = pgmapOf(folio);
@@ -164,8 +159,12 @@ export function* free_zone_device_folio(folio: Folio): Path {
   const { page_free } = pgmap.ops;
   const restsAtOne = pgmap.type !== PRIVATE && pgmap.type !== COHERENT;
   const early = knob('free_zone_device_folio.count') === 'before-page_free';
+  // Pages of files, and of p2pdma, are never anonymous.
+  if (!restsAtOne && (yield* folio_test_anon(folio)))
+    yield* clearBits(folio.flags, PG.anon | PG.anon_exclusive);
   yield* write(folio.mapping, 0);
   if (early && restsAtOne) yield* write(folio._refcount, 1);
+  if (!restsAtOne) yield* request(current.kernel.op.devicePageFree, folio.pfn + 1);
   yield* page_free(folio, pgmap);
   if (early && restsAtOne) return;
   yield* folio_is_zone_device(folio); // folio->page.pgmap->type
@@ -179,14 +178,11 @@ export function* free_zone_device_folio(folio: Folio): Path {
  * @kernel 6.12 mm/memremap.c __put_devmap_managed_folio_refs, include/linux/mm.h put_devmap_managed_folio_refs: adapted (the waiter looks by itself)
  */
 export function* put_devmap_managed_folio_refs(folio: Folio, refs: number): Path<boolean> {
-  const { hotplug: state } = current.kernel;
-  if (state?.pgmaps.some(({ type }) => type === FS_DAX) !== true) return false; // devmap_managed_key
+  if (!current.kernel.pgmaps.some(({ type }) => type === FS_DAX)) return false; // devmap_managed_key
   if (!(yield* folio_is_zone_device(folio)) || pgmapOf(folio)?.type !== FS_DAX) return false;
   yield* addReturn(folio._refcount, -refs);
   return true;
 }
 
-/** page_free() of a driver that keeps its free pages in a list, like test_hmm: coherent and private memory. */
-export function* deviceListFree(page: Page): Path {
-  yield* request(current.kernel.op.devicePageFree, page.pfn + 1);
-}
+/** page_free() of a driver that keeps no list of what is free. */
+export function* deviceListFree(): Path {}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
 import { setBits } from '../../core/primitives.js';
-import { PG, type Page } from '../include/mm_types.js';
+import type { MigrateVma } from '../include/migrate.js';
+import { PG, type Folio, type Page } from '../include/mm_types.js';
 import { folio_get, page_folio } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { pte_offset_map_lock, pte_unmap_unlock, pteUnchanged } from '../include/pgtable.js';
@@ -61,4 +62,47 @@ function* migrate_to_ram(page: Page): Path<number> {
   yield* folio_unlock(dst);
   yield* folio_put(dst);
   return VM_FAULT.NONE;
+}
+
+const toCome = (name: string): never => {
+  throw new Error(`${name}() is not there yet`);
+};
+
+/**
+ * Collects what is mapped in [args.start, args.end), and puts migration entries in its place. Returns 0 or -EINVAL.
+ * @context mmap_lock held for read; may sleep
+ * @kernel 6.12 mm/migrate_device.c migrate_vma_setup: stubbed
+ */
+export function* migrate_vma_setup(_args: MigrateVma): Path<number> {
+  return toCome('migrate_vma_setup');
+}
+
+/** @context mmap_lock held for read; may sleep @kernel 6.12 mm/migrate_device.c migrate_vma_pages: stubbed */
+export function* migrate_vma_pages(_migrate: MigrateVma): Path {
+  toCome('migrate_vma_pages');
+}
+
+/** @context mmap_lock held for read; may sleep @kernel 6.12 mm/migrate_device.c migrate_vma_finalize: stubbed */
+export function* migrate_vma_finalize(_migrate: MigrateVma): Path {
+  toCome('migrate_vma_finalize');
+}
+
+/** @context may sleep @kernel 6.12 mm/migrate_device.c migrate_device_range: stubbed */
+export function* migrate_device_range(_src_pfns: number[], _start: number, _npages: number): Path<number> {
+  return toCome('migrate_device_range');
+}
+
+/** @context may sleep @kernel 6.12 mm/migrate_device.c migrate_device_pages: stubbed */
+export function* migrate_device_pages(_src_pfns: number[], _dst_pfns: number[], _npages: number): Path {
+  toCome('migrate_device_pages');
+}
+
+/** @context may sleep @kernel 6.12 mm/migrate_device.c migrate_device_finalize: stubbed */
+export function* migrate_device_finalize(_src_pfns: number[], _dst_pfns: number[], _npages: number): Path {
+  toCome('migrate_device_finalize');
+}
+
+/** @context may sleep @kernel 6.12 mm/migrate_device.c migrate_device_coherent_folio: stubbed */
+export function* migrate_device_coherent_folio(_folio: Folio): Path<number> {
+  return toCome('migrate_device_coherent_folio');
 }

@@ -83,6 +83,28 @@ export function* munmap(mm: Mm, vma: Vma): Path<number> {
 }
 
 /**
+ * Takes away what a driver has mapped into a VMA that comes to nothing.
+ * @context mmap_lock held for write
+ * @kernel 6.12 mm/vma.c unmap_region: adapted (the neighbours are given)
+ */
+function* unmap_region(
+  vma: Vma,
+  start: number,
+  end: number,
+  prev: Vma | undefined,
+  next: Vma | undefined,
+): Path {
+  const mm = vma.vm_mm;
+  const floor = prev === undefined ? FIRST_USER_ADDRESS : yield* load(prev.vm_end);
+  const ceiling = next === undefined ? USER_PGTABLES_CEILING : yield* load(next.vm_start);
+  const vmas = [{ vma, vm_start: start, vm_end: end }];
+  const tlb = yield* tlb_gather_mmu(mm);
+  yield* unmap_vmas(tlb, mm, vmas, start, end);
+  yield* free_pgtables(tlb, mm, vmas, floor, ceiling);
+  yield* tlb_finish_mmu(tlb);
+}
+
+/**
  * Maps a file, or anonymous memory, at [addr, addr + len), in place of what is mapped there. Returns 0 or -ENOMEM.
  * @context mmap_lock held for write; may sleep
  * @kernel 6.12 mm/mmap.c mmap_region: adapted (no limits)
@@ -121,19 +143,22 @@ export function* mmap_region(
   if (vma === undefined) {
     vma = yield* vm_area_alloc(mm, addr, end);
     let failed = vma === undefined;
+    let err = 0;
     if (vma !== undefined) {
       yield* store(vma.vm_pgoff, pgoff);
       yield* store(vma.vm_flags, vm_flags);
       if (file !== undefined) {
         yield* get_file(file);
         yield* store(vma.vm_file, file.number);
+        if (file.f_op !== undefined) err = yield* file.f_op.mmap(vma);
+        if (err !== 0) yield* unmap_region(vma, addr, end, prev, next);
       } else if (vm_flags & VM.SHARED) failed = !(yield* shmem_zero_setup(vma, len));
     }
-    if (vma === undefined || failed) {
-      if (vma !== undefined) yield* vm_area_free(vma);
+    if (vma === undefined || failed || err !== 0) {
+      if (vma !== undefined) yield* err === 0 ? vm_area_free(vma) : remove_vma(vma);
       // What was mapped is gone: vms_abort_munmap_vmas() leaves a gap.
       yield* vms_complete_munmap_vmas(vms);
-      return -ENOMEM;
+      return err === 0 ? -ENOMEM : err;
     }
     yield* vma_iter_store(vma);
   }

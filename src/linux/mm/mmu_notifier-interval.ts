@@ -19,6 +19,7 @@ import type {
   MmuNotifierSubscriptions,
 } from '../include/mmu_notifier.js';
 import { current, knob } from '../kernel.js';
+import { __mmdrop } from '../kernel/fork.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { hasItree, mn_itree_is_invalidating } from './mmu_notifier.js';
 import { __mmu_notifier_register, mmu_notifier_register } from './mmu_notifier-list.js';
@@ -168,5 +169,5 @@ export function* mmu_interval_notifier_remove(interval_sub: MmuIntervalNotifier)
       released = wait === 'lockless' || (yield* mmu_interval_seq_released(subscriptions, seq));
     }
   }
-  yield* request(op.subscriptionDrop, interval_sub.number, 0);
+  if (yield* request(op.subscriptionDrop, interval_sub.number, 0)) yield* __mmdrop(interval_sub.mm);
 }

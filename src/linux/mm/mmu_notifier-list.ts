@@ -2,7 +2,7 @@
 /** mm/mmu_notifier.c: classic subscriptions, to all of an mm: registered, called, unregistered. */
 import { request, type Path } from '../../core/path.js';
 import { claim, equals, lockMapAcquire, lockMapRelease, read, write } from '../../core/primitives.js';
-import { EAGAIN } from '../include/errno.js';
+import { EAGAIN, EINVAL } from '../include/errno.js';
 import { mmap_assert_write_locked } from '../include/lockdep.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
 import type { Mm, Rwsem } from '../include/mm_types.js';
@@ -12,7 +12,8 @@ import {
   type MmuNotifierRange,
   type MmuNotifierSubscriptions,
 } from '../include/mmu_notifier.js';
-import { current } from '../kernel.js';
+import { current, knob } from '../kernel.js';
+import { __mmdrop } from '../kernel/fork.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { type SrcuStruct, srcu_read_lock, srcu_read_unlock, synchronize_srcu } from '../kernel/rcu/srcu.js';
@@ -49,7 +50,7 @@ export function* mn_hlist_release(subscriptions: MmuNotifierSubscriptions): Path
   yield* spin_unlock(subscriptions.lock);
   yield* srcu_read_unlock(srcuDomain());
   // mmu_notifier_unregister() may have taken one off before, whose ->release() still runs.
-  yield* synchronize_srcu(srcuDomain());
+  if (knob('mn_hlist_release.wait') === 'srcu') yield* synchronize_srcu(srcuDomain());
 }
 
 /**
@@ -130,6 +131,11 @@ function* mm_take_all_locks(mm: Mm): Path<Rwsem | undefined> {
   return anon_vma;
 }
 
+/** What the WARN_ON_ONCE() in __mmu_notifier_register() is for. */
+const hasBothKinds = ({ ops }: MmuNotifier): boolean =>
+  ops.arch_invalidate_secondary_tlbs !== undefined &&
+  (ops.invalidate_range_start !== undefined || ops.invalidate_range_end !== undefined);
+
 /**
  * Registers a classic notifier; without one, makes the mm ready for interval notifiers. mm_take_all_locks() waits for
  * all who walk the mm's VMAs or rmaps, so no invalidation is under way that has not seen the subscription.
@@ -138,6 +144,10 @@ function* mm_take_all_locks(mm: Mm): Path<Rwsem | undefined> {
  */
 export function* __mmu_notifier_register(subscription: MmuNotifier | undefined, mm: Mm): Path<number> {
   mmap_assert_write_locked(mm);
+  const { mm_users } = mm;
+  if (mm_users !== undefined)
+    yield* claim(!(yield* equals(mm_users, 0)), 'WARN-ON', 'the mm has no users (__mmu_notifier_register)');
+  if (subscription !== undefined && hasBothKinds(subscription)) return -EINVAL;
   const subscriptions = mm.notifier_subscriptions!;
   const anon_vma = yield* mm_take_all_locks(mm);
   if (subscriptions.installed !== undefined) yield* write(subscriptions.installed, 1);
@@ -178,6 +188,6 @@ export function* mmu_notifier_unregister(subscription: MmuNotifier, mm: Mm): Pat
     yield* request(current.kernel.op.hlistDelInit, subscription.number);
     yield* spin_unlock(subscriptions.lock);
   }
-  yield* synchronize_srcu(srcuDomain());
-  yield* request(current.kernel.op.subscriptionDrop, subscription.number, 1);
+  if (knob('mmu_notifier_unregister.wait') === 'srcu') yield* synchronize_srcu(srcuDomain());
+  if (yield* request(current.kernel.op.subscriptionDrop, subscription.number, 1)) yield* __mmdrop(mm);
 }

@@ -193,15 +193,19 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       },
       describe: (a, b, c) => `mmu_interval_notifier_insert(${interval_subs[a]!.name}, ${b}..${c})`,
     }),
-    /** mmdrop() at the end of a removal: a = number, b = 0 for an interval, 1 for a classic one. */
+    /**
+     * mmdrop() at the end of a removal: a = number, b = 0 for an interval, 1 for a classic one. Observes whether it was
+     * the last reference on the mm.
+     */
     subscriptionDrop: system.op({
       name: 'mmdrop',
       exec: (a, b) => {
         const { life, mm } = b === 0 ? interval_subs[a]! : notifiers[a]!;
         const { mm_count } = mm.notifier_subscriptions!;
+        system.touch(mm_count.at);
         system.set(mm_count.at, mm_count.value - 1);
         system.set(life.at, 0);
-        return 0;
+        return mm_count.value === 0 ? 1 : 0;
       },
       touches: (a, b, _c, _agent, access) => {
         const { life, mm } = b === 0 ? interval_subs[a]! : notifiers[a]!;
@@ -218,6 +222,7 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         if (sub.life.value !== 0)
           system.fail('SUB-LIFE', `${sub.name} is registered, and the mm knows it already`);
         system.set(sub.life.at, 1);
+        if (sub.users !== undefined) system.set(sub.users.at, 1);
         system.set(mm_count.at, mm_count.value + 1);
         system.set(sub.next.at, first.value);
         system.set(sub.hashed.at, 1);
@@ -225,9 +230,10 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         return 0;
       },
       touches: (a, _b, _c, _agent, access) => {
-        const { life, next, hashed, mm } = notifiers[a]!;
+        const { life, next, hashed, users, mm } = notifiers[a]!;
         const { first, mm_count } = mm.notifier_subscriptions!;
         access.writes.push(life.at, next.at, hashed.at, first.at, mm_count.at);
+        if (users !== undefined) access.writes.push(users.at);
       },
       describe: (a) => `${notifiers[a]!.name} is registered`,
     }),

@@ -16,6 +16,7 @@ import { type Mm, VM, VM_ACCESS_FLAGS, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_ksm, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
 import {
+  HPAGE_PMD_NR,
   is_swap_pte,
   PAGE_SIZE,
   pmd_addr_end,
@@ -54,6 +55,8 @@ import { current, knob } from '../kernel.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
 import { type MmuGather, __tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { populate_vma_page_range } from './gup-populate.js';
+import { __split_huge_pmd } from './huge_memory.js';
+import { change_huge_pmd } from './huge_memory-protect.js';
 import { vm_normal_page } from './memory.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 import { vma_is_anonymous } from '../include/mm.js';
@@ -188,7 +191,7 @@ function* change_pte_range(
  * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints, as one invalidation that begins
  * where the first page table is. The caller flushes.
  * @context mmap_lock held
- * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (upper levels folded; no huge PMDs; vm_page_prot is made of vm_flags)
+ * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (upper levels folded; neither NUMA hints nor uffd-wp on huge PMDs; vm_page_prot is made of vm_flags)
  */
 export function* change_protection(
   tlb: MmuGather,
@@ -204,10 +207,15 @@ export function* change_protection(
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
-    if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
+    if (pmd_none(pmd)) continue;
+    if (pmd_leaf(pmd) && cp_flags & ~MM_CP.TRY_CHANGE_WRITABLE) continue;
     if (range === undefined && knob('change_protection.notifier') === 'on') {
       range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
       yield* mmu_notifier_invalidate_range_start(range);
+    }
+    if (pmd_leaf(pmd)) {
+      if (next - addr !== HPAGE_PMD_NR()) yield* __split_huge_pmd(vma.vm_mm, addr, false);
+      else if (yield* change_huge_pmd(tlb, vma, pmdp, addr, vm_page_prot(vm_flags), cp_flags)) continue;
     }
     yield* change_pte_range(tlb, vma, pmdp, addr, next, vm_flags, cp_flags);
   }

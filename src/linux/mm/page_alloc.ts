@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
+import { lockMapAcquire, lockMapRelease } from '../../core/primitives.js';
 import { type Cell, frameRef } from '../../core/system.js';
 import { Use } from '../../machine/machine.js';
+import { __GFP, GFP_KERNEL, gfpflags_allow_blocking } from '../include/gfp_types.js';
+import { memalloc_noreclaim_restore, memalloc_noreclaim_save, reclaims } from '../include/sched/mm.js';
 import { current, type Kernel } from '../kernel.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
 import { folio_nr_pages } from '../include/page-flags.js';
 import { HPAGE_PMD_NR } from '../include/pgtable.js';
+import { try_to_free_pages } from './vmscan-direct.js';
 
 /** What freeing a frame wipes, so that states differ in nothing that nobody may look at. */
 const cleared = (page: Page): Cell[] => [
@@ -22,9 +26,13 @@ const cleared = (page: Page): Cell[] => [
   ...page.frame.pteHigh,
 ];
 
+/** Beside the gfp flags of a request: the watermarks do not count. @kernel 6.12 mm/internal.h ALLOC_NO_WATERMARKS: faithful */
+const ALLOC_NO_WATERMARKS = 1 << 8;
+
 /**
  * The allocator hands out any free frame: which one is a choice of the explorer, and frame symmetry folds the choices
- * that do not differ. A large folio takes frames in a row, aligned. Per-CPU lists and zones are left out.
+ * that do not differ. A large folio takes frames in a row, aligned. Per-CPU lists and zones are left out. Where
+ * allocations reclaim it is a choice as well that the free frames are below the watermark.
  */
 export function definePageAllocOps(kernel: Kernel) {
   const { system } = kernel;
@@ -33,18 +41,21 @@ export function definePageAllocOps(kernel: Kernel) {
   const inRow = (first: number, nr: number): Page[] => kernel.mem_map.slice(first, first + nr);
   /** Where `nr` free frames begin. */
   const free = (nr: number): Page[] =>
-    kernel.mem_map.filter(({ pfn }) => {
+    kernel.mem_map.filter(({ pfn, zone_device_data }) => {
+      if (zone_device_data !== undefined) return false;
       const row = inRow(pfn, nr);
       return pfn % nr === 0 && row.length === nr && row.every(isFree);
     });
+  const mayBeLow = (b: number): number =>
+    kernel.options.reclaim === undefined || (b & ALLOC_NO_WATERMARKS) !== 0 ? 0 : 1;
   return {
     /**
-     * Takes c free frames (0: one) for use a; b = 1: may sleep and reclaim. Observes the first frame + 1, or 0 if there
-     * are none.
+     * Takes c free frames (0: one) for use a; b = gfp flags, and ALLOC_NO_WATERMARKS. Observes the first frame + 1, or 0
+     * if there are none, or too few.
      */
     pageAlloc: system.op({
       name: 'alloc_page',
-      choices: (_a, _b, c) => Math.max(1, free(c || 1).length),
+      choices: (_a, b, c) => Math.max(1, free(c || 1).length + mayBeLow(b)),
       exec: (a, _b, c, _agent, choice) => {
         const page = free(c || 1)[choice];
         if (page === undefined) return 0;
@@ -60,16 +71,10 @@ export function definePageAllocOps(kernel: Kernel) {
         return page.pfn + 1;
       },
       result: frameRef,
-      sleeps: (_a, b) => b === 1,
-      // fs_reclaim_acquire() takes the second one too: reclaim may invalidate.
-      pseudoLocks: (_a, b) =>
-        b !== 1
-          ? []
-          : kernel.non_block_map === undefined
-            ? ['fs_reclaim']
-            : ['fs_reclaim', 'mmu_notifier_invalidate_range_start'],
+      sleeps: (_a, b) => gfpflags_allow_blocking(b),
       touches: (_a, _b, c, _agent, access) => {
         for (const page of kernel.mem_map) {
+          if (page.zone_device_data !== undefined) continue;
           access.reads.push(page.lock.at); // LOCK-REF
           access.writes.push(page.frame.use.at, page._refcount.at);
           if (c > 1) access.silent.push(page.flags.at, page.compound_head.at);
@@ -110,13 +115,75 @@ export function definePageAllocOps(kernel: Kernel) {
   };
 }
 
+/** Whether an allocation with these flags may end in reclaim by this thread. @context any @kernel 6.12 mm/page_alloc.c __need_reclaim: adapted (no __GFP_NOLOCKDEP) */
+function* __need_reclaim(gfp_mask: number): Path<boolean> {
+  return gfpflags_allow_blocking(gfp_mask) && !(yield* reclaims());
+}
+
+/**
+ * Tells lockdep what an allocation with these flags may come to: reclaim that enters file systems, and, with any flags
+ * that allow reclaim at all, invalidations of mmu notifiers.
+ * @context as an allocation with these flags
+ * @kernel 6.12 mm/page_alloc.c fs_reclaim_acquire: adapted (no PF_MEMALLOC_NOFS, PF_MEMALLOC_NOIO)
+ */
+export function* fs_reclaim_acquire(gfp_mask: number): Path {
+  const { __fs_reclaim_map, __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
+  if (!(yield* __need_reclaim(gfp_mask))) return;
+  if (gfp_mask & __GFP.FS) lockMapAcquire(__fs_reclaim_map);
+  if (map === undefined) return;
+  lockMapAcquire(map);
+  lockMapRelease(map);
+}
+
+/** @context as fs_reclaim_acquire() @kernel 6.12 mm/page_alloc.c fs_reclaim_release: adapted (as fs_reclaim_acquire) */
+export function* fs_reclaim_release(gfp_mask: number): Path {
+  if ((yield* __need_reclaim(gfp_mask)) && gfp_mask & __GFP.FS)
+    lockMapRelease(current.kernel.__fs_reclaim_map);
+}
+
+/**
+ * Reclaims in this thread, which must not do so for what it allocates meanwhile. Returns whether there is memory now.
+ * @context may sleep
+ * @kernel 6.12 mm/page_alloc.c __perform_reclaim, __alloc_pages_direct_reclaim: adapted (the caller takes the page)
+ */
+function* __alloc_pages_direct_reclaim(gfp_mask: number): Path<boolean> {
+  yield* fs_reclaim_acquire(gfp_mask);
+  const noreclaim_flag = yield* memalloc_noreclaim_save();
+  const progress = yield* try_to_free_pages(gfp_mask);
+  yield* memalloc_noreclaim_restore(noreclaim_flag);
+  yield* fs_reclaim_release(gfp_mask);
+  return progress;
+}
+
+/**
+ * The free pages are below the watermark. Returns whether the caller may have one in spite of that.
+ * @context may sleep, as the flags say
+ * @kernel 6.12 mm/page_alloc.c __alloc_pages_slowpath: adapted (fails where reclaim finds nothing: no retry, no compaction, no OOM killer; GFP_ATOMIC finds the reserves empty)
+ */
+export function* __alloc_pages_slowpath(gfp_mask: number): Path<boolean> {
+  if (yield* reclaims()) return true; // ALLOC_NO_WATERMARKS
+  if (!gfpflags_allow_blocking(gfp_mask)) return false;
+  return yield* __alloc_pages_direct_reclaim(gfp_mask);
+}
+
+/** `nr` frames in a row for `use`: the first + 1, or 0. @context may sleep, as the flags say @kernel 6.12 mm/page_alloc.c __alloc_pages_noprof: adapted (might_sleep() is a part of the operation) */
+function* __alloc_pages(gfp: number, use: number, nr = 0): Path<number> {
+  const { op, options } = current.kernel;
+  yield* fs_reclaim_acquire(gfp); // might_alloc()
+  yield* fs_reclaim_release(gfp);
+  const frame = yield* request(op.pageAlloc, use, gfp, nr);
+  if (frame !== 0 || options.reclaim === undefined) return frame;
+  if (!(yield* __alloc_pages_slowpath(gfp))) return 0;
+  return yield* request(op.pageAlloc, use, gfp | ALLOC_NO_WATERMARKS, nr);
+}
+
 /**
  * Allocates a frame for data, any free one; undefined if there is none.
  * @context may sleep (GFP_KERNEL)
- * @kernel 6.12 mm/page_alloc.c alloc_pages: adapted (order 0, no zones, no reclaim)
+ * @kernel 6.12 mm/page_alloc.c alloc_pages: adapted (order 0, no zones)
  */
 export function* alloc_page(): Path<Page | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA, 1);
+  const frame = yield* __alloc_pages(GFP_KERNEL, Use.DATA);
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 
@@ -126,7 +193,7 @@ export function* alloc_page(): Path<Page | undefined> {
  * @kernel 6.12 include/asm-generic/pgalloc.h pte_alloc_one: adapted
  */
 export function* pte_alloc_one(): Path<Page | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.TABLE, 1);
+  const frame = yield* __alloc_pages(GFP_KERNEL, Use.TABLE);
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 
@@ -136,7 +203,7 @@ export function* pte_alloc_one(): Path<Page | undefined> {
  * @kernel 6.12 mm/khugepaged.c alloc_charge_folio: adapted (no memory cgroup; HPAGE_PMD_NR may be 1)
  */
 export function* alloc_charge_folio(): Path<Folio | undefined> {
-  const frame = yield* request(current.kernel.op.pageAlloc, Use.DATA, 1, HPAGE_PMD_NR());
+  const frame = yield* __alloc_pages(GFP_KERNEL, Use.DATA, HPAGE_PMD_NR());
   return frame === 0 ? undefined : current.kernel.mem_map[frame - 1]!;
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** mm/rmap.c: what large folios add to the counts of mappings. */
 import type { Path } from '../../core/path.js';
-import { add, clearBits, equals, fence, read, setBits } from '../../core/primitives.js';
+import { add, clearBits, equals, fence, load, read, setBits, store } from '../../core/primitives.js';
 import { EBUSY } from '../include/errno.js';
-import { PG, type Folio, type Page } from '../include/mm_types.js';
+import { PG, type Folio, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large, nth_page } from '../include/page-flags.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
 import { HPAGE_PMD_NR } from '../include/pgtable.js';
 import { current, knob } from '../kernel.js';
+import { linear_page_index } from './memory-file.js';
+import { folio_add_new_anon_rmap } from './rmap.js';
 
 /** A large folio also counts at its head how often all of its pages are mapped. @context PTL held @kernel 6.12 include/linux/rmap.h __folio_rmap_add/remove, the part for _large_mapcount: adapted */
 export function* countLargeMapping(page: Page, diff: number): Path {
@@ -20,6 +22,22 @@ export function* countLargeMapping(page: Page, diff: number): Path {
 export function* folio_mapcount(folio: Folio): Path<number> {
   if (yield* folio_test_large(folio)) return yield* read(folio.large!.mapcount);
   return yield* read(folio._mapcount);
+}
+
+/**
+ * The first mapping of a folio, by a PMD: its head says that all of it is exclusive.
+ * @context pmd lock held
+ * @kernel 6.12 mm/rmap.c folio_add_new_anon_rmap: adapted (the part for folios that a PMD can map)
+ */
+export function* folio_add_new_anon_rmap_pmd(folio: Folio, vma: Vma, address: number): Path {
+  if (!(yield* folio_test_large(folio))) return yield* folio_add_new_anon_rmap(folio, vma, address);
+  const index = yield* linear_page_index(vma, address);
+  const onLru = current.kernel.cpu_fbatches === undefined ? PG.lru : 0;
+  yield* setBits(folio.flags, PG.anon | PG.swapbacked | PG.anon_exclusive | onLru);
+  yield* store(folio.mapping, yield* load(vma.anon_vma));
+  yield* store(folio.index, index);
+  yield* add(folio.large!.entire_mapcount, 1);
+  yield* add(folio.large!.mapcount, 1);
 }
 
 /** @context PTL held @kernel 6.12 mm/rmap.c folio_remove_rmap_pmd: adapted (no statistics, no deferred split) */

@@ -124,12 +124,16 @@ function* shmem_alloc_and_add_folio(inode: Inode, index: number): Path<Folio | f
   return folio;
 }
 
+/** What a page of a file is wanted for: to be read (a hole stays one), to be mapped, to be written to as a whole. @kernel 6.12 include/linux/shmem_fs.h enum sgp_type: adapted (those that paths here use) */
+export const SGP = { READ: 0, CACHE: 2, WRITE: 3 } as const;
+
 /**
- * The page of a file, which is made if it is not there: locked, with a reference; or a negative error number.
+ * The page of a file, which is made if it is not there: locked, with a reference; 0 for a hole that is read, or a negative
+ * error number.
  * @context may sleep
- * @kernel 6.12 mm/shmem.c shmem_get_folio_gfp: adapted (SGP_CACHE; no huge pages)
+ * @kernel 6.12 mm/shmem.c shmem_get_folio_gfp: adapted (no huge pages)
  */
-export function* shmem_get_folio(inode: Inode, index: number): Path<Folio | number> {
+export function* shmem_get_folio(inode: Inode, index: number, sgp: number = SGP.CACHE): Path<Folio | number> {
   for (;;) {
     if (index >= (yield* read(inode.i_size))) return -EINVAL;
     const entry = current.kernel.swap === undefined ? 0 : yield* read(inode.i_pages[index]!);
@@ -147,10 +151,11 @@ export function* shmem_get_folio(inode: Inode, index: number): Path<Folio | numb
       yield* folio_put(cached);
       continue;
     }
+    if (sgp === SGP.READ) return 0;
     const folio = yield* shmem_alloc_and_add_folio(inode, index);
     if (folio === undefined) return -ENOMEM;
     if (folio === false) continue;
-    if (!(yield* testBits(folio.flags, PG.uptodate))) {
+    if (sgp !== SGP.WRITE && !(yield* testBits(folio.flags, PG.uptodate))) {
       yield* clear_user_highpage(folio);
       yield* setBits(folio.flags, PG.uptodate);
     }

@@ -4,7 +4,8 @@ import { clearBits, load, read, setBits, store, testAndClearBits, testBits } fro
 import { PG, VM, VM_SPECIAL, type Folio, type Vma } from '../include/mm_types.js';
 import { folio_get, folio_ref_sub_and_test } from '../include/page_ref.js';
 import { type CpuFbatches, type FolioBatch, folio_batch_add, takeBatch } from '../include/pagevec.js';
-import { folio_is_zone_device, free_zone_device_folio } from './memremap.js';
+import { folio_is_zone_device } from '../include/memremap.js';
+import { free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
 import { folio_unlock } from '../include/pagemap.js';

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { __GFP, GFP_KERNEL } from '../include/gfp_types.js';
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import {
@@ -39,6 +40,15 @@ import { folio_put } from './swap.js';
 import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
 import { folio_free_swap, slotOfFolio, put_swap_folio } from './swapfile.js';
 
+/** @kernel 6.12 mm/vmscan.c struct scan_control: adapted (all may be unmapped, swapped, written) */
+export interface ScanControl {
+  readonly gfp_mask: number;
+}
+
+/** Whether the folio may be written out. @kernel 6.12 mm/vmscan.c may_enter_fs: adapted (swap is no file) */
+const may_enter_fs = (swapcache: boolean, gfp_mask: number): boolean =>
+  (gfp_mask & __GFP.FS) !== 0 || (swapcache && (gfp_mask & __GFP.IO) !== 0);
+
 /**
  * Takes a folio off the LRU: the caller gets a reference, and nobody else isolates it meanwhile.
  * @kernel 6.12 mm/vmscan.c folio_isolate_lru: adapted (also for isolate_lru_folios: a given folio, not the end of a list; the list lock is PG_lru itself)
@@ -64,19 +74,20 @@ export function* folio_putback_lru(folio: Folio): Path {
  * back to the LRU.
  * @context the folio is isolated; may sleep
  */
-function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
+function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch, sc: ScanControl): Path<boolean> {
   if (!(yield* folio_trylock(folio))) return false;
-  return yield* shrinkLockedFolio(folio, ubc);
+  return yield* shrinkLockedFolio(folio, ubc, sc);
 }
 
 /** The steps of shrink_folio_list() under the folio lock; drops the lock. */
-function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean> {
+function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch, { gfp_mask }: ScanControl): Path<boolean> {
   const anon = yield* folio_test_anon(folio);
   if (
     anon &&
     (yield* testBits(folio.flags, PG.swapbacked)) &&
     !(yield* testBits(folio.flags, PG.swapcache))
   ) {
+    if (!(gfp_mask & __GFP.IO)) return yield* keepLocked(folio);
     if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
     if (!(yield* add_to_swap(folio))) return yield* keepLocked(folio);
   }
@@ -89,6 +100,7 @@ function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch): Path<boolean
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   const file = yield* fileOf(folio);
   if ((swapcache || file !== undefined) && (yield* testBits(folio.flags, PG.dirty))) {
+    if (!may_enter_fs(swapcache, gfp_mask)) return yield* keepLocked(folio);
     if (knob('vmscan.flush_dirty') === 'on') yield* try_to_unmap_flush_dirty(ubc);
     switch (yield* pageout(folio, file)) {
       case 'keep':
@@ -185,12 +197,15 @@ function* __remove_mapping(folio: Folio, file: Inode | undefined): Path<boolean>
  * @context may sleep
  * @kernel 6.12 mm/vmscan.c shrink_folio_list: adapted (ignores references; no demotion, no large folios, no writeback throttling)
  */
-export function* shrink_folio_list(folios: readonly Folio[]): Path<Folio[]> {
+export function* shrink_folio_list(
+  folios: readonly Folio[],
+  sc: ScanControl = { gfp_mask: GFP_KERNEL },
+): Path<Folio[]> {
   const ubc = newTlbUbc();
   const free_folios: Folio[] = [];
   const ret_folios: Folio[] = [];
   for (const folio of folios) {
-    if (yield* shrinkFolio(folio, ubc)) free_folios.push(folio);
+    if (yield* shrinkFolio(folio, ubc, sc)) free_folios.push(folio);
     else ret_folios.push(folio);
   }
   if (knob('vmscan.flush_before_free') === 'on') yield* try_to_unmap_flush(ubc);

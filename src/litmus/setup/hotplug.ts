@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { p2pdma_page_free } from '../../linux/drivers/pci/p2pdma.js';
+import { DevPagemap, MEMORY_DEVICE } from '../../linux/include/memremap.js';
 import { PG, type Page } from '../../linux/include/mm_types.js';
 import type { Kernel } from '../../linux/kernel.js';
 import { GP } from '../../linux/kernel/rcu/sync.js';
 import type { Hotplug } from '../../linux/mm/memory_hotplug.js';
-import { deviceListFree, DevPagemap, MEMORY_DEVICE } from '../../linux/mm/memremap.js';
+import { deviceListFree } from '../../linux/mm/memremap.js';
 import type { MemSection, SectionOptions } from '../../linux/mm/sparse.js';
 import { PTE } from '../../machine/pte.js';
 import { Process, type Region } from './process.js';
@@ -36,15 +37,11 @@ export function addPagemap(
 ): DevPagemap {
   const dax = type === 'FS_DAX';
   const page_free = type === 'PCI_P2PDMA' ? p2pdma_page_free : deviceListFree;
-  const pgmap = new DevPagemap(
-    kernel,
-    'pgmap',
-    MEMORY_DEVICE[type],
-    pages,
-    dax ? {} : { page_free },
-    dax ? 0 : pages.length,
-  );
-  hotplugOf(kernel).pgmaps.push(pgmap);
+  const pgmap = new DevPagemap(kernel, 'pgmap', MEMORY_DEVICE[type], pages, dax ? {} : { page_free }, {
+    mapped: dax ? 0 : pages.length,
+  });
+  hotplugOf(kernel);
+  kernel.pgmaps.push(pgmap);
   pages.forEach((page, i) => {
     page.flags.init(page.flags.value & ~(PG.anon | PG.anon_exclusive | PG.swapbacked));
     if (!dax) return;

@@ -7,6 +7,7 @@ import {
   type MmuNotifierOps,
 } from '../../linux/include/mmu_notifier.js';
 import type { Kernel } from '../../linux/kernel.js';
+import { mmu_notifier_free_rcu } from '../../linux/mm/mmu_notifier-get.js';
 
 export interface IntervalNotifierOptions {
   readonly inserted?: boolean;
@@ -47,8 +48,13 @@ export function addNotifier(kernel: Kernel, mm: Mm, ops: MmuNotifierOps, registe
   const subscription = new MmuNotifier(system, `notifier${number}`, mm, number, ops);
   notifiers.push(subscription);
   subscriptions.notifiers.push(subscription);
+  if (ops.free_notifier !== undefined)
+    subscription.rcu = kernel.mmu_notifier_srcu.addHead(subscription.name, () =>
+      mmu_notifier_free_rcu(subscription),
+    );
   if (!registered) return subscription;
   subscriptions.installed = undefined;
+  subscription.users?.init(1);
   subscription.life.init(1);
   subscription.hashed.init(1);
   subscription.next.init(subscriptions.first.value);

@@ -158,7 +158,7 @@ export class Process {
 
   /** Counts the users of the mm: mmget_not_zero(), and mmput(), which takes it down after the last. */
   users(count: number): void {
-    this.mm.mm_users = this.kernel.system.cell(`${this.mm.name}.mm_users`, count);
+    this.kernel.countUsers(this.mm, count);
   }
   /**
    * A subscription of a driver to a range of this process. `inserted`: from the beginning; else for

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../../core/path.js';
+import { type DevPagemap, put_dev_pagemap } from '../../include/memremap.js';
 import type { Page } from '../../include/mm_types.js';
 import { current } from '../../kernel.js';
-import { percpu_ref_put } from '../../lib/percpu-refcount.js';
-import type { DevPagemap } from '../../mm/memremap.js';
 
 /**
  * The page goes back to the pool, and the reference that kept the pgmap for it is dropped.
@@ -12,5 +11,5 @@ import type { DevPagemap } from '../../mm/memremap.js';
  */
 export function* p2pdma_page_free(page: Page, pgmap: DevPagemap): Path {
   yield* request(current.kernel.op.devicePageFree, page.pfn + 1);
-  yield* percpu_ref_put(pgmap.ref);
+  yield* put_dev_pagemap(pgmap);
 }
