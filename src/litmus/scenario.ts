@@ -323,7 +323,12 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
     kernel.addTask({ name: `drain${cpu}`, cpu: -1, daemon: true, fair: true, start: () => drain(buffer) }),
   );
   const properties = judged(kernel.system, watchAlways(kernel), spec.judges?.(setting));
-  return { system: kernel.system, monitor: () => lockdep(kernel.system), bounds: spec.bounds, properties };
+  return {
+    system: kernel.system,
+    monitor: (only) => lockdep(kernel.system, only),
+    bounds: spec.bounds,
+    properties,
+  };
 }
 
 /** Takes the invariants away that the variant is not judged by; returns the names of the others. */
