@@ -44,7 +44,7 @@ export function watchDevices(kernel: Kernel): string[] {
   live(kernel);
   deviceSwapEntryLive(kernel);
   exclusiveAccess(kernel);
-  owner(kernel);
+  ownsPages(kernel);
   coherent(kernel);
   return ['EXCL', 'OWNER', 'SPTE-COHERENT', 'NO-TOUCH-FREED'];
 }
@@ -155,7 +155,7 @@ function exclusiveAccess(kernel: Kernel): void {
 }
 
 /** OWNER: where a device may do atomic operations at an address, it does them on the page that the process has there. */
-function owner(kernel: Kernel): void {
+function ownsPages(kernel: Kernel): void {
   const { system, mms, devices } = kernel;
   system.invariants.push({
     property: 'OWNER',

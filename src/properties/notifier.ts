@@ -16,7 +16,7 @@ export function watchNotifiers(kernel: Kernel): string[] {
   const silenced = fork === 'off' || make === 'none';
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
-    if (subscriptions.wq !== undefined) released(kernel, subscriptions);
+    if (subscriptions.wq !== undefined) allReleased(kernel, subscriptions);
     if (subscriptions.mm.freed !== undefined) toldOfRelease(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
@@ -94,7 +94,7 @@ function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSub
 }
 
 /** SUB-LIFE, at the end: what was given up for its release to be called has been released. */
-function released({ system }: Kernel, { interval_subs }: MmuNotifierSubscriptions): void {
+function allReleased({ system }: Kernel, { interval_subs }: MmuNotifierSubscriptions): void {
   system.invariants.push({
     property: 'SUB-LIFE',
     when: 'end',
