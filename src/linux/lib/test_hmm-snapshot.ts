@@ -13,8 +13,9 @@ import {
   type MmuIntervalNotifierOps,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
+import { HPAGE_PMD_ORDER } from '../include/pgtable.js';
 import { mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
-import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
+import { HMM_PFN, hmm_pfn_to_map_order, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
 import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { BATCH, type Dmirror, mirrorGet, mirrorPut } from './test_hmm.js';
@@ -39,7 +40,7 @@ export class DmirrorMrnOps implements MmuIntervalNotifierOps {
   }
 }
 
-/** What is said of one page. @kernel 6.12 lib/test_hmm.c dmirror_mkentry: adapted (no orders) */
+/** What is said of one page. @kernel 6.12 lib/test_hmm.c dmirror_mkentry: adapted (no PUDs) */
 function dmirror_mkentry({ owner }: Dmirror, entry: number): number {
   if (entry & HMM_PFN.ERROR) return HMM_DMIRROR_PROT.ERROR;
   if (!(entry & HMM_PFN.VALID)) return HMM_DMIRROR_PROT.NONE;
@@ -52,7 +53,9 @@ function dmirror_mkentry({ owner }: Dmirror, entry: number): number {
   else if (pgmap?.type === MEMORY_DEVICE.COHERENT)
     perm = local ? HMM_DMIRROR_PROT.DEV_COHERENT_LOCAL : HMM_DMIRROR_PROT.DEV_COHERENT_REMOTE;
   else if (is_zero_pfn(page.pfn)) perm = HMM_DMIRROR_PROT.ZERO;
-  return perm | (entry & HMM_PFN.WRITE ? HMM_DMIRROR_PROT.WRITE : HMM_DMIRROR_PROT.READ);
+  perm |= entry & HMM_PFN.WRITE ? HMM_DMIRROR_PROT.WRITE : HMM_DMIRROR_PROT.READ;
+  const order = hmm_pfn_to_map_order(entry);
+  return order !== 0 && order === HPAGE_PMD_ORDER() ? perm | HMM_DMIRROR_PROT.PMD : perm;
 }
 
 /**
