@@ -51,8 +51,6 @@ export const HMM_BUFFER_PAGES = 68;
 export const PTRS_PER_PTE = 8;
 const MOST_PAGES = 8 * Math.ceil((HMM_BUFFER_PAGES + 2) / 8);
 
-/** Until migrate_device_range() is there. */
-const DEVICE_MEMORY = false as boolean;
 /** Steps of one call: one that takes more is in a loop. */
 const MOST_STEPS = 50_000;
 
@@ -294,7 +292,7 @@ export class Machine {
     kernel.system.growable = true;
     for (const unit of units) this.deviceFiles.set(unit, kernel.addDeviceFile(dmirror_fops));
     const devices = new Map(
-      (DEVICE_MEMORY ? [...new Set([...units, ...childUnits])] : []).map((unit) => [
+      [...new Set([...units, ...childUnits])].map((unit) => [
         unit,
         new DmirrorDevice(kernel, `hmm_dmirror${unit}`, unit, {
           zone_device_type:
