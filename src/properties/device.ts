@@ -17,6 +17,15 @@ const isPrivate = (entry: number): boolean => {
   return type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE;
 };
 
+const isMigration = (entry: number): boolean => {
+  const type = swapType(entry);
+  return (
+    type === SwapType.MIGRATION_READ ||
+    type === SwapType.MIGRATION_READ_EXCLUSIVE ||
+    type === SwapType.MIGRATION_WRITE
+  );
+};
+
 /** The entry of the page tables of `mm` for a page, present or not; 0 where there is no table. */
 export function cpuEntry(kernel: Kernel, mm: Mm, page: number): number {
   const { machine } = kernel;
@@ -175,10 +184,18 @@ function owner(kernel: Kernel): void {
  * with no more permission. Kernel paths begin an invalidation before they change an entry, so the one that has begun
  * and not yet reached the device needs no exception: the entry is still as it was. An exclusive entry has all permission
  * for whichever device it is for (EXCL says that it is one), if it is writable and the VMA is; the VMA counts unless
- * somebody is changing it, and the entry where its type tells.
+ * somebody is changing it, and the entry where its type tells. A driver that migrates pages to its own memory or back need
+ * not be told, and knows where they are: nothing is said of what is on the way.
  */
 function coherent(kernel: Kernel): void {
-  const { system, mms, devices } = kernel;
+  const { system, mms, mem_map, devices, machine } = kernel;
+  const migrates = kernel.pgmaps.some(({ owner }) => owner !== 0);
+  const onTheWay = (mm: Mm, page: number, entry: number): boolean => {
+    if (isPrivate(entry)) return mem_map[frameOf(entry)]!.lock.value !== 0;
+    if (entry !== 0) return isMigration(entry);
+    const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
+    return table >= 0 && mem_map[table]!.ptl.value !== 0;
+  };
   const single = kernel.knobs['exclusive.entry'] === 'single';
   const mirrored = mms.filter((mm) => devices.some(({ space }) => space === mm.number));
   const mayWrite = (mm: Mm, page: number): boolean =>
@@ -197,6 +214,7 @@ function coherent(kernel: Kernel): void {
       ...devices.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
       ...tableCells(kernel),
       ...contentsCells(kernel),
+      ...(migrates ? mem_map.flatMap(({ ptl, lock }) => [ptl, lock]) : []),
       ...mirrored.flatMap(({ mmap_lock, vmas }) => [
         mmap_lock.count,
         ...vmas.flatMap(({ attached, vm_start, vm_end, vm_flags }) => [attached, vm_start, vm_end, vm_flags]),
@@ -210,6 +228,7 @@ function coherent(kernel: Kernel): void {
             if (mirror === 0) continue;
             const mm = mms[space]!;
             const entry = cpuEntry(kernel, mm, page);
+            if (migrates && onTheWay(mm, page, entry)) continue;
             const present = (entry & PTE.PRESENT) !== 0;
             const own = isExclusive(entry) || isPrivate(entry);
             const named = contentsFrame(kernel, frameOf(entry));

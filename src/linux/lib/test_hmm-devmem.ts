@@ -8,7 +8,7 @@ import { ENOMEM } from '../include/errno.js';
 import { type DevPagemap, is_device_private_page, MEMORY_DEVICE } from '../include/memremap.js';
 import { MIGRATE_PFN, migrate_pfn, migrate_pfn_to_page } from '../include/migrate.js';
 import type { Page } from '../include/mm_types.js';
-import { folio_lock } from '../include/pagemap.js';
+import { lockNewFolio } from '../include/pagemap.js';
 import { defineMutex, mutex_lock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { current, type Kernel } from '../kernel.js';
@@ -201,7 +201,7 @@ export function* dmirror_device_evict_chunk({ pagemap }: DmirrorChunk): Path {
     const spage = yield* BACKING_PAGE(src);
     const dpage = yield* alloc_page();
     if (dpage === undefined) continue;
-    yield* folio_lock(dpage);
+    yield* lockNewFolio(dpage);
     yield* copy_user_page(dpage, spage);
     dst_pfns[i] = migrate_pfn(dpage.pfn) | (src_pfns[i]! & MIGRATE_PFN.WRITE);
   }

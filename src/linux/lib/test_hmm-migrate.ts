@@ -15,7 +15,7 @@ import {
 } from '../include/migrate.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import { type Page, VM, type Vma } from '../include/mm_types.js';
-import { folio_lock } from '../include/pagemap.js';
+import { lockNewFolio } from '../include/pagemap.js';
 import { mk_pte } from '../include/pgtable.js';
 import { mutex_lock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { current } from '../kernel.js';
@@ -73,7 +73,9 @@ function* dmirror_migrate_finalize_and_map(args: MigrateVma, dmirror: Dmirror): 
     if (dpage === undefined) continue;
     const page = yield* BACKING_PAGE(dpage);
     const writable = dst & MIGRATE_PFN.WRITE ? PTE.RW : 0;
-    yield* deviceMap(dmirror.device, args.start + i, mk_pte(page, PTE.PRESENT | PTE.USER | writable));
+    const at = args.start + i;
+    yield* deviceErase(dmirror.device, at, at + 1); // what xa_store() replaces
+    yield* deviceMap(dmirror.device, at, mk_pte(page, PTE.PRESENT | PTE.USER | writable));
   }
   yield* mutex_unlock(dmirror.mutex);
 }
@@ -94,7 +96,7 @@ function* dmirror_devmem_fault_alloc_and_copy(args: MigrateVma, dmirror: Dmirror
       all = false;
       continue;
     }
-    yield* folio_lock(dpage);
+    yield* lockNewFolio(dpage);
     yield* deviceErase(dmirror.device, args.start + i, args.start + i + 1);
     yield* copy_user_page(dpage, spage);
     args.dst[i] = migrate_pfn(dpage.pfn) | (args.src[i]! & MIGRATE_PFN.WRITE);
