@@ -4,15 +4,10 @@ import { afterEach, expect, test } from 'vitest';
 import { live } from '../../src/core/live.js';
 import { leaveNothingOut, leaveOut } from '../mutants/leave-out.js';
 import { FIXTURES, nameOf, runTest } from './harness.js';
-import { type Fault, PLANTED } from './planted.js';
+import { faultOf } from './planted.js';
 import { TESTS } from './tests.js';
 
 afterEach(leaveNothingOut);
-
-const faultOf = (name: string, fixture: (typeof FIXTURES)[number]): Fault | undefined => {
-  const planted = PLANTED[name];
-  return planted === undefined || 'by' in planted ? planted : planted[fixture];
-};
 
 function whatFails(run: () => string[]): string | undefined {
   try {

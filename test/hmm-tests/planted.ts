@@ -15,7 +15,7 @@ const fault = (by: string, without: string, instead?: Instead): Fault =>
   instead === undefined ? { by, without } : { by, without, instead };
 
 /** By test; where the fixtures run other code, one for each. */
-export const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
+const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   open_close: fault(
     'left in use',
     'lib/test_hmm-fops.ts dmirror_fops_release mmu_interval_notifier_remove#1',
@@ -63,3 +63,9 @@ export const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   exclusive_mprotect: { by: 'SPTE-COHERENT', knobs: { 'change_protection.notifier': 'off' } },
   exclusive_cow: fault('LOCK', 'mm/memory-exclusive.ts try_restore_exclusive_pte folio_unlock#1'),
 };
+
+/** The fault that a test is to notice. */
+export function faultOf(name: string, fixture: Fixture): Fault | undefined {
+  const planted = PLANTED[name];
+  return planted === undefined || 'by' in planted ? planted : planted[fixture];
+}
