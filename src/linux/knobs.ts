@@ -5,6 +5,7 @@ import { EXCLUSIVE } from './knobs/exclusive.js';
 import { FORK_AND_COW } from './knobs/fork-and-cow.js';
 import { GUP } from './knobs/gup.js';
 import { HOTPLUG } from './knobs/hotplug.js';
+import { INTERVAL_UPDATES } from './knobs/interval-updates.js';
 import { MAKE_EXCLUSIVE } from './knobs/make-exclusive.js';
 import { NOTIFIERS } from './knobs/notifiers.js';
 import { RECLAIM } from './knobs/reclaim.js';
@@ -25,6 +26,7 @@ export const SUBJECTS = {
   'Memory hotplug and device memory': HOTPLUG,
   'Migration to and from device memory': DEVICE_MEMORY,
   Notifiers: NOTIFIERS,
+  'Interval notifier updates that were never merged': INTERVAL_UPDATES,
   'Making a page device exclusive': MAKE_EXCLUSIVE,
   'Device-exclusive entries, and who meets them': EXCLUSIVE,
   Drivers: DRIVERS,

@@ -88,9 +88,9 @@ export class Testbed {
     return defineMutex(this.kernel.system, name);
   }
 
-  /** A device with a page table of its own, empty, that mirrors a process. */
-  device(name: string, { mirrors }: { mirrors: Process }): Device {
-    return this.kernel.addDevice(name, mirrors.mm);
+  /** A device with a page table of its own, empty, that mirrors a process; one that `shares` walks the process's instead. */
+  device(name: string, { mirrors, shares = false }: { mirrors: Process; shares?: boolean }): Device {
+    return this.kernel.addDevice(name, mirrors.mm, shares);
   }
 
   /**

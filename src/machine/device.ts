@@ -8,8 +8,8 @@ import { pageAndWord, pageOf, showPage, touchesContents, wordOf } from './mmu.js
 import { frameOf, PTE, pteType, showEntry } from './pte.js';
 
 /**
- * A device with an MMU of its own: a page table that its driver fills, a TLB, and accesses that are under way. It
- * mirrors one address space, so that a page has the same number on both sides. Entries have the layout of a PTE, with
+ * A device with an MMU of its own: a page table that its driver fills, a TLB, and accesses that are under way. One that
+ * shares has no page table: it walks that of the CPUs (an IOMMU with shared virtual addresses). It mirrors one address space, so that a page has the same number on both sides. Entries have the layout of a PTE, with
  * ATOMIC for those that allow atomic operations.
  */
 export class Device {
@@ -27,6 +27,7 @@ export class Device {
     readonly number: number,
     /** The address space that it mirrors: an index of `machine.spaces`. */
     readonly space: number,
+    readonly shares = false,
   ) {
     const { system, spaces, options } = machine;
     const row = (what: string, type = pteType): Cell[] =>
@@ -36,7 +37,7 @@ export class Device {
     this.pte = row('pte');
     this.tlb = row('tlb');
     this.inFlight = row('in_flight', frameRef);
-    if (options.fill === 'demand') return;
+    if (options.fill === 'demand' || shares) return;
     this.tlb.forEach((entry, page) => {
       const pte = this.pte[page]!;
       system.monitors.push({
@@ -61,10 +62,14 @@ export function defineDeviceOps(machine: Machine) {
   const device = (number: number): Device => machine.devices[number]!;
 
   /** Translates a page for an access that needs these permissions: through the TLB, else by a walk, which fills it. */
-  const translate = ({ name, tlb, pte }: Device, page: number, needed: number): Frame | undefined => {
+  const translate = (
+    { name, tlb, pte, shares, space }: Device,
+    page: number,
+    needed: number,
+  ): Frame | undefined => {
     let entry = tlb[page]!.value;
     if ((entry & needed) !== needed) {
-      entry = pte[page]!.value;
+      entry = shares ? machine.leaf(machine.spaces[space]!, page) : pte[page]!.value;
       if ((entry & needed) !== needed) return undefined;
       system.set(tlb[page]!.at, entry);
     }
@@ -79,8 +84,9 @@ export function defineDeviceOps(machine: Machine) {
     return frame;
   };
   const touchesAccess = (a: number, b: number, writes: boolean, access: Access): void => {
-    const { tlb, pte } = device(a);
-    access.reads.push(pte[pageOf(b)]!.at);
+    const { tlb, pte, shares, space } = device(a);
+    const walked = shares ? machine.leafCells(machine.spaces[space]!, pageOf(b)) : [pte[pageOf(b)]!];
+    access.reads.push(...walked.map(({ at }) => at));
     access.writes.push(tlb[pageOf(b)]!.at);
     touchesContents(machine, wordOf(b), writes, access);
   };
@@ -131,6 +137,11 @@ export function defineDeviceOps(machine: Machine) {
       name: 'device_atomic_load',
       drains: false,
       enabled: (a, b) => device(a).inFlight[b]!.value === 0,
+      waits: (a, b) => ({
+        until: `the atomic operation on page ${b} of ${device(a).name}`,
+        counted: [device(a).inFlight[b]!.at],
+        by: 'its store',
+      }),
       exec: (a, b) => {
         const frame = translate(device(a), b, PTE.PRESENT | PTE.RW | PTE.ATOMIC);
         if (frame === undefined) return 0;
@@ -218,6 +229,11 @@ export function defineDeviceOps(machine: Machine) {
     devIdle: system.op({
       name: 'device_idle',
       enabled: (a, b) => each(device(a).inFlight, b).every(({ value }) => value === 0),
+      waits: (a, b) => ({
+        until: `what ${device(a).name} has under way on ${pages(b)}`,
+        counted: each(device(a).inFlight, b).map(({ at }) => at),
+        by: 'its store',
+      }),
       exec: () => 0,
       touches: (a, b, _c, _agent, access) =>
         void access.reads.push(...each(device(a).inFlight, b).map(({ at }) => at)),

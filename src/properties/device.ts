@@ -44,7 +44,7 @@ export function watchDevices(kernel: Kernel): string[] {
   live(kernel);
   deviceSwapEntryLive(kernel);
   exclusiveAccess(kernel);
-  owner(kernel);
+  ownsPages(kernel);
   coherent(kernel);
   return ['EXCL', 'OWNER', 'SPTE-COHERENT', 'NO-TOUCH-FREED'];
 }
@@ -155,7 +155,7 @@ function exclusiveAccess(kernel: Kernel): void {
 }
 
 /** OWNER: where a device may do atomic operations at an address, it does them on the page that the process has there. */
-function owner(kernel: Kernel): void {
+function ownsPages(kernel: Kernel): void {
   const { system, mms, devices } = kernel;
   system.invariants.push({
     property: 'OWNER',
@@ -185,7 +185,8 @@ function owner(kernel: Kernel): void {
  * and not yet reached the device needs no exception: the entry is still as it was. An exclusive entry has all permission
  * for whichever device it is for (EXCL says that it is one), if it is writable and the VMA is; the VMA counts unless
  * somebody is changing it, and the entry where its type tells. A driver that migrates pages to its own memory or back need
- * not be told, and knows where they are: nothing is said of what is on the way.
+ * not be told, and knows where they are: nothing is said of what is on the way. A device that walks the CPUs' page tables may
+ * be behind as their TLBs may, until what it names is freed.
  */
 function coherent(kernel: Kernel): void {
   const { system, mms, mem_map, devices, machine } = kernel;
@@ -197,7 +198,8 @@ function coherent(kernel: Kernel): void {
     return table >= 0 && mem_map[table]!.ptl.value !== 0;
   };
   const single = kernel.knobs['exclusive.entry'] === 'single';
-  const mirrored = mms.filter((mm) => devices.some(({ space }) => space === mm.number));
+  const mirrors = devices.filter(({ shares }) => !shares);
+  const mirrored = mms.filter((mm) => mirrors.some(({ space }) => space === mm.number));
   const mayWrite = (mm: Mm, page: number): boolean =>
     mm.mmap_lock.count.value < 0 ||
     mm.vmas.some(
@@ -211,7 +213,7 @@ function coherent(kernel: Kernel): void {
     property: 'SPTE-COHERENT',
     when: 'always',
     cells: [
-      ...devices.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
+      ...mirrors.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
       ...tableCells(kernel),
       ...contentsCells(kernel),
       ...(migrates ? mem_map.flatMap(({ ptl, lock }) => [ptl, lock]) : []),
@@ -221,7 +223,7 @@ function coherent(kernel: Kernel): void {
       ]),
     ],
     check() {
-      for (const { space, pte, tlb } of devices)
+      for (const { space, pte, tlb } of mirrors)
         for (let page = 0; page < pte.length; page++)
           for (const cell of [pte[page]!, tlb[page]!]) {
             const mirror = cell.value;

@@ -291,6 +291,8 @@ export class Inode {
 
 /** mm->flags that the model has. */
 export const MMF_HAS_PINNED = 1;
+export const MMF_OOM_SKIP = 2;
+export const MMF_UNSTABLE = 4;
 
 /**
  * struct mm_struct with its page-table root. The upper levels are folded: an mm is a row of PMDs.
@@ -318,6 +320,8 @@ export class Mm {
   readonly vmas: Vma[] = [];
   /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
   mm_users: Cell | undefined;
+  /** The OOM killer may choose it: only then are MMF_OOM_SKIP and MMF_UNSTABLE looked at. Set-up says so. */
+  oom_victim = false;
   /** Ghost: 1 after __mmdrop(). Undefined: it is never freed. */
   freed: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */
