@@ -11,7 +11,7 @@ import n23 from './n-23.js';
 import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
 import n29d from './n-29d.js';
-import { n30, n30b } from './n-30.js';
+import { n30, n30b, n30c } from './n-30.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
 export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
@@ -31,4 +31,5 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n29d,
   n30,
   n30b,
+  n30c,
 ];
