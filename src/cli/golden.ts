@@ -2,7 +2,7 @@
 /** The answers that were recorded of a real kernel, as mutants are asked about them. */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { normalise } from '../litmus/ops.js';
+import { normalise } from '../litmus/ops-observe.js';
 import { answersOf } from './ops.js';
 
 const SCRIPTS = ['core-1', 'core-2'];

@@ -2,9 +2,13 @@
 /** The kernel's functions, under the kernel's names: `import { munmap } from 'shootdown/linux'`. */
 export * from './arch/fault.js';
 export * from './arch/irqflags.js';
+export * from './arch/kvm/mmu.js';
 export * from './arch/tlb.js';
 export * from './drivers/base/memory.js';
 export * from './drivers/gpu/drm/nouveau/nouveau_svm.js';
+export * from './drivers/gpu/drm/nouveau/nouveau_svm-fault.js';
+export * from './drivers/infiniband/core/umem_odp.js';
+export * from './drivers/infiniband/hw/mlx5/odp.js';
 export * from './drivers/pci/p2pdma.js';
 export * from './fs/dax.js';
 export * from './fs/exec.js';
@@ -12,9 +16,10 @@ export * from './fs/proc/task_mmu.js';
 export * from './fs/proc/task_mmu-pagemap.js';
 export * from './fs/userfaultfd.js';
 export * from './include/errno.js';
+export * from './include/gfp_types.js';
+export * from './include/kvm_host.js';
 export * from './include/memremap.js';
 export * from './include/migrate.js';
-export * from './include/gfp_types.js';
 export * from './include/mm.js';
 export * from './include/mm_types.js';
 export * from './include/mmap_lock.js';
@@ -41,10 +46,18 @@ export * from './kernel/locking/mutex.js';
 export * from './kernel/rcu/srcu.js';
 export * from './kernel/sched/core.js';
 export * from './kernel/sched/fair.js';
+export * from './kernel/module.js';
 export * from './kernel/smp.js';
+export * from './kernel/workqueue.js';
 export { current, knob } from './kernel.js';
 export * from './lib/percpu-refcount.js';
 export * from './lib/test_hmm.js';
+export * from './lib/test_hmm-devmem.js';
+export * from './lib/test_hmm-exclusive.js';
+export * from './lib/test_hmm-fops.js';
+export * from './lib/test_hmm-migrate.js';
+export * from './lib/test_hmm-snapshot.js';
+export * from './lib/test_hmm_uapi.js';
 export * from './mm/gup.js';
 export * from './mm/ksm.js';
 export * from './mm/ksm-merge.js';
@@ -71,6 +84,12 @@ export * from './mm/mmu_notifier.js';
 export * from './mm/mmu_notifier-interval.js';
 export * from './mm/mmu_notifier-get.js';
 export * from './mm/mmu_notifier-list.js';
+export {
+  mmu_interval_notifier_insert_safe,
+  mmu_interval_notifier_put,
+  mmu_interval_notifier_update,
+} from './mm/mmu_notifier-proposals.js';
+export * from './mm/mmu_notifier-proposals-find.js';
 export * from './mm/mmu_gather.js';
 export * from './mm/mprotect.js';
 export * from './mm/page_alloc.js';
@@ -115,3 +134,4 @@ export * from './lib/test_hmm-mmap.js';
 export * from './mm/huge_memory-fault.js';
 export * from './mm/shmem-swap.js';
 export * from './mm/vma-merge.js';
+export * from './virt/kvm/kvm_main.js';

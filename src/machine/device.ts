@@ -50,7 +50,13 @@ export class Device {
   }
 }
 
-/** What devices do. Pages are numbered as in the space that the device mirrors; ranges are packed start << 10 | end. */
+/** Pages [start, end) in one number. */
+const RANGE_SHIFT = 15;
+const packed = (start: number, end: number): number => (start << RANGE_SHIFT) | end;
+const startOf = (range: number): number => range >> RANGE_SHIFT;
+const endOf = (range: number): number => range & ((1 << RANGE_SHIFT) - 1);
+
+/** What devices do. Pages are numbered as in the space that the device mirrors; ranges are {@link packed}. */
 export function defineDeviceOps(machine: Machine) {
   const { system } = machine;
   const device = (number: number): Device => machine.devices[number]!;
@@ -84,10 +90,10 @@ export function defineDeviceOps(machine: Machine) {
     access.writes.push(tlb[pageOf(b)]!.at);
     touchesContents(machine, wordOf(b), writes, access);
   };
-  const each = (cells: readonly Cell[], packed: number): readonly Cell[] =>
-    cells.slice(packed >> 10, packed & 1023);
-  const pages = (packed: number): string => {
-    const [start, end] = [packed >> 10, packed & 1023];
+  const each = (cells: readonly Cell[], range: number): readonly Cell[] =>
+    cells.slice(startOf(range), endOf(range));
+  const pages = (range: number): string => {
+    const [start, end] = [startOf(range), endOf(range)];
     return end - start === 1 ? `page ${start}` : `pages ${start}..${end - 1}`;
   };
 
@@ -131,6 +137,11 @@ export function defineDeviceOps(machine: Machine) {
       name: 'device_atomic_load',
       drains: false,
       enabled: (a, b) => device(a).inFlight[b]!.value === 0,
+      waits: (a, b) => ({
+        until: `the atomic operation on page ${b} of ${device(a).name}`,
+        counted: [device(a).inFlight[b]!.at],
+        by: 'its store',
+      }),
       exec: (a, b) => {
         const frame = translate(device(a), b, PTE.PRESENT | PTE.RW | PTE.ATOMIC);
         if (frame === undefined) return 0;
@@ -218,6 +229,11 @@ export function defineDeviceOps(machine: Machine) {
     devIdle: system.op({
       name: 'device_idle',
       enabled: (a, b) => each(device(a).inFlight, b).every(({ value }) => value === 0),
+      waits: (a, b) => ({
+        until: `what ${device(a).name} has under way on ${pages(b)}`,
+        counted: each(device(a).inFlight, b).map(({ at }) => at),
+        by: 'its store',
+      }),
       exec: () => 0,
       touches: (a, b, _c, _agent, access) =>
         void access.reads.push(...each(device(a).inFlight, b).map(({ at }) => at)),
@@ -257,17 +273,17 @@ export function* deviceMap(device: Device, addr: number, entry: number): Path {
 
 /** Clears the entries of [start, end) in the device's page table. Goes with {@link deviceFlush}. */
 export function* deviceUnmap(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devUnmap, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devUnmap, device.number, packed(start, end));
 }
 
 /** Drops the device's TLB entries of [start, end), then waits for what is under way there. */
 export function* deviceFlush(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devFlush, device.number, (start << 10) | end);
-  yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devFlush, device.number, packed(start, end));
+  yield* request(device.machine.op.devIdle, device.number, packed(start, end));
 }
 
 /** Clears the entries of [start, end) in the device's page table and TLB, then waits for what is under way there. */
 export function* deviceErase(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devErase, device.number, (start << 10) | end);
-  yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devErase, device.number, packed(start, end));
+  yield* request(device.machine.op.devIdle, device.number, packed(start, end));
 }

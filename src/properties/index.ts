@@ -2,6 +2,7 @@
 import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
 import { watchDevices } from './device.js';
+import { watchDeviceMemory } from './device-memory.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { watchNotifiers } from './notifier.js';
 import { balances } from './sums.js';
@@ -31,7 +32,7 @@ export function watchAlways(kernel: Kernel): string[] {
   walkCacheLive(kernel);
   // Before 5.19 no flag says so.
   if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
-  const devices = watchDevices(kernel);
+  const devices = [...watchDevices(kernel), ...watchDeviceMemory(kernel)];
   const notifiers = watchNotifiers(kernel);
   return [
     'TLB-LIVE',
@@ -44,6 +45,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'LOCK',
     'LOCK-REF',
     ...devices,
+    ...(kernel.works.length > 0 ? ['DRIVER-LIVE'] : []),
     ...notifiers,
     ...balances(kernel),
   ];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { frameOf, PTE, pteType, showEntry } from '../machine/pte.js';
-import type { MmuNotifierSubscriptions } from '../linux/include/mmu_notifier.js';
+import { LIFE, type MmuNotifierSubscriptions } from '../linux/include/mmu_notifier.js';
 import type { Kernel } from '../linux/kernel.js';
 import { cpuEntry, isExclusive, tableCells } from './device.js';
 
 /**
- * The invariants that hold wherever an mm may have notifiers; returns their names. TREE-FROZEN and SUB-LIFE are found by
- * the operations: see linux/mm/mmu_notifier.ts.
+ * The invariants that hold wherever an mm may have notifiers; returns their names. TREE-FROZEN, SUB-LIFE and LIST-CORRUPT
+ * are found by the operations: see linux/mm/mmu_notifier.ts.
  */
 export function watchNotifiers(kernel: Kernel): string[] {
   const all = kernel.mms.flatMap(({ notifier_subscriptions: each }) => (each === undefined ? [] : [each]));
@@ -16,11 +16,19 @@ export function watchNotifiers(kernel: Kernel): string[] {
   const silenced = fork === 'off' || make === 'none';
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
+    if (subscriptions.wq !== undefined) allReleased(kernel, subscriptions);
     if (subscriptions.mm.freed !== undefined) toldOfRelease(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
   const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE', 'NOTIFY-RELEASE'] : [];
-  return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE', ...freed];
+  return [
+    'NOTIFY-BALANCE',
+    ...(silenced ? [] : ['NOTIFY-ORDER']),
+    'TREE-FROZEN',
+    'SUB-LIFE',
+    'LIST-CORRUPT',
+    ...freed,
+  ];
 }
 
 /**
@@ -81,6 +89,20 @@ function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSub
       return missed === undefined
         ? undefined
         : `${missed.name} is subscribed to ${mm.name}, which is gone, and was not told of its release`;
+    },
+  });
+}
+
+/** SUB-LIFE, at the end: what was given up for its release to be called has been released. */
+function allReleased({ system }: Kernel, { interval_subs }: MmuNotifierSubscriptions): void {
+  system.invariants.push({
+    property: 'SUB-LIFE',
+    when: 'end',
+    kind: 'leak',
+    cells: [],
+    check() {
+      const lost = interval_subs.find(({ life }) => life.value === LIFE.PUT);
+      return lost === undefined ? undefined : `${lost.name} was given up, and is never released`;
     },
   });
 }

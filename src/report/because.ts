@@ -6,6 +6,7 @@ import { isTold } from './loud.js';
 import type { Race } from './racing.js';
 import type { Hinge } from './rounds.js';
 import { listed } from './text.js';
+import { cycleText } from './waits.js';
 import { alwaysMatters, cellName, effects, sawThere, waitsFor } from './words.js';
 
 /** What each property promises. Completes "<property>: …". */
@@ -37,6 +38,8 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'NOTIFY-BALANCE': 'every start of an invalidation has its end, and invalidate_seq is odd only between them',
   'NOTIFY-RELEASE': 'who is subscribed to an mm when its last user goes is told so',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
+  'LIST-CORRUPT': 'what is linked into a list or tree is on none, and what is taken out is in it',
+  'PROGRAM-ORDER': 'a call sees what the calls before it in this thread have done',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
   'TEXT-LIFE': 'no code of a module runs after the module was unloaded',
   'MM-LIFE': 'nothing touches an mm after its last reference went',
@@ -71,7 +74,8 @@ export const PROMISES: Readonly<Record<string, string>> = {
 
 /** The sentences, without a full stop missing. */
 export function because(trace: Trace, race: Race | undefined, hinge?: Hinge): string {
-  if (trace.verdict === 'deadlock') return `${circle(trace)}.`;
+  if (trace.verdict === 'deadlock')
+    return `${trace.deadlock === undefined ? circle(trace) : cycleText(trace, trace.deadlock)}.`;
   const sentences: string[] = [];
   if (trace.loop !== undefined)
     sentences.push(`${hinge === undefined ? '' : turn(trace, hinge)}${round(trace, trace.loop)}`);

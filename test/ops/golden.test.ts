@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { runOps } from '../../src/cli/ops.js';
-import { normalise } from '../../src/litmus/ops.js';
+import { normalise } from '../../src/litmus/ops-observe.js';
 
 const golden = (name: string): string =>
   gunzipSync(readFileSync(fileURLToPath(new URL(`../golden/${name}.gz`, import.meta.url)))).toString();

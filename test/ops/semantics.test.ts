@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { runOps } from '../../src/cli/ops.js';
-import { normalise } from '../../src/litmus/ops.js';
+import { normalise } from '../../src/litmus/ops-observe.js';
 
 /**
  * Scripts in which each operation stands with its answer, and below what is observed then. The expectations are what the

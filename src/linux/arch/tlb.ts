@@ -2,7 +2,7 @@
 import { request, type Path } from '../../core/path.js';
 import { mmu_notifier_arch_invalidate_secondary_tlbs } from '../include/mmu_notifier-hooks.js';
 import type { Mm, PtePointer } from '../include/mm_types.js';
-import { PAGE_SIZE, type Pte, ptep_get_and_clear } from '../include/pgtable.js';
+import { is_swap_pte, PAGE_SIZE, type Pte, ptep_get_and_clear } from '../include/pgtable.js';
 import { current } from '../kernel.js';
 
 /**
@@ -39,12 +39,12 @@ export function* flush_tlb_mm(mm: Mm): Path {
 }
 
 /**
- * Clears the entry, then flushes: when it returns no CPU reaches the page through it.
+ * Clears the entry, then flushes: when it returns no CPU reaches the page through it. What is not present no CPU had.
  * @context PTL held
- * @kernel 6.12 mm/pgtable-generic.c ptep_clear_flush: faithful
+ * @kernel 6.12 mm/pgtable-generic.c ptep_clear_flush: adapted (PROT_NONE entries are always flushed)
  */
 export function* ptep_clear_flush(mm: Mm, addr: number, ptep: PtePointer): Path<Pte> {
   const pte = yield* ptep_get_and_clear(ptep);
-  yield* flush_tlb_page(mm, addr);
+  if (!is_swap_pte(pte)) yield* flush_tlb_page(mm, addr); // pte_accessible()
   return pte;
 }

@@ -4,6 +4,7 @@ import { request, type Path } from '../../core/path.js';
 import { add, clearBits, equals, load, read, setBits, store, write } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
+import { folio_is_device_private } from '../include/memremap.js';
 import { PG, type Folio, type Inode, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large } from '../include/page-flags.js';
 import { countLargeMapping } from './rmap-large.js';
@@ -118,7 +119,11 @@ export function defineRmapOps(kernel: Kernel) {
         system.touch(page.flags.at);
         system.set(
           page.flags.at,
-          page.flags.value | PG.anon | PG.swapbacked | onLru | (c & 1 ? PG.anon_exclusive : 0),
+          page.flags.value |
+            PG.anon |
+            PG.swapbacked |
+            (page.zone_device_data === undefined ? onLru : 0) |
+            (c & 1 ? PG.anon_exclusive : 0),
         );
         system.set(page.mapping.at, system.mem[b]!);
         system.set(page.index.at, c >> 1);
@@ -257,6 +262,10 @@ export function* rmapWalkEnd(walk: RmapWalk): Path {
  * @kernel 6.12 include/linux/rmap.h folio_try_share_anon_rmap_pte: faithful
  */
 export function* folio_try_share_anon_rmap_pte(folio: Folio, page: Page): Path<number> {
+  if (yield* folio_is_device_private(folio)) {
+    yield* clearBits(page.flags, PG.anon_exclusive); // GUP does not reach it
+    return 0;
+  }
   yield* unmapBarrier();
   if (yield* folio_maybe_dma_pinned(folio)) return -EBUSY;
   yield* clearBits(page.flags, PG.anon_exclusive);
