@@ -8,7 +8,7 @@ import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n08 from './n-08.js';
-import n09 from './n-09.js';
+import { n09, n09b } from './n-09.js';
 import { n10, n10b } from './n-10.js';
 import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
@@ -42,6 +42,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n07,
   n08,
   n09,
+  n09b,
   n10,
   n10b,
   n11,
