@@ -8,7 +8,7 @@ import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n08 from './n-08.js';
-import n09 from './n-09.js';
+import { n09, n09b } from './n-09.js';
 import { n10, n10b } from './n-10.js';
 import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
@@ -26,7 +26,7 @@ import n27 from './n-27.js';
 import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
 import n29d from './n-29d.js';
-import { n30, n30b } from './n-30.js';
+import { n30, n30b, n30c } from './n-30.js';
 import n31 from './n-31.js';
 import n32 from './n-32.js';
 import n34 from './n-34.js';
@@ -45,6 +45,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n07,
   n08,
   n09,
+  n09b,
   n10,
   n10b,
   n11,
@@ -71,6 +72,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n29d,
   n30,
   n30b,
+  n30c,
   n31,
   n32,
   n34,
