@@ -194,6 +194,7 @@ function gaveUp({ entry, variant }: Job, bound: string, progress: Int32Array, se
     property: '',
     detail: '',
     reports: [],
+    accounts: [],
     states: progress[0]!,
     transitions: 0,
     depth: progress[1]!,

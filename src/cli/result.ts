@@ -54,6 +54,7 @@ export function resultJson({ job, verdict, trace, memory }: Checked): Record<str
     expectedReports: expect?.reports ?? null,
     asExpected: verdict.asExpected ?? null,
     reports: verdict.reports,
+    reportDetails: verdict.accounts,
     states: verdict.states,
     transitions: verdict.transitions,
     depth: verdict.depth,
@@ -97,7 +98,9 @@ function words(...parts: readonly string[]): string {
 }
 
 /** The command that shows a result; where there is no run to show, the one that checks it again. */
-export function againLine({ job, trace }: Pick<Checked, 'job' | 'trace'>): string {
-  const command = trace === null ? 'check' : 'show';
+export function againLine(
+  { job, trace }: Pick<Checked, 'job' | 'trace'>,
+  command = trace === null ? 'check' : 'show',
+): string {
   return `npx shootdown ${command} ${shellWord(nameOf(job.entry))} --variant ${shellWord(job.variant.name)}`;
 }

@@ -10,7 +10,7 @@ import { fail, reserve, say, sayJson } from './output.js';
 import { type Job, Pool } from './pool.js';
 import { Progress } from './progress.js';
 import { drawn } from './replay.js';
-import { resultJson, verdictText, withSource } from './result.js';
+import { againLine, resultJson, verdictText, withSource } from './result.js';
 import { interruptible, runJobs } from './run.js';
 import { selectVariants, type Wanted } from './variants.js';
 
@@ -57,10 +57,12 @@ async function showVerdict(
   if (interrupted || one === undefined) return Exit.INTERRUPTED;
   if (one.trace !== null) print(one.trace, job.entry, { all, json }, write);
   else if (json) sayJson(resultJson(one));
-  else
-    say(
-      `${one.verdict.id} ${one.verdict.variant}: ${verdictText(one.verdict)}, ${one.verdict.states} states`,
-    );
+  else {
+    const { id, variant, reports, states } = one.verdict;
+    say(`${id} ${variant}: ${verdictText(one.verdict)}, ${states} states`);
+    for (const name of reports)
+      if (REPORTS.includes(name)) say(`Next: ${againLine(one, 'show')} --report ${name}`);
+  }
   return one.verdict.verdict === 'incomplete' ? Exit.INCOMPLETE : Exit.OK;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Scenario, Variant } from '../core/scenario.js';
+import type { Account, Scenario, Variant } from '../core/scenario.js';
 import { check, type CheckOptions, type Found, type Verdict } from '../explore/check.js';
 import { find, type Sought } from '../explore/find.js';
 import { makeTrace, type Trace } from '../explore/trace.js';
@@ -78,15 +78,20 @@ function checkVariant(scenario: Scenario, variant: Variant, options: CheckOption
 }
 
 function findRun(scenario: Scenario, variant: Variant, sought: Sought, options: CheckOptions): Answer {
-  const { found, bound } = find(scenario, variant, sought, options);
+  const { found, bound, accounts } = find(scenario, variant, sought, options);
   return {
     kind: 'run',
-    trace: found === undefined ? null : traceOf(scenario, variant, found),
+    trace: found === undefined ? null : traceOf(scenario, variant, found, accounts),
     bound,
   };
 }
 
-function traceOf(scenario: Scenario, variant: Variant, found: Found): Trace {
+function traceOf(
+  scenario: Scenario,
+  variant: Variant,
+  found: Found,
+  accounts: readonly Account[] = [],
+): Trace {
   return makeTrace({
     scenario,
     variant: variant.name,
@@ -95,6 +100,7 @@ function traceOf(scenario: Scenario, variant: Variant, found: Found): Trace {
     run: found.run,
     loop: found.loop,
     shows: { kind: found.kind, property: found.name, detail: found.detail },
+    accounts,
     showValue: kernelValue,
   });
 }

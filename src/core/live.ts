@@ -98,6 +98,19 @@ export function site(number: number): Site {
   return found;
 }
 
+/** A frame that is open at a step: the function, what it is calling, and where. */
+export interface CallFrame {
+  readonly fn: string;
+  readonly callee: string;
+  readonly at: string;
+}
+
+/** The frame of the site with that number. */
+export function frameOf(number: number): CallFrame {
+  const { fn, callee, file, line } = site(number);
+  return { fn, callee, at: `${file}:${line}` };
+}
+
 /** How many sites are registered so far. */
 export function siteCount(): number {
   return sites.length;

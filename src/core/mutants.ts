@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { FIRST_OWN_OP, type LockRole, Op } from './ops.js';
 import type { Path } from './path.js';
 import { running } from './running.js';
 import { live } from './live.js';
-
-/** What an operation does to locks and context. */
-export function roleOf(op: number): LockRole | undefined {
-  if (op === Op.LOCK || op === Op.BIT_LOCK) return 'acquire';
-  if (op === Op.TRYLOCK) return 'try';
-  if (op === Op.UNLOCK) return 'release';
-  return op >= FIRST_OWN_OP ? running.system.ops[op - FIRST_OWN_OP]!.role : undefined;
-}
+import { roleOf } from './semantics.js';
 
 const IRQ = -1;
 const RCU = -2;
@@ -25,7 +17,7 @@ export function* withoutLocks(path: Path<unknown>): Path<unknown> {
   let result = path.next(0);
   while (!result.done) {
     const { op, a } = result.value;
-    const role = roleOf(op);
+    const role = roleOf(running.system, op);
     const token =
       role === 'acquire' || role === 'try'
         ? a
@@ -49,7 +41,7 @@ export function* withoutLocks(path: Path<unknown>): Path<unknown> {
 export function absorbed(op: number, a: number): boolean {
   const { phantoms } = live.stack;
   if (phantoms === undefined) return false;
-  const role = roleOf(op);
+  const role = roleOf(running.system, op);
   const token =
     role === 'release'
       ? a

@@ -100,6 +100,20 @@ export type LockRole =
   | 'srcu-lock'
   | 'srcu-unlock';
 
+/** What would let a request that waits go on, and who would have to do it. */
+export interface Wait {
+  /** Completes "waits for". */
+  readonly until: string;
+  /** Agents whose turn it is, where the operation knows them. */
+  readonly agents?: readonly number[];
+  /** Counters by their cells: it is up to the agents that have counted themselves in there and not yet out. */
+  readonly counted?: readonly number[];
+  /** What they would do: `mmu_notifier_invalidate_range_end()`. */
+  readonly by?: string;
+  /** What `agents` are inside of, one of these: where they entered is said. */
+  readonly inside?: readonly LockRole[];
+}
+
 /** An operation that a layer above defines: one indivisible step over any number of cells. */
 export interface OpDefinition {
   readonly name: string;
@@ -133,6 +147,13 @@ export interface OpDefinition {
   readonly sleeps?: boolean | ((a: number, b: number, c: number) => boolean);
   /** Lockdep: wrong with interrupts off (it waits for other CPUs to answer an interrupt). */
   readonly needsIrqsOn?: boolean;
+  /** Taken so, a lock lets those in who take it so as well: readers. */
+  readonly shared?: boolean;
+  /**
+   * For the report of a deadlock: what its agent waits for where the step may not run, if that is not a lock that a names.
+   * Called with the state in which everybody is stuck.
+   */
+  waits?(a: number, b: number, c: number, agent: number): Wait;
   /** One line for a trace, without the agent; undefined: a quiet step. */
   describe?(a: number, b: number, c: number, observed: number): string | undefined;
 }

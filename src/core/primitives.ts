@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { live, stackSites } from './live.js';
 import { Op } from './ops.js';
 import { request, type Path } from './path.js';
 import { running } from './running.js';
@@ -119,10 +120,12 @@ export function assertHeld(lockCell: Cell): void {
  */
 export function lockMapAcquire(map: Cell): void {
   running.maps.push(map.at + 1);
+  running.mapStacks.push(stackSites(live.stack));
 }
 /** The end of what {@link lockMapAcquire} began. Not a step. */
 export function lockMapRelease(map: Cell): void {
   running.maps.push(-(map.at + 1));
+  running.mapStacks.push([]);
 }
 /** A property of the path itself: if `holds` is false, the run ends here as a violation of `property`. */
 export function* claim(holds: boolean, property: string, detail: string): Path {

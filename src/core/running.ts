@@ -17,6 +17,8 @@ export const running = {
   asserted: [] as number[],
   /** Lock maps since the last request: cell + 1 acquired, -(cell + 1) released. */
   maps: [] as number[],
+  /** By lock map: the sites of the frames that were open, outermost first. */
+  mapStacks: [] as number[][],
 };
 
 /** Runs `path` to its next request (or its end) as `agent`, recording its frames in `stack`. */
@@ -33,6 +35,7 @@ export function resume(
   running.progressed = [];
   running.asserted = [];
   running.maps = [];
+  running.mapStacks = [];
   live.stack = stack;
   live.cuts = 0;
   try {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { CallFrame } from './live.js';
 import type { System } from './system.js';
 
 /** How a run of the explorer ends. Never mixed up: see docs. */
@@ -25,6 +26,45 @@ export interface Variant {
   readonly expect: Expectation | undefined;
   /** What the specification expected, where that is something else; docs/findings.md says why the run stands. */
   readonly spec?: string;
+}
+
+/** Something that an agent does, and the frames that are open there, outermost first; none: from its start on. */
+export interface Deed {
+  readonly what: string;
+  readonly stack: readonly CallFrame[];
+}
+
+/** What an agent has to do with a report: the one deed, and the other that it does before that one has ended. */
+export interface AccountPart {
+  readonly agent: string;
+  readonly first: Deed;
+  readonly second: Deed;
+}
+
+/** What stands behind a report that depends on paths alone, whether or not a run goes wrong. */
+export interface Account {
+  readonly name: string;
+  readonly detail: string;
+  /** Equal for two accounts of one thing: the classes of a circle, `A > B`. */
+  readonly about: string;
+  /** LOCK-ORDER: a part for each lock of the circle: it is held, and the next one is taken. CTX: one. */
+  readonly parts: readonly AccountPart[];
+}
+
+/** A lock map that was entered (cell + 1) or left (-(cell + 1)), and where. */
+export interface Mark {
+  readonly map: number;
+  readonly stack: readonly number[];
+}
+
+/** The paths of all agents as far as an exploration has learnt them: points, by number from 1 on, and steps between them. */
+export interface PathGraph {
+  readonly points: number;
+  request(point: number): { agent: number; op: number; a: number; b: number; c: number };
+  /** Site numbers of the frames that are open there, outermost first. */
+  stack(point: number): readonly number[];
+  /** Each step: from a point (0: the agent begins), what it observed, the point that follows, lock maps on the way. */
+  edges(visit: (from: number, value: number, to: number, marks: readonly Mark[]) => void): void;
 }
 
 /**
@@ -60,12 +100,23 @@ export interface NodeMonitor {
     c: number,
     report: (name: string, detail: string) => void,
   ): void;
+  /**
+   * What stands behind its reports, in an order that does not depend on that of the exploration; and of several places
+   * where the same happens the one with the shortest stacks.
+   */
+  explain?(paths: PathGraph): readonly Account[];
+}
+
+/** Has a monitor report one thing only: what the agent of this part does. */
+export interface Only {
+  readonly name: string;
+  readonly part: AccountPart;
 }
 
 /** A variant, built: fresh cells, agents and invariants. */
 export interface Built {
   readonly system: System;
-  readonly monitor?: () => NodeMonitor;
+  readonly monitor?: (only?: Only) => NodeMonitor;
   /** What the answer holds for: agents, pages, devices, operations. */
   readonly bounds: string;
   /** Names of the properties that were watched. */

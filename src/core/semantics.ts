@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { FIRST_OWN_OP, noAccess, Op, type Access } from './ops.js';
+import { FIRST_OWN_OP, type LockRole, noAccess, Op, type Access } from './ops.js';
 import type { System } from './system.js';
 
 /**
@@ -18,6 +18,14 @@ export interface Semantics {
 /** Operations whose first argument is the cell they touch. */
 export function namesCell(op: number): boolean {
   return op >= Op.LOAD && op <= Op.BIT_LOCK;
+}
+
+/** What an operation does to locks and context. */
+export function roleOf(system: System, op: number): LockRole | undefined {
+  if (op === Op.LOCK || op === Op.BIT_LOCK) return 'acquire';
+  if (op === Op.TRYLOCK) return 'try';
+  if (op === Op.UNLOCK) return 'release';
+  return op >= FIRST_OWN_OP ? system.ops[op - FIRST_OWN_OP]!.role : undefined;
 }
 
 /** Whether other agents can keep a request from being carried out. */

@@ -4,7 +4,7 @@ import { live, PathError, stackKey, stackSites, structureKey } from '../core/liv
 import type { Path } from '../core/path.js';
 import { resume, running } from '../core/running.js';
 import { accessOf, namesCell } from '../core/semantics.js';
-import type { NodeMonitor } from '../core/scenario.js';
+import type { Mark, NodeMonitor } from '../core/scenario.js';
 import type { System } from '../core/system.js';
 import { grown } from './findings.js';
 
@@ -65,6 +65,8 @@ export class Automaton {
   private readonly accesses: (Access | undefined)[] = [];
   /** A path that stands at a node, kept so that going on from there needs no replay. */
   private readonly parked = new Map<number, { path: Path<unknown>; stack: unknown[] }>();
+  /** By edge: the lock maps on it, where there are any. */
+  private readonly marksOn = new Map<number, readonly Mark[]>();
   /** By edge (value * NODES + node; -agent - 1: the agent's start): what was seen there, where there is anything. */
   private readonly seen = new Map<number, Seen>();
   /** By node: another one that it is an image of, or that is an image of it. Leads to one for all of these. */
@@ -221,15 +223,26 @@ export class Automaton {
   /** By node: the nodes that follow. */
   edges(): number[][] {
     const after: number[][] = Array.from({ length: this.size }, () => []);
+    this.eachEdge((node, _, child) => {
+      if (node > 0) after[node]!.push(child);
+    });
+    return after;
+  }
+
+  /** Each edge that is known, those first from no node (0) to where an agent begins; and the lock maps on it. */
+  eachEdge(visit: (node: number, value: number, child: number, marks: readonly Mark[]) => void): void {
+    const marks = (edge: number): readonly Mark[] => this.marksOn.get(edge) ?? [];
+    this.roots.forEach((root, agent) => visit(0, 0, root, marks(-agent - 1)));
     for (let node = 1; node < this.size; node++)
       for (let value = 0; value < SMALL; value++) {
         const child = this.next[node * SMALL + value]!;
-        if (child !== 0) after[node]!.push(child);
+        if (child !== 0) visit(node, value, child, marks(value * NODES + node));
       }
-    for (const [edge, child] of [...this.wide, ...this.asleep])
-      if (edge >= 0 || edge < -this.system.agents.length)
-        after[edge - Math.floor(edge / NODES) * NODES]!.push(child);
-    return after;
+    for (const [edge, child] of [...this.wide, ...this.asleep]) {
+      if (edge < 0 && edge >= -this.system.agents.length) continue;
+      const value = Math.floor(edge / NODES);
+      visit(edge - value * NODES, value, child, marks(edge));
+    }
   }
 
   /** One for all nodes that were found to be each other's images under renamings of frames. */
@@ -285,7 +298,7 @@ export class Automaton {
       }
     }
     const result = resume(system, agent, standing.stack, standing.path, value);
-    const { seen, progressed, asserted, maps } = running;
+    const { seen, progressed, asserted, maps, mapStacks } = running;
     let context =
       before === 0
         ? this.monitor?.start(agent)
@@ -323,8 +336,13 @@ export class Automaton {
     }
     for (const cell of asserted) this.monitor?.asserts?.(context, agent, cell, report);
     if (fresh) this.monitor?.check(context, agent, op, a, b, c, report);
+    const edge = before === 0 ? -agent - 1 : value * NODES + before;
+    if (maps.length > 0)
+      this.marksOn.set(
+        edge,
+        maps.map((map, i) => ({ map, stack: mapStacks[i]! })),
+      );
     if (seen.length + reports.length > 0) {
-      const edge = before === 0 ? -agent - 1 : value * NODES + before;
       this.seen.set(edge, { witnesses: seen, reports });
       this.tell(edge);
     }

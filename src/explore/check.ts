@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: MIT
-import type { Built, Expectation, Scenario, Variant, VerdictKind } from '../core/scenario.js';
+import type {
+  Account,
+  Built,
+  Expectation,
+  NodeMonitor,
+  Scenario,
+  Variant,
+  VerdictKind,
+} from '../core/scenario.js';
+import { explain, mergeAccounts } from './accounts.js';
 import { Automaton } from './automaton.js';
 import { isBad } from './findings.js';
 import { findLivelock } from './liveness.js';
@@ -41,6 +50,8 @@ export interface Verdict {
   readonly property: string;
   readonly detail: string;
   readonly reports: readonly string[];
+  /** What stands behind reports of lockdep. */
+  readonly accounts: readonly Account[];
   readonly states: number;
   readonly transitions: number;
   readonly depth: number;
@@ -59,6 +70,13 @@ export interface Verdict {
   readonly asExpected: boolean | undefined;
   readonly bounds: string;
   readonly properties: readonly string[];
+}
+
+/** What is searched in one pass. */
+interface Subject {
+  readonly built: Built;
+  readonly monitor: NodeMonitor | undefined;
+  readonly automaton: Automaton;
 }
 
 /** Checks one variant in all passes. */
@@ -80,12 +98,13 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
   const progress = options.onProgress === undefined ? {} : { onProgress: options.onProgress };
   const build = (pass: number): Built => (last = scenario.build(variant.knobs, passes[pass]!));
   /** By pass: what is searched again and again, and what is known of its paths. */
-  const subjects = new Map<number, { built: Built; automaton: Automaton }>();
-  const subject = (pass: number): { built: Built; automaton: Automaton } => {
+  const subjects = new Map<number, Subject>();
+  const subject = (pass: number): Subject => {
     let known = subjects.get(pass);
     if (known === undefined) {
       const built = build(pass);
-      subjects.set(pass, (known = { built, automaton: new Automaton(built.system, built.monitor?.()) }));
+      const monitor = built.monitor?.();
+      subjects.set(pass, (known = { built, monitor, automaton: new Automaton(built.system, monitor) }));
     }
     return known;
   };
@@ -113,6 +132,7 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
     });
   };
 
+  const accounts: (readonly Account[])[] = [];
   const cyclic: number[] = [];
   passes.forEach((_, pass) => {
     const result = run(pass, reduced);
@@ -124,6 +144,9 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
     bound ??= result.bound;
     if (result.cyclic) cyclic.push(pass);
     for (const finding of result.findings) found.push({ ...finding, pass });
+    const known = subjects.get(pass);
+    if (known !== undefined && result.findings.some(({ kind }) => kind === 'report'))
+      accounts.push(explain(known.monitor, known.automaton));
   });
   let shown: Found | undefined;
   const offer = (candidate: Finding | undefined, pass: number): void => {
@@ -171,6 +194,7 @@ export function check(scenario: Scenario, variant: Variant, options: CheckOption
     property,
     detail: shown?.detail ?? '',
     reports,
+    accounts: mergeAccounts(accounts),
     ...totals,
     seconds: (Date.now() - began) / 1000,
     reductions:

@@ -3,9 +3,9 @@
  * A run as a document: self-contained, so that a diagram, a web page or another tool can draw it without the code that
  * made it, and replayable, because it carries its token. Values are texts, as people write them.
  */
-import { site } from '../core/live.js';
+import { type CallFrame, frameOf, site } from '../core/live.js';
 import { FIRST_OWN_OP, noAccess, Op } from '../core/ops.js';
-import type { KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
+import type { Account, KnobSetting, Scenario, VerdictKind } from '../core/scenario.js';
 import { accessOf, namesCell } from '../core/semantics.js';
 import { type Cell, holder, type System } from '../core/system.js';
 import {
@@ -17,16 +17,13 @@ import {
   type TraceStep,
 } from './replay.js';
 import type { Step } from './search.js';
+import { circleOf, type Hold, Holdings, type Since, type Waiting } from './waits.js';
 import { passSuffix, printRun, printToken } from './token.js';
 
 export const TRACE_VERSION = 1;
 
-/** A frame that is open at a step: the function, what it is calling, and where. */
-export interface TraceFrame {
-  readonly fn: string;
-  readonly callee: string;
-  readonly at: string;
-}
+/** A frame that is open at a step. */
+export type TraceFrame = CallFrame;
 
 /** What is to be known of a cell that a step mentions. */
 export interface TraceCell {
@@ -81,6 +78,38 @@ export interface TraceLine extends TraceRequest {
   readonly fault?: { readonly property: string; readonly detail: string };
 }
 
+/** Where an agent did something: the step, and the frames that were open, outermost first. */
+export interface TracePlace {
+  readonly index: number;
+  readonly stack: readonly TraceFrame[];
+}
+
+/** What an agent holds in a deadlock, and where it took it: a lock, or a section that others wait for the end of. */
+export interface TraceHold extends TracePlace {
+  readonly what: string;
+}
+
+/** An agent in a deadlock. */
+export interface TraceWait {
+  readonly agent: number;
+  /** Completes "waits for". */
+  readonly until: string;
+  readonly isLock: boolean;
+  /** Whose turn it is: who has the lock, or would have to do `by`. `since`: where that began. */
+  readonly on: readonly { readonly agent: number; readonly since?: TracePlace }[];
+  readonly by?: string;
+  /** Where it waits. */
+  readonly stack: readonly TraceFrame[];
+  readonly holds: readonly TraceHold[];
+}
+
+/** Why nobody can go on. */
+export interface TraceDeadlock {
+  /** Agents of which each waits for the next, and the last for the first. Empty: there are none. */
+  readonly cycle: readonly number[];
+  readonly waits: readonly TraceWait[];
+}
+
 export interface Trace {
   readonly version: number;
   readonly id: string;
@@ -104,6 +133,10 @@ export interface Trace {
   readonly steps: readonly TraceLine[];
   /** What each agent would do next, and whether it can. */
   readonly pending: readonly (TraceRequest & { readonly enabled: boolean })[];
+  /** With a deadlock: who waits for whom, and what each holds. */
+  readonly deadlock?: TraceDeadlock;
+  /** With a report of lockdep: what stands behind it, the first of them as the run shows it. */
+  readonly accounts?: readonly Account[];
   readonly diverged?: Divergence;
 }
 
@@ -122,6 +155,8 @@ export interface TraceSpec {
     readonly property: string;
     readonly detail: string;
   };
+  /** What stands behind the report that it shows. */
+  readonly accounts?: readonly Account[];
   /** How a value that a call returned is written; undefined: it is not. */
   readonly showValue?: (value: unknown, callee: string) => string | undefined;
   /** What people call a cell, by its name. */
@@ -137,6 +172,7 @@ export function makeTrace(spec: TraceSpec): Trace {
   const { system } = built;
   const execution = new Execution(built);
   const writer = new Writer(system, showValue);
+  const holdings = new Holdings(system);
   let diverged: Divergence | undefined;
   const steps: TraceLine[] = [];
   for (const step of run) {
@@ -145,6 +181,7 @@ export function makeTrace(spec: TraceSpec): Trace {
       diverged = taken;
       break;
     }
+    holdings.after(taken);
     steps.push(writer.line(taken));
   }
   const outcome = execution.outcome();
@@ -155,6 +192,8 @@ export function makeTrace(spec: TraceSpec): Trace {
           ...outcome,
           kind: outcome.kind === 'open' || outcome.kind === 'ended' ? ('safe' as const) : outcome.kind,
         };
+  const pending = execution.pending();
+  const waiting = found.kind === 'deadlock' && diverged === undefined ? holdings.waiting(pending) : undefined;
   const suffix = spec.pass === 0 ? undefined : passSuffix(pass);
   return {
     version: TRACE_VERSION,
@@ -173,11 +212,19 @@ export function makeTrace(spec: TraceSpec): Trace {
     ...(loop === undefined ? {} : { loop }),
     agents: system.agents.map(({ name, cpu, daemon }) => ({ name, cpu, daemon })),
     steps,
-    pending: execution.pending().map((pending) => writer.pending(pending)),
+    pending: pending.map((request) => writer.pending(request)),
+    ...(waiting === undefined ? {} : { deadlock: writer.deadlock(waiting) }),
+    ...(spec.accounts === undefined || spec.accounts.length === 0 ? {} : { accounts: spec.accounts }),
     cells: writer.cells(found.property, labels),
     ...(diverged === undefined ? {} : { diverged }),
   };
 }
+
+const SECTIONS = {
+  'rcu-lock': 'an RCU read-side section',
+  'srcu-lock': 'an SRCU read-side section',
+  'irq-off': 'interrupts off',
+} as const;
 
 /** Turns numbers into the words of a trace. */
 class Writer {
@@ -222,6 +269,28 @@ class Writer {
     return { ...this.request(pending, true), enabled: pending.enabled };
   }
 
+  deadlock(waiting: readonly Waiting[]): TraceDeadlock {
+    const { system } = this;
+    const place = ({ index, stack }: Since): TracePlace => ({ index, stack: stack.map(frameOf) });
+    const what = ({ kind, cell }: Hold): string =>
+      kind === 'lock' ? system.cells[cell]!.name : SECTIONS[kind];
+    return {
+      cycle: circleOf(waiting),
+      waits: waiting.map(({ agent, lock, wait: { until, by }, on, stack, holds }) => ({
+        agent,
+        until,
+        isLock: lock !== undefined,
+        on: on.map((one) => ({
+          agent: one.agent,
+          ...(one.since === undefined ? {} : { since: place(one.since) }),
+        })),
+        ...(by === undefined ? {} : { by }),
+        stack: stack.map(frameOf),
+        holds: holds.map((hold) => ({ what: what(hold), ...place(hold) })),
+      })),
+    };
+  }
+
   /** All cells that were mentioned. Those that the broken invariant looks at are no ghosts. */
   cells(property: string, labels: Readonly<Record<string, string>>): Record<string, TraceCell> {
     for (const invariant of this.system.invariants)
@@ -264,10 +333,7 @@ class Writer {
       ...(plain ? { plain: true as const } : {}),
       reads: names(reads),
       writes: names(writes),
-      stack: stack.map((number) => {
-        const { fn, callee, file, line } = site(number);
-        return { fn, callee, at: `${file}:${line}` };
-      }),
+      stack: stack.map(frameOf),
     };
   }
 

@@ -27,6 +27,7 @@ import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineProposalOps } from './mm/mmu_notifier-proposals-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
+import { defineWorkqueueOps, type WorkStruct } from './kernel/workqueue.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { defineVmscanOps, PglistData } from './mm/vmscan-direct.js';
 import { defineSparseOps } from './mm/sparse.js';
@@ -77,6 +78,7 @@ function defineOps(kernel: Kernel) {
     ...defineVmscanOps(kernel),
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
+    ...defineWorkqueueOps(kernel),
     ...defineVmaOps(kernel),
     ...defineRcuSyncOps(kernel),
     ...defineSparseOps(kernel),
@@ -138,6 +140,8 @@ export class Kernel {
   readonly hotplug: Hotplug | undefined;
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
+  /** What drivers have workers do; added at set-up. */
+  readonly works: WorkStruct[] = [];
   /** Interval and classic notifiers, of all mms. */
   readonly interval_subs: MmuIntervalNotifier[] = [];
   readonly notifiers: MmuNotifier[] = [];

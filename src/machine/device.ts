@@ -137,6 +137,11 @@ export function defineDeviceOps(machine: Machine) {
       name: 'device_atomic_load',
       drains: false,
       enabled: (a, b) => device(a).inFlight[b]!.value === 0,
+      waits: (a, b) => ({
+        until: `the atomic operation on page ${b} of ${device(a).name}`,
+        counted: [device(a).inFlight[b]!.at],
+        by: 'its store',
+      }),
       exec: (a, b) => {
         const frame = translate(device(a), b, PTE.PRESENT | PTE.RW | PTE.ATOMIC);
         if (frame === undefined) return 0;
@@ -224,6 +229,11 @@ export function defineDeviceOps(machine: Machine) {
     devIdle: system.op({
       name: 'device_idle',
       enabled: (a, b) => each(device(a).inFlight, b).every(({ value }) => value === 0),
+      waits: (a, b) => ({
+        until: `what ${device(a).name} has under way on ${pages(b)}`,
+        counted: each(device(a).inFlight, b).map(({ at }) => at),
+        by: 'its store',
+      }),
       exec: () => 0,
       touches: (a, b, _c, _agent, access) =>
         void access.reads.push(...each(device(a).inFlight, b).map(({ at }) => at)),

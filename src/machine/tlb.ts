@@ -81,6 +81,18 @@ export function defineTlbOps(machine: Machine) {
     ipiAnswer: system.op({
       name: 'ipi_answer',
       enabled: (_a, _b, _c, agent) => answering(agent).length > 0,
+      waits: (_a, _b, _c, agent) => ({
+        until: 'other CPUs to answer its interrupt',
+        agents: system.agents.flatMap(({ cpu }, other) =>
+          cpu >= 0 &&
+          (machine.ipiPending[cpuOf(agent)]!.value >> cpu) & 1 &&
+          machine.irqsOff[cpu]!.value !== 0
+            ? [other]
+            : [],
+        ),
+        by: 'local_irq_enable()',
+        inside: ['irq-off'],
+      }),
       choices: (_a, _b, _c, agent) => answering(agent).length,
       exec: (a, b, _c, agent, choice) => {
         const cpu = answering(agent)[choice]!;

@@ -45,6 +45,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'LOCK',
     'LOCK-REF',
     ...devices,
+    ...(kernel.works.length > 0 ? ['DRIVER-LIVE'] : []),
     ...notifiers,
     ...balances(kernel),
   ];

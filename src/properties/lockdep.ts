@@ -1,32 +1,28 @@
 // SPDX-License-Identifier: MIT
-import { FIRST_OWN_OP, type LockRole, Op } from '../core/ops.js';
-import type { NodeMonitor } from '../core/scenario.js';
+import type { NodeMonitor, Only } from '../core/scenario.js';
 import type { System } from '../core/system.js';
+import {
+  afterMark,
+  afterRequest,
+  classOf,
+  type Context,
+  type Judgement,
+  judgeMark,
+  judgeRequest,
+  NOTHING_HELD,
+} from './lock-context.js';
+import { accountsOf } from './lockdep-accounts.js';
 
-/** What lockdep knows of an agent at a point of its path. */
-interface Context {
-  readonly held: readonly { readonly cell: number; readonly subclass: number }[];
-  readonly irqsOff: boolean;
-  readonly rcu: number;
-}
+type Report = (name: string, detail: string) => void;
 
 /**
  * LOCK-ORDER and CTX, as lockdep and might_sleep() report them. Both depend on the path alone, so they are judged once
- * for each point of a path, not in each state. The graph of lock classes grows over the whole exploration.
+ * for each point of a path, not in each state. The graph of lock classes grows over the whole exploration. `only`:
+ * reports one part of an account, and nothing else.
  */
-export function lockdep(system: System): NodeMonitor {
+export function lockdep(system: System, only?: Only): NodeMonitor {
   const order = new Map<string, Map<string, string>>();
 
-  const roleOf = (op: number): LockRole | undefined => {
-    if (op === Op.LOCK || op === Op.BIT_LOCK) return 'acquire';
-    if (op === Op.TRYLOCK) return 'try';
-    if (op === Op.UNLOCK) return 'release';
-    return op >= FIRST_OWN_OP ? system.ops[op - FIRST_OWN_OP]!.role : undefined;
-  };
-  const classOf = (cell: number, subclass: number): string => {
-    const name = system.lockClasses[cell] ?? system.cells[cell]!.name;
-    return subclass === 0 ? name : `${name}/${subclass}`;
-  };
   const reaches = (from: string, to: string, seen = new Set<string>()): string[] | undefined => {
     if (from === to) return [to];
     seen.add(from);
@@ -37,14 +33,9 @@ export function lockdep(system: System): NodeMonitor {
     }
     return undefined;
   };
-  const takes = (
-    context: Context,
-    taken: string,
-    who: string,
-    report: (name: string, detail: string) => void,
-  ): void => {
-    for (const { cell, subclass } of context.held) {
-      const holds = classOf(cell, subclass);
+  const takes = (context: Context, taken: string, who: string, report: Report): void => {
+    for (const lock of context.held) {
+      const holds = classOf(system, lock);
       const known = order.get(holds);
       if (known?.has(taken)) continue;
       const back = reaches(taken, holds);
@@ -57,45 +48,27 @@ export function lockdep(system: System): NodeMonitor {
       else known.set(taken, who);
     }
   };
-
-  /** Why sleeping is wrong here, as the end of a sentence. */
-  const whyAtomic = (now: Context, softirq: boolean): string | undefined => {
-    const spinning = now.held.find(({ cell }) => system.sleepingLocks[cell] !== true);
-    if (now.irqsOff) return ', interrupts are off';
-    if (spinning !== undefined) return ` under ${classOf(spinning.cell, spinning.subclass)}`;
-    if (now.rcu > 0) return ' in an RCU read-side section';
-    return softirq ? ' in softirq context' : undefined;
+  const judge = (
+    context: Context,
+    agent: number,
+    { wrong, takes: taken }: Judgement,
+    report: Report,
+  ): void => {
+    const { name } = system.agents[agent]!;
+    if (only !== undefined) {
+      if (isPart(system, only, context, name, { wrong, takes: taken })) report(only.name, '');
+      return;
+    }
+    for (const { detail } of wrong) report('CTX', detail);
+    for (const what of taken) takes(context, what, name, report);
   };
 
   return {
-    start: (): Context => ({ held: [], irqsOff: false, rcu: 0 }),
-    after(context, _agent, op, a, _b, c, value): Context {
-      const before = context as Context;
-      switch (roleOf(op)) {
-        case 'acquire':
-          return { ...before, held: [...before.held, { cell: a, subclass: c }] };
-        case 'try':
-          return value === 0 ? before : { ...before, held: [...before.held, { cell: a, subclass: c }] };
-        case 'release': {
-          const at = before.held.findLastIndex((lock) => lock.cell === a);
-          return at < 0 ? before : { ...before, held: before.held.filter((_, i) => i !== at) };
-        }
-        case 'irq-off':
-          return { ...before, irqsOff: true };
-        case 'irq-on':
-          return { ...before, irqsOff: false };
-        case 'rcu-lock':
-          return { ...before, rcu: before.rcu + 1 };
-        case 'rcu-unlock':
-          return { ...before, rcu: Math.max(0, before.rcu - 1) };
-        case 'srcu-lock':
-        case 'srcu-unlock':
-        case undefined:
-          return before;
-      }
-    },
+    start: (): Context => NOTHING_HELD,
+    after: (context, _agent, op, a, _b, c, value) =>
+      afterRequest(system, context as Context, { op, a, c }, value),
     asserts(context, agent, cell, report) {
-      if (!(context as Context).held.some((lock) => lock.cell === cell))
+      if (only === undefined && !(context as Context).held.some((lock) => lock.cell === cell))
         report(
           'LOCK-HELD',
           `${system.agents[agent]!.name} does not hold ${system.cells[cell]!.name}, and says that it does`,
@@ -103,39 +76,30 @@ export function lockdep(system: System): NodeMonitor {
     },
     marked(context, agent, maps, report): Context {
       let now = context as Context;
-      const { name, atomic } = system.agents[agent]!;
       for (const map of maps) {
-        const cell = Math.abs(map) - 1;
-        if (map > 0) {
-          const what = classOf(cell, 0);
-          const why = system.sleepingLocks[cell] === true ? whyAtomic(now, atomic === true) : undefined;
-          if (why !== undefined) report('CTX', `${name}: ${what} may sleep${why}`);
-          takes(now, what, name, report);
-          now = { ...now, held: [...now.held, { cell, subclass: 0 }] };
-        } else {
-          const at = now.held.findLastIndex((lock) => lock.cell === cell);
-          now = { ...now, held: now.held.filter((_, i) => i !== at) };
-        }
+        judge(now, agent, judgeMark(system, now, agent, map), report);
+        now = afterMark(now, map);
       }
       return now;
     },
     check(context, agent, op, a, b, c, report) {
       const now = context as Context;
-      const { name, atomic } = system.agents[agent]!;
-      const role = roleOf(op);
-      const own = op >= FIRST_OWN_OP ? system.ops[op - FIRST_OWN_OP]! : undefined;
-      const sleeps =
-        role === 'acquire'
-          ? system.sleepingLocks[a] === true
-          : typeof own?.sleeps === 'function'
-            ? own.sleeps(a, b, c)
-            : (own?.sleeps ?? false);
-      const what = role === undefined ? system.opName(op) : `taking ${classOf(a, c)}`;
-      const why = sleeps ? whyAtomic(now, atomic === true) : undefined;
-      if (why !== undefined) report('CTX', `${name}: ${what} may sleep${why}`);
-      if (own?.needsIrqsOn === true && now.irqsOff)
-        report('CTX', `${name}: ${what} waits for other CPUs, interrupts are off`);
-      if (role === 'acquire') takes(now, classOf(a, c), name, report);
+      judge(now, agent, judgeRequest(system, now, { agent, op, a, b, c }), report);
     },
+    explain: (paths) => accountsOf(system, paths),
   };
+}
+
+/** Whether this is what the agent of the part does then, while what it did first has not ended. */
+function isPart(
+  system: System,
+  { name, part: { agent, first, second } }: Only,
+  now: Context,
+  who: string,
+  { wrong, takes }: Judgement,
+): boolean {
+  if (who !== agent) return false;
+  return name === 'CTX'
+    ? wrong.some(({ what, why }) => what === second.what && why.what === first.what)
+    : takes.includes(second.what) && now.held.some((lock) => classOf(system, lock) === first.what);
 }

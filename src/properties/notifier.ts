@@ -16,13 +16,19 @@ export function watchNotifiers(kernel: Kernel): string[] {
   const silenced = fork === 'off' || make === 'none';
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
-    if (subscriptions.wq !== undefined) letGo(kernel, subscriptions);
+    if (subscriptions.wq !== undefined) allReleased(kernel, subscriptions);
     if (subscriptions.mm.freed !== undefined) toldOfRelease(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
   const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE', 'NOTIFY-RELEASE'] : [];
-  const order = silenced ? [] : ['NOTIFY-ORDER'];
-  return ['NOTIFY-BALANCE', ...order, 'TREE-FROZEN', 'SUB-LIFE', 'LIST-CORRUPT', ...freed];
+  return [
+    'NOTIFY-BALANCE',
+    ...(silenced ? [] : ['NOTIFY-ORDER']),
+    'TREE-FROZEN',
+    'SUB-LIFE',
+    'LIST-CORRUPT',
+    ...freed,
+  ];
 }
 
 /**
@@ -69,20 +75,6 @@ function balanced(
   });
 }
 
-/** SUB-LIFE, at the end: what was given up for its release to be called has been released. */
-function letGo({ system }: Kernel, { interval_subs }: MmuNotifierSubscriptions): void {
-  system.invariants.push({
-    property: 'SUB-LIFE',
-    when: 'end',
-    kind: 'leak',
-    cells: [],
-    check() {
-      const lost = interval_subs.find(({ life }) => life.value === LIFE.PUT);
-      return lost === undefined ? undefined : `${lost.name} was given up, and is never released`;
-    },
-  });
-}
-
 /** NOTIFY-RELEASE: at the end, an interval subscription to an mm that is gone has heard so. */
 function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSubscriptions): void {
   system.invariants.push({
@@ -97,6 +89,20 @@ function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSub
       return missed === undefined
         ? undefined
         : `${missed.name} is subscribed to ${mm.name}, which is gone, and was not told of its release`;
+    },
+  });
+}
+
+/** SUB-LIFE, at the end: what was given up for its release to be called has been released. */
+function allReleased({ system }: Kernel, { interval_subs }: MmuNotifierSubscriptions): void {
+  system.invariants.push({
+    property: 'SUB-LIFE',
+    when: 'end',
+    kind: 'leak',
+    cells: [],
+    check() {
+      const lost = interval_subs.find(({ life }) => life.value === LIFE.PUT);
+      return lost === undefined ? undefined : `${lost.name} was given up, and is never released`;
     },
   });
 }

@@ -6,6 +6,7 @@ import { isTold } from './loud.js';
 import type { Race } from './racing.js';
 import type { Hinge } from './rounds.js';
 import { listed } from './text.js';
+import { cycleText } from './waits.js';
 import { alwaysMatters, cellName, effects, sawThere, waitsFor } from './words.js';
 
 /** What each property promises. Completes "<property>: …". */
@@ -73,7 +74,8 @@ export const PROMISES: Readonly<Record<string, string>> = {
 
 /** The sentences, without a full stop missing. */
 export function because(trace: Trace, race: Race | undefined, hinge?: Hinge): string {
-  if (trace.verdict === 'deadlock') return `${circle(trace)}.`;
+  if (trace.verdict === 'deadlock')
+    return `${trace.deadlock === undefined ? circle(trace) : cycleText(trace, trace.deadlock)}.`;
   const sentences: string[] = [];
   if (trace.loop !== undefined)
     sentences.push(`${hinge === undefined ? '' : turn(trace, hinge)}${round(trace, trace.loop)}`);

@@ -12,7 +12,7 @@ export type Dispensable = (step: TraceLine) => boolean;
 
 /**
  * Ever more of what goes. First what a kernel developer takes for granted: interrupts of a shoot-down, page tables that
- * are made, the walk of the interval tree. Then counts; then looks; at last all but entries, contents, what is allocated
+ * are made, the walk of the interval tree, in a deadlock locks that are free again. Then counts; then looks; at last all but entries, contents, what is allocated
  * and freed, and locks that were not to be had. What `kept` says stays in any case.
  */
 export function tiers(trace: Trace, kept: (step: TraceLine) => boolean): Dispensable[] {
@@ -28,8 +28,13 @@ export function tiers(trace: Trace, kept: (step: TraceLine) => boolean): Dispens
   const makesTable = (step: TraceLine): boolean =>
     step.changes.some(({ from, to }) => from === 'none' && to.startsWith('table ')) ||
     (step.text !== undefined && tables.has(/^alloc_page\(\) = (f\d+)$/.exec(step.text)?.[1] ?? ''));
+  const locks: Dispensable = ({ changes }) =>
+    trace.deadlock !== undefined &&
+    changes.length > 0 &&
+    changes.every(({ cell }) => trace.cells[cell]?.lock !== undefined);
   const granted: Dispensable = (step) =>
     makesTable(step) ||
+    locks(step) ||
     (step.text !== undefined &&
       /^(IPI |interval_tree_|this CPU's TLB|all TLBs|.*\.invalidate_seq )/.test(step.text)) ||
     (isLook(step) && step.cell?.endsWith('.invalidate_seq') === true);

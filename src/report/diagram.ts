@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** A trace as text for a plain-text mail: one column for each agent, as kernel developers draw races. */
 import type { Trace, TraceLine } from '../explore/trace.js';
+import { accountLines } from './accounts.js';
 import { LEVELS, tiers } from './brief.js';
 import { because } from './because.js';
 import { DEEPEST } from './calls.js';
@@ -11,6 +12,7 @@ import { isTold, loudSteps } from './loud.js';
 import { raceOf } from './racing.js';
 import { firstRound } from './rounds.js';
 import { wrap } from './text.js';
+import { waitLines } from './waits.js';
 
 export interface DiagramOptions {
   /** Show every step, quiet ones too. */
@@ -38,13 +40,18 @@ export function diagram(whole: Trace, options: DiagramOptions = {}): string {
 function draw(whole: Trace, all: boolean, command: string, level: number): string {
   const { trace, hinge } = all ? { trace: whole, hinge: undefined } : firstRound(whole);
   const fine = trace.verdict === 'witness' || trace.verdict === 'safe';
-  const race = fine || trace.loop !== undefined ? undefined : raceOf(trace);
+  const circular = (trace.deadlock?.cycle.length ?? 0) > 0 || trace.accounts !== undefined;
+  const race = fine || circular || trace.loop !== undefined ? undefined : raceOf(trace);
   const said = all ? (): boolean => true : loudSteps(trace, race, hinge);
   const key = [race?.first, race?.second, hinge?.before, hinge?.change, hinge?.after, trace.steps.at(-1)];
+  const held = heldSince(trace);
   const goes =
     level === 0
       ? undefined
-      : tiers(trace, (step) => key.includes(step) || step.fault !== undefined)[Math.min(level, LEVELS) - 1];
+      : tiers(
+          trace,
+          (step) => key.includes(step) || step.fault !== undefined || held?.has(step.index) === true,
+        )[Math.min(level, LEVELS) - 1];
   const loud = (step: TraceLine): boolean => said(step) && goes?.(step) !== true;
   const hosts = hostsOf(trace);
   const active = new Set<number>();
@@ -78,6 +85,8 @@ function draw(whole: Trace, all: boolean, command: string, level: number): strin
     '',
     ...(rows.length === 0 ? [] : [...columns.lines(rows), '']),
     ...(wrong === '' ? [] : wrap(`Wrong because: ${wrong}`, WIDTH)),
+    ...(trace.accounts === undefined ? [] : accountLines(trace.accounts, WIDTH, level > 1)),
+    ...(trace.deadlock === undefined ? [] : waitLines(trace, trace.deadlock, WIDTH, level > 1)),
     ...(trace.diverged === undefined
       ? []
       : wrap(
@@ -87,6 +96,12 @@ function draw(whole: Trace, all: boolean, command: string, level: number): strin
     ...footer(whole, all, command),
     '',
   ].join('\n');
+}
+
+/** In a deadlock the steps at which what is held was taken. */
+function heldSince({ deadlock }: Trace): ReadonlySet<number> | undefined {
+  if (deadlock === undefined) return undefined;
+  return new Set(deadlock.waits.flatMap(({ holds }) => holds.map(({ index }) => index)));
 }
 
 function header(trace: Trace): string[] {

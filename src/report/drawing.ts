@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Turns the steps of a trace into the lines of a diagram. */
 import type { Trace, TraceLine } from '../explore/trace.js';
-import { type Call, type Calls, callsOf, namedCalls, wraps } from './calls.js';
+import { type Call, type Calls, callsOf, DEEPEST, namedCalls, wraps } from './calls.js';
 import type { Columns, Row } from './columns.js';
 import { HeldLocks } from './locks.js';
 import { isLook } from './looks.js';
@@ -146,7 +146,12 @@ export class Drawing {
     for (const pending of trace.pending) {
       if (!isTold(trace, pending)) continue;
       const fn = pending.stack.at(-1)?.fn;
-      const does = trace.verdict === 'deadlock' ? waitsFor(trace, pending) : racesWith(trace, pending);
+      const does =
+        trace.verdict !== 'deadlock'
+          ? racesWith(trace, pending)
+          : this.options.deepest < DEEPEST && trace.deadlock !== undefined
+            ? 'waits' // what for is said below
+            : waitsFor(trace, pending);
       drawn.push({
         column: this.column(pending.agent),
         text: pending.stack.length < 2 ? does : `${fn!}(): ${does}`,

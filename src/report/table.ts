@@ -158,7 +158,12 @@ function footer(
   const next =
     results.find(({ verdict }) => verdict.asExpected === false && verdict.shown !== undefined) ??
     results.findLast(({ verdict }) => verdict.shown !== undefined);
+  const reported = results.find(({ verdict }) => verdict.accounts.length > 0);
   if (next !== undefined) all.push(`Next: ${command} show ${target} --variant ${next.verdict.variant}`);
+  else if (reported !== undefined) {
+    const { variant, accounts } = reported.verdict;
+    all.push(`Next: ${command} show ${target} --variant ${variant} --report ${accounts[0]!.name}`);
+  }
   return all;
 }
 

@@ -18,6 +18,7 @@ function result(name: string, expect_: Expectation | undefined, verdict: Partial
     property: '',
     detail: '',
     reports: [],
+    accounts: [],
     states: 4118,
     transitions: 9000,
     depth: 40,

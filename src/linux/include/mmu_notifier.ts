@@ -103,13 +103,13 @@ export class MmuIntervalNotifier {
   /** deferred_item: 0 is not on deferred_list; else its place from the end, 1 is the last one, the first one added. */
   readonly deferred: Cell;
   readonly invalidate_seq: Cell;
+  /** Ghost: 1 when it has been found for MMU_NOTIFY_RELEASE. Undefined where nobody counts the users of the mm. */
+  released: Cell | undefined;
   /** v6; v5 calls them deferred_*. Addresses, see mmu_notifier-proposals.ts. Undefined where nobody proposes. */
   updated_start: Cell | undefined;
   updated_last: Cell | undefined;
   /** References, where mmu_interval_notifier_find() takes one. */
   users: Cell | undefined;
-  /** Ghost: 1 when it has been found for MMU_NOTIFY_RELEASE. Undefined where nobody counts the users of the mm. */
-  released: Cell | undefined;
 
   constructor(
     system: System,

@@ -79,6 +79,11 @@ export function definePageIsolationOps(kernel: Kernel) {
       name: 'test_pages_isolated',
       sleeps: true,
       enabled: (a) => section(a).pages.every((page) => page.frame.use.value === Use.FREE),
+      waits: (a) => ({
+        until: `all pages of section${a} to be free`,
+        counted: section(a).pages.map((page) => page._refcount.at),
+        by: 'folio_put()',
+      }),
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) => access.reads.push(...uses(a)),
       describe: (a) => `all pages of section${a} are free`,

@@ -206,6 +206,13 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       sleeps: true,
       args: ['cell', 'plain', 'plain'],
       enabled: (a, b) => system.mem[a] !== b,
+      waits: (a) => ({
+        until: `${system.cells[a]!.name} to change`,
+        counted: mms.flatMap(({ notifier_subscriptions: subscriptions }) =>
+          subscriptions?.invalidate_seq.at === a ? [subscriptions.active_invalidate_ranges.at] : [],
+        ),
+        by: 'mmu_notifier_invalidate_range_end()',
+      }),
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) => void access.reads.push(a),
       describe: (_a, b) => `wait_event(invalidate_seq != ${b})`,

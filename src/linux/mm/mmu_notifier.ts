@@ -245,11 +245,16 @@ export function* __mmu_notifier_invalidate_range_start(
   subscriptions: MmuNotifierSubscriptions,
   range: MmuNotifierRange,
 ): Path<number> {
+  const order = '__mmu_notifier_invalidate_range_start.order';
+  if (knob(order) === 'classic-first' && !(yield* hlistEmpty(subscriptions))) {
+    const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);
+    if (ret !== 0) return ret;
+  }
   if (yield* hasItree(subscriptions)) {
     const ret = yield* mn_itree_invalidate(subscriptions, range);
     if (ret !== 0) return ret;
   }
-  if (yield* hlistEmpty(subscriptions)) return 0;
+  if (knob(order) === 'classic-first' || (yield* hlistEmpty(subscriptions))) return 0;
   const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);
   if (ret !== 0 && knob('__mmu_notifier_invalidate_range_start.undo') === 'interval') {
     if (yield* hasItree(subscriptions)) yield* mn_itree_inv_end(subscriptions, range);

@@ -28,6 +28,7 @@ export function addIntervalNotifier(
   const sub = new MmuIntervalNotifier(system, `sub${number}`, mm, number, ops);
   interval_subs.push(sub);
   subscriptions.interval_subs.push(sub);
+  kernel.guardMm(mm);
   const { knobs } = kernel;
   if (knobs['mmu_interval_notifier.updates'] !== 'none') {
     sub.addProposed(system, knobs['mmu_interval_notifier_find.hold'] === 'refcount');
@@ -35,7 +36,6 @@ export function addIntervalNotifier(
   }
   if (knobs['mmu_interval_notifier.assert'] !== 'none')
     subscriptions.itree_map ??= system.cell(`${mm.name}.itree`, 0, { lockClass: 'itree', sleeps: true });
-  kernel.guardMm(mm);
   if (ready) subscriptions.installed = subscriptions.has_itree = undefined;
   if (!inserted) return sub;
   sub.life.init(1);

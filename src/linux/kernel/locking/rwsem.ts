@@ -28,6 +28,7 @@ export function defineRwsemOps(system: System) {
     downRead: op({
       name: 'down_read',
       role: 'acquire',
+      shared: true,
       queued: true,
       enabled: (a, b) => value(a) >= 0 && value(b) === 0,
       exec: (a) => (system.set(a, value(a) + 1), 0),
@@ -37,6 +38,7 @@ export function defineRwsemOps(system: System) {
     downReadTrylock: op({
       name: 'down_read_trylock',
       role: 'try',
+      shared: true,
       exec: (a, b) => {
         if (value(a) < 0 || value(b) !== 0) return 0;
         system.set(a, value(a) + 1);

@@ -143,6 +143,12 @@ export function defineSrcuOps(kernel: Kernel) {
       name: 'srcu_gp_wait',
       enabled: (a, _b, _c, agent) =>
         srcu[a]!.waitsFor[agent]!.value === 0 && (srcu[a]!.waitsForHeads[agent]?.value ?? 0) === 0,
+      waits: (a, _b, _c, agent) => ({
+        until: `the readers of ${srcu[a]!.name}, and its callbacks`,
+        agents: bits(srcu[a]!.waitsFor[agent]!.value),
+        by: 'srcu_read_unlock()',
+        inside: ['srcu-lock'],
+      }),
       exec: () => 0,
       touches: (a, _b, _c, agent, access) => {
         const { waitsFor, waitsForHeads, nesting } = srcu[a]!;

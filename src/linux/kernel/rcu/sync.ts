@@ -41,6 +41,11 @@ export function defineRcuSyncOps({ system }: Kernel) {
       name: 'rcu_sync_wait',
       sleeps: true,
       enabled: (a) => system.mem[a]! >= GP.PASSED,
+      waits: (a) => ({
+        until: `${system.cells[a]!.name} to be ${gpState.show(GP.PASSED)}`,
+        agents: system.agents.flatMap(({ name }, agent) => (name === 'rcu' ? [agent] : [])),
+        by: 'rcu_sync_func()',
+      }),
       exec: () => 0,
       args: ['cell', 'plain', 'plain'],
       touches: (a, _b, _c, _agent, access) => void access.reads.push(a),

@@ -215,6 +215,12 @@ export function defineRcuOps(kernel: Kernel) {
     gpWait: system.op({
       name: 'gp_wait',
       enabled: (_a, _b, _c, agent) => rcu.waitsFor[agent]!.value === 0 && rcu.barrierPassed(),
+      waits: (_a, _b, _c, agent) => ({
+        until: 'the readers of RCU',
+        agents: bits(rcu.waitsFor[agent]!.value),
+        by: 'rcu_read_unlock()',
+        inside: ['rcu-lock', 'irq-off'],
+      }),
       exec: () => 0,
       touches: (_a, _b, _c, agent, access) =>
         access.reads.push(rcu.waitsFor[agent]!.at, ...rcu.readerCells(), ...system.storeBuffers),
@@ -248,6 +254,12 @@ export function defineRcuOps(kernel: Kernel) {
       name: 'rcu_do_batch',
       enabled: () =>
         rcu.callbacks.some(({ func, mask }) => func.value !== 0 && mask.value === 0) && rcu.barrierPassed(),
+      waits: () => ({
+        until: 'a callback, and the readers that it waits for',
+        agents: bits(rcu.callbacks.reduce((mask, slot) => mask | slot.mask.value, 0)),
+        by: 'rcu_read_unlock()',
+        inside: ['rcu-lock', 'irq-off'],
+      }),
       choices: () => rcu.callbacks.filter(({ func, mask }) => func.value !== 0 && mask.value === 0).length,
       exec: (_a, _b, _c, _agent, choice) => {
         const slot = rcu.callbacks.filter(({ func, mask }) => func.value !== 0 && mask.value === 0)[choice]!;

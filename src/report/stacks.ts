@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/** Call stacks on one line, as kernel developers write them: innermost first. */
+import type { TraceFrame } from '../explore/trace.js';
+
+/**
+ * `mutex_lock in invalidate <- mn_itree_invalidate <- ... <- madvise_dontneed`: the innermost functions that `room`
+ * allows, `least` of them at least, and the outermost. The agent's own function is left out, unless there is no other.
+ */
+export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): string {
+  const names = stack
+    .slice(1)
+    .map(({ fn }) => fn)
+    .reverse();
+  if (names.length === 0) return stack[0]?.callee ?? 'its start';
+  const first = (count: number): string => {
+    const shown = count >= names.length - 1 ? names : [...names.slice(0, count), '...', names.at(-1)!];
+    return shown.length === 1 ? shown[0]! : `${shown[0]!} in ${shown.slice(1).join(' <- ')}`;
+  };
+  for (let count = names.length; count > 1; count--) {
+    const text = first(count);
+    if (text.length <= room) return text;
+    if (count === least) return first(2).length <= room ? first(2) : text;
+  }
+  return first(1);
+}
