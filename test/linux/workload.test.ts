@@ -57,6 +57,7 @@ test('every invariant is on', () => {
     'EXCL',
     'FRAME-REUSE',
     'FREE-ONCE',
+    'LIST-CORRUPT',
     'LOCK',
     'LOCK-REF',
     'MAP-SUM',
