@@ -125,7 +125,7 @@ const FAULTS: readonly Fault[] = [
   [
     'TREE-FROZEN',
     'deferring an insertion',
-    `${INTERVAL} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
+    `${INTERVAL} linkInterval mn_itree_is_invalidating#1`,
     'N-06 base',
     false,
   ],
@@ -138,7 +138,7 @@ const FAULTS: readonly Fault[] = [
   [
     'SUB-LIFE',
     "remove's wait",
-    `${INTERVAL} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
+    `mm/mmu_notifier.ts waitForSeq mmu_interval_seq_released#1`,
     'N-07 base',
     true,
   ],
