@@ -130,6 +130,13 @@ const FAULTS: readonly Fault[] = [
     false,
   ],
   [
+    'LIST-CORRUPT',
+    'the look at what is queued already',
+    'mm/mmu_notifier-proposals.ts __mmu_interval_notifier_put isUpdated#1',
+    'N-15 calls=update-put',
+    false,
+  ],
+  [
     'NOTIFY-RELEASE',
     "exit's walk of the tree",
     'mm/mmu_notifier.ts __mmu_notifier_release mn_itree_release#1',

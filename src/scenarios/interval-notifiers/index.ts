@@ -17,6 +17,7 @@ import { n15, n15b } from './n-15.js';
 import n16 from './n-16.js';
 import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
+import n19c from './n-19c.js';
 import n20 from './n-20.js';
 import n20b from './n-20b.js';
 import n21 from './n-21.js';
@@ -59,6 +60,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n18,
   n19,
   n19b,
+  n19c,
   n20,
   n20b,
   n21,
