@@ -121,11 +121,17 @@ export class Testbed {
   }
 
   /**
-   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents. `gpu` has it
-   * mapped.
+   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents; with `backed`
+   * those stay in RAM, as test_hmm has it. `gpu` has it mapped.
    */
-  inDeviceMemory(owner: Process, addr: number, pgmap: DevPagemap, gpu?: Device): Page {
-    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu);
+  inDeviceMemory(
+    owner: Process,
+    addr: number,
+    pgmap: DevPagemap,
+    gpu?: Device,
+    { backed = false }: { backed?: boolean } = {},
+  ): Page {
+    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu, backed);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */
