@@ -37,6 +37,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'NOTIFY-BALANCE': 'every start of an invalidation has its end, and invalidate_seq is odd only between them',
   'TREE-FROZEN': 'the interval tree is not edited while somebody walks it',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
+  'DRIVER-LIVE': 'nothing touches what a driver has freed, or executes it after it was unloaded',
   'MM-LIFE': 'nothing touches an mm after its last reference went',
   'META-ALIVE': 'nothing touches a struct page that is gone',
   'META-FREED': 'nothing touches a struct page after its memory was freed',
