@@ -5,9 +5,9 @@ import n04 from './n-04.js';
 import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
-import n20 from './n-20.js';
+import { n20, n20c } from './n-20.js';
 import n20b from './n-20b.js';
-import { n25, n25b } from './n-25.js';
+import { n25, n25b, n25c } from './n-25.js';
 import n27 from './n-27.js';
 import { n35, n35b, n35c } from './n-35.js';
 
@@ -21,8 +21,10 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n07,
   n20,
   n20b,
+  n20c,
   n25,
   n25b,
+  n25c,
   n27,
   n35,
   n35b,
