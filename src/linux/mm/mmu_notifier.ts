@@ -35,6 +35,14 @@ import {
 const subscriptionOf = (number: number): MmuIntervalNotifier | undefined =>
   number === 0 ? undefined : current.kernel.interval_subs[number - 1]!;
 
+/** What a callback returned; a driver's file is not type-checked before it runs. */
+function answerOf({ name }: MmuIntervalNotifier, returned: unknown): boolean {
+  if (typeof returned === 'boolean') return returned;
+  throw new Error(
+    `invalidate() of ${name} returned ${String(returned)}: it must return true, or false if it would have to sleep and may not`,
+  );
+}
+
 /** Whether the mm has a tree. @context any @kernel 6.12 mm/mmu_notifier.c has_itree: adapted (no access where the answer can't change) */
 export function* hasItree(subscriptions: MmuNotifierSubscriptions): Path<boolean> {
   if (subscriptions.interval_subs.length === 0) return false;
@@ -147,7 +155,7 @@ function* mn_itree_release(subscriptions: MmuNotifierSubscriptions): Path {
   const { res, seq: cur_seq } = yield* mn_itree_inv_start_range(subscriptions, range);
   let interval_sub = res;
   while (interval_sub !== undefined) {
-    const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
+    const ret = answerOf(interval_sub, yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq));
     yield* claim(ret, 'WARN-ON', 'a callback refuses a blockable range (mn_itree_release)');
     interval_sub = yield* mn_itree_inv_next(interval_sub, range);
   }
@@ -177,7 +185,7 @@ function* mn_itree_invalidate(
   const { res, seq: cur_seq } = yield* mn_itree_inv_start_range(subscriptions, range);
   let interval_sub = res;
   while (interval_sub !== undefined) {
-    const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
+    const ret = answerOf(interval_sub, yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq));
     if (!ret) {
       yield* claim(
         !mmu_notifier_range_blockable(range),
