@@ -13,11 +13,42 @@ export function contentsFrame({ mem_map }: Kernel, pfn: number): number {
   return backing === 0 ? pfn : backing - 1;
 }
 
-/** What {@link contentsFrame} looks at. */
-export const contentsCells = ({ mem_map }: Kernel): Cell[] =>
-  mem_map.flatMap(({ zone_device_data, frame }) =>
-    zone_device_data === undefined ? [] : [zone_device_data, frame.use],
+/** What {@link contentsFrame} and {@link migrating} look at. */
+export const contentsCells = ({ mem_map, pgmaps }: Kernel): Cell[] =>
+  pgmaps.length === 0
+    ? []
+    : mem_map.flatMap(({ zone_device_data, frame, lock, mapping, index }) => [
+        ...(zone_device_data === undefined ? [] : [zone_device_data, frame.use]),
+        lock,
+        mapping,
+        index,
+      ]);
+
+/**
+ * Whether a migration between RAM and device memory allows a mirror's entry, while the process has a migration entry. The
+ * driver is the one that migrates: until it has copied it may leave the old page mapped, and once migrate_vma_pages() is
+ * done it may map the new one, which is what the old one was, and locked.
+ */
+export function migrating(kernel: Kernel, entry: number, mirror: number): boolean {
+  const { mem_map } = kernel;
+  const type = swapType(entry);
+  const writable = type === SwapType.MIGRATION_WRITE;
+  if (!writable && type !== SwapType.MIGRATION_READ && type !== SwapType.MIGRATION_READ_EXCLUSIVE)
+    return false;
+  if ((mirror & PTE.RW) !== 0 && !writable) return false;
+  const src = mem_map[frameOf(entry)];
+  if (src === undefined || kernel.pgmaps.length === 0) return false;
+  const named = frameOf(mirror);
+  if (contentsFrame(kernel, src.pfn) === named) return src.lock.value !== 0;
+  return mem_map.some(
+    (dst) =>
+      dst.zone_device_data !== undefined &&
+      dst.lock.value !== 0 &&
+      contentsFrame(kernel, dst.pfn) === named &&
+      dst.mapping.value === src.mapping.value &&
+      dst.index.value === src.index.value,
   );
+}
 
 /** The RAM that stands for device memory in use: each has a reference of the device's. */
 export function countBacking({ mem_map }: Kernel, references: number[]): void {

@@ -4,7 +4,7 @@ import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry, swapType, SwapType } from '../machine/pte.js';
 import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { contentsCells, contentsFrame } from './device-memory.js';
+import { contentsCells, contentsFrame, migrating } from './device-memory.js';
 import { deviceSwapEntryLive } from './lifetime.js';
 
 export const isExclusive = (entry: number): boolean => {
@@ -240,6 +240,7 @@ function coherent(kernel: Kernel): void {
               : isPrivate(entry)
                 ? swapType(entry) === SwapType.DEVICE_WRITE
                 : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
+            if (!same && migrating(kernel, entry, mirror)) continue;
             if (!same || ((mirror & PTE.RW) !== 0 && !writable))
               return `${cell.name} = ${showEntry(mirror)}, and the entry of ${mm.name} is ${showEntry(entry)}${same && !present ? ' (the VMA may not be written to)' : ''}`;
           }

@@ -27,6 +27,9 @@ import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
 import n29d from './n-29d.js';
 import { n30, n30b, n30c } from './n-30.js';
+import n31 from './n-31.js';
+import n32 from './n-32.js';
+import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
@@ -70,6 +73,9 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n30,
   n30b,
   n30c,
+  n31,
+  n32,
+  n34,
   n35,
   n35b,
   n35c,
