@@ -64,6 +64,10 @@ export const DRIVERS = {
     on: '5.13: slots change when no range is under way',
     off: 'N-35 twin: at any time',
   },
+  'umem_odp.dirty': {
+    on: '6.12: ib_umem_odp_unmap_dma_pages() marks pages dirty that the card might store to',
+    off: 'N-25 twin: it does not',
+  },
   'mlx5.callback': {
     'tears-down': '6.12: takes the range off the card, then marks a child that has no page left for removal',
     'marks-only': 'N-25 twin: marks it, and leaves the rest to the work',

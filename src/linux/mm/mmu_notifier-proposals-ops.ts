@@ -98,18 +98,6 @@ export function defineProposalOps(kernel: Kernel) {
       touches: (a, _b, _c, _agent, access) => void access.writes.push(interval_subs[a]!.life.at),
       describe: (a) => `${interval_subs[a]!.name} is its driver's again, the mm is not dropped`,
     }),
-    /** mmdrop() of mm a, for a subscription that was released. */
-    notifierMmdrop: system.op({
-      name: 'mmdrop',
-      exec: (a) => {
-        const { mm_count } = mms[a]!.notifier_subscriptions!;
-        system.set(mm_count.at, mm_count.value - 1);
-        return 0;
-      },
-      touches: (a, _b, _c, _agent, access) =>
-        void access.writes.push(mms[a]!.notifier_subscriptions!.mm_count.at),
-      describe: (a) => `mmdrop(${mms[a]!.name})`,
-    }),
     /** The first subscription with the ops of a that intersects b = start << 15 | last; c is of FIND. Number + 1, or 0. */
     itreeFind: system.op({
       name: 'mmu_interval_notifier_find',

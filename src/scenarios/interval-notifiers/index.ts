@@ -17,11 +17,11 @@ import { n15, n15b } from './n-15.js';
 import n16 from './n-16.js';
 import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
-import n20 from './n-20.js';
+import { n20, n20c } from './n-20.js';
 import n20b from './n-20b.js';
 import n21 from './n-21.js';
 import n23 from './n-23.js';
-import { n25, n25b } from './n-25.js';
+import { n25, n25b, n25c } from './n-25.js';
 import n27 from './n-27.js';
 import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
@@ -60,10 +60,12 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n19b,
   n20,
   n20b,
+  n20c,
   n21,
   n23,
   n25,
   n25b,
+  n25c,
   n27,
   n28,
   n29,
