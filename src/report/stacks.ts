@@ -4,7 +4,7 @@ import type { TraceFrame } from '../explore/trace.js';
 
 /**
  * `mutex_lock in invalidate <- mn_itree_invalidate <- ... <- madvise_dontneed`: the innermost functions that `room`
- * allows, `least` of them at least, and the outermost. The agent's own function is left out, unless there is no other.
+ * allows, `least` of them at least, and the outermost if there is room. The agent's own function is left out, unless there is no other.
  */
 export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): string {
   const names = stack
@@ -21,5 +21,6 @@ export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): st
     if (text.length <= room) return text;
     if (count === least) return first(2).length <= room ? first(2) : text;
   }
-  return first(1);
+  const inner = `${names[0]!} in ${names[1]!} <- ...`;
+  return names.length > 2 && inner.length <= room ? inner : first(1);
 }
