@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { UsageError } from '../core/scenario.js';
 import { Broken, Straight } from '../explore/straight.js';
-import { normalise, Ops } from '../litmus/ops.js';
+import { Ops } from '../litmus/ops.js';
+import { normalise } from '../litmus/ops-observe.js';
 import { parseOps } from '../litmus/ops-language.js';
 import type { Knobs } from '../linux/knobs.js';
 import { Exit } from './exit.js';

@@ -22,9 +22,12 @@ import { defineRwsemOps } from './kernel/locking/rwsem.js';
 import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from './include/memremap.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
+import type { DmirrorDevice } from './lib/test_hmm-devmem.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
+import { defineProposalOps } from './mm/mmu_notifier-proposals-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
 import { defineSchedOps } from './kernel/sched/core.js';
+import { defineWorkqueueOps, type WorkStruct } from './kernel/workqueue.js';
 import { definePageAllocOps } from './mm/page_alloc.js';
 import { defineVmscanOps, PglistData } from './mm/vmscan-direct.js';
 import { defineSparseOps } from './mm/sparse.js';
@@ -75,6 +78,7 @@ function defineOps(kernel: Kernel) {
     ...defineVmscanOps(kernel),
     ...defineRwsemOps(kernel.system),
     ...defineSchedOps(kernel.system),
+    ...defineWorkqueueOps(kernel),
     ...defineVmaOps(kernel),
     ...defineRcuSyncOps(kernel),
     ...defineSparseOps(kernel),
@@ -88,6 +92,7 @@ function defineOps(kernel: Kernel) {
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
     ...defineMmuNotifierOps(kernel),
+    ...defineProposalOps(kernel),
   };
 }
 /** Numbers of the operations that the kernel's files define. */
@@ -118,6 +123,8 @@ export class Kernel {
   readonly inodes: Inode[] | undefined;
   /** Ranges of device memory: of the scenario's RAM that are taken for it (hot-unplug), and beyond RAM. */
   readonly pgmaps: DevPagemap[] = [];
+  /** Devices of the test driver that have memory of their own. */
+  readonly dmirror_devices: DmirrorDevice[] = [];
   /** By CPU: folios that wait for the LRU lists; undefined where they don't wait. */
   readonly cpu_fbatches: CpuFbatches[] | undefined;
   /** The frame of the zero page; undefined: there is none. */
@@ -133,6 +140,8 @@ export class Kernel {
   readonly hotplug: Hotplug | undefined;
   /** SRCU domains; added at set-up, before the tasks. */
   readonly srcu: SrcuStruct[] = [];
+  /** What drivers have workers do; added at set-up. */
+  readonly works: WorkStruct[] = [];
   /** Interval and classic notifiers, of all mms. */
   readonly interval_subs: MmuIntervalNotifier[] = [];
   readonly notifiers: MmuNotifier[] = [];
@@ -227,10 +236,10 @@ export class Kernel {
     return mm;
   }
 
-  /** A device that mirrors `mm`. */
-  addDevice(name: string, mm: Mm): Device {
+  /** A device that mirrors `mm`; one that `shares` walks its page tables. */
+  addDevice(name: string, mm: Mm, shares = false): Device {
     this.guardFolioLocks();
-    return this.machine.addDevice(name, mm.number);
+    return this.machine.addDevice(name, mm.number, shares);
   }
 
   /**
@@ -311,10 +320,12 @@ export class Kernel {
     this.guardMm(mm);
   }
 
-  /** MM-LIFE: where both references on an mm are counted, it is freed after the last. */
-  private guardMm(mm: Mm): void {
+  /** Where both references on an mm are counted: MM-LIFE, it is freed after the last, and NOTIFY-RELEASE. */
+  guardMm(mm: Mm): void {
     const { mm_users, notifier_subscriptions: subscriptions } = mm;
-    if (mm_users === undefined || subscriptions === undefined || mm.freed !== undefined) return;
+    if (mm_users === undefined || subscriptions === undefined) return;
+    for (const sub of subscriptions.interval_subs) sub.released ??= this.system.cell(`${sub.name}.released`);
+    if (mm.freed !== undefined) return;
     const type = { name: 'mm', show: (value: number) => (value === 0 ? 'alive' : 'freed') };
     const { mm_count, first, lock, invalidate_seq, active_invalidate_ranges } = subscriptions;
     mm.freed = this.system.cell(`${mm.name}.freed`, 0, { type });

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { DEVICE_MEMORY } from './knobs/device-memory.js';
 import { DRIVERS } from './knobs/drivers.js';
 import { EXCLUSIVE } from './knobs/exclusive.js';
 import { FORK_AND_COW } from './knobs/fork-and-cow.js';
 import { GUP } from './knobs/gup.js';
 import { HOTPLUG } from './knobs/hotplug.js';
+import { INTERVAL_UPDATES } from './knobs/interval-updates.js';
 import { MAKE_EXCLUSIVE } from './knobs/make-exclusive.js';
 import { NOTIFIERS } from './knobs/notifiers.js';
 import { RECLAIM } from './knobs/reclaim.js';
@@ -22,7 +24,9 @@ export const SUBJECTS = {
   'Page tables, huge pages and RCU': TABLES,
   'Reclaim, swap and KSM': RECLAIM,
   'Memory hotplug and device memory': HOTPLUG,
+  'Migration to and from device memory': DEVICE_MEMORY,
   Notifiers: NOTIFIERS,
+  'Interval notifier updates that were never merged': INTERVAL_UPDATES,
   'Making a page device exclusive': MAKE_EXCLUSIVE,
   'Device-exclusive entries, and who meets them': EXCLUSIVE,
   Drivers: DRIVERS,

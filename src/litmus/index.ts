@@ -13,6 +13,7 @@ export {
   read,
   see,
   store,
+  testAndSetBits,
   testBits,
   trylock,
   unlock,

@@ -12,13 +12,14 @@ export function leftover({
   anon_vma_pool = [],
   mms,
 }: Kernel): string[] {
+  const free: readonly number[] = [Use.FREE, Use.DEVICE];
   const batched = new Set<number>();
   for (const { lru_add, lru_lazyfree, mlock_fbatch } of cpu_fbatches ?? [])
     for (const { folios } of [lru_add, lru_lazyfree, mlock_fbatch])
       for (const { value } of folios) batched.add(value - 1);
   return [
     ...mem_map
-      .filter((page) => page !== zero_page && page.frame.use.value !== Use.FREE && !batched.has(page.pfn))
+      .filter((page) => page !== zero_page && !free.includes(page.frame.use.value) && !batched.has(page.pfn))
       .map(({ pfn, frame: { use } }) => `f${pfn} is ${use.type.show(use.value)}`),
     ...inodes
       .filter((inode) => inode !== undefined && inode.f_count.value !== (inode.f_op === undefined ? 0 : 1))

@@ -2,12 +2,15 @@
 import { UsageError } from '../core/scenario.js';
 import { MADV } from '../linux/mm/madvise.js';
 import { PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
+import { Use } from './ops-use.js';
 
 /** Processes and regions that a script may name. */
 const PROCESSES = 8;
 const REGIONS = 16;
 /** Pages of a region. */
 const REGION_PAGES = 64;
+/** Devices of the test driver. */
+const DEVICES = 4;
 
 const PROTS: Readonly<Record<string, number>> = { n: PROT_NONE, r: PROT_READ, rw: PROT_READ | PROT_WRITE };
 const KINDS = ['anon', 'shared', 'memfd', 'privfile'] as const;
@@ -50,7 +53,24 @@ type WordKind =
   | 'value'
   | 'number'
   /** At most {@link REGION_PAGES}. */
-  | 'count';
+  | 'count'
+  /** Number of a device of the test driver. */
+  | 'device';
+
+/** Commands to a device, about pages of a region. */
+const DEVICE_OPERATIONS = {
+  dread: ['device', 'region', 'page', 'pages'],
+  dwrite: ['device', 'region', 'page', 'pages', 'value'],
+  todev: ['device', 'region', 'page', 'pages'],
+  tosys: ['device', 'region', 'page', 'pages'],
+  excl: ['device', 'region', 'page', 'pages'],
+  chkexcl: ['device', 'region', 'page', 'pages'],
+  snap: ['device', 'region', 'page', 'pages'],
+  release: ['device', 'region', 'page', 'pages'],
+} as const satisfies Readonly<Record<string, readonly WordKind[]>>;
+export type DeviceName = keyof typeof DEVICE_OPERATIONS;
+
+export const isDeviceName = (name: string): name is DeviceName => Object.hasOwn(DEVICE_OPERATIONS, name);
 
 /** The operations, with the words that follow their names. */
 const OPERATIONS = {
@@ -67,6 +87,9 @@ const OPERATIONS = {
   pin: ['region', 'page', 'pages', 'number'],
   unpin: [],
   pinread: ['count'],
+  open: ['device'],
+  close: ['device'],
+  ...DEVICE_OPERATIONS,
 } as const satisfies Readonly<Record<string, readonly WordKind[]>>;
 export type OperationName = keyof typeof OPERATIONS;
 
@@ -84,7 +107,10 @@ export type OpsLine = {
   readonly number: number;
   /** As it stands there. */
   readonly text: string;
-  /** The words after the name, as numbers: an index for a map kind, a position in `values` for a value. */
+  /**
+   * The words after the name, as numbers: an index for a map kind, a position in `values` for a value. A device stores
+   * value, value + 1, … to its pages: each is a word.
+   */
   readonly words: readonly number[];
 } & (
   | { readonly process: number; readonly name: OperationName }
@@ -105,6 +131,8 @@ export interface Script {
   readonly inUse: number;
   /** It needs an area for swap. */
   readonly swaps: boolean;
+  /** Pages that may be in a device's memory at once. */
+  readonly inDevice: number;
 }
 
 export const mapKind = (word: number): MapKind => KINDS[word]!;
@@ -181,9 +209,13 @@ export function parseOps(text: string, name: string): Script {
         case 'advice':
           return ADVICE[word] ?? bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`);
         case 'value':
-          return position(word);
+          return position(valueIn(word));
         case 'number':
           return whole(word, bad);
+        case 'device': {
+          const device = whole(word, bad);
+          return device < DEVICES ? device : bad(`expected a device 0 to ${DEVICES - 1}, found ${word}`);
+        }
         case 'count': {
           const count = whole(word, bad);
           return count <= REGION_PAGES ? count : bad(`expected at most ${REGION_PAGES}, found ${word}`);
@@ -192,7 +224,11 @@ export function parseOps(text: string, name: string): Script {
     });
     // mremap() keeps the length.
     if (operation === 'mremap') inRegion(words[4]!, words[4]! + words[2]!);
-    use.count(operation, words);
+    if (operation === 'dwrite') {
+      const value = values[words[4]!]!;
+      for (let i = 1; i < words[3]!; i++) words.push(position(BigInt.asUintN(64, value + BigInt(i))));
+    }
+    use.count(operation, words, isDeviceName(operation));
     if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
     if (process !== undefined) processes = Math.max(processes, process + 1);
     lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
@@ -202,10 +238,12 @@ export function parseOps(text: string, name: string): Script {
       pages = Math.max(pages, end);
       return word;
     }
-    function position(word: string): number {
+    function valueIn(word: string): bigint {
       if (!/^(0x[\da-f]+|\d+)$/i.test(word)) return bad(`expected a value, found ${word}`);
       const value = BigInt(word);
-      if (value >= 1n << 64n) bad(`expected a value of 64 bits, found ${word}`);
+      return value < 1n << 64n ? value : bad(`expected a value of 64 bits, found ${word}`);
+    }
+    function position(value: bigint): number {
       let at = positions.get(value);
       if (at === undefined) {
         at = values.push(value) - 1;
@@ -214,37 +252,9 @@ export function parseOps(text: string, name: string): Script {
       return at;
     }
   });
-  return { lines, values, processes, regions, pages, inUse: use.most(processes * regions * pages), swaps };
-}
-
-/** Counts what operations may take, at most: between two resets a page is taken by who touches it first. */
-class Use {
-  /** Pages that were touched, and pages of files. */
-  private now = [0, 0];
-  private all: (readonly number[])[] = [];
-  private pinned = 0;
-
-  count(operation: string, words: readonly number[]): void {
-    const [, , pages = 0] = words;
-    if (operation === 'reset') {
-      this.all.push(this.now);
-      this.now = [0, 0];
-    }
-    if (operation === 'mmap' && words[3] !== 0) this.now[1]! += words[1]!;
-    if (operation === 'pin') this.pinned = Math.max(this.pinned, pages);
-    // A page of the file, and a private copy of it.
-    if (operation === 'r' || operation === 'w') this.now[0]! += 2;
-    if (['mlock', 'madvise', 'mprotect', 'pin'].includes(operation)) this.now[0]! += 2 * pages;
-    if (operation === 'fork') this.now[0]! += this.pinned; // the child gets copies at once
-  }
-
-  /** The most at any time, where processes can map that many. */
-  most(mapped: number): number {
-    return (
-      Math.max(...[...this.all, this.now].map(([touched, files]) => Math.min(touched!, mapped + files!))) +
-      this.pinned
-    );
-  }
+  const mapped = processes * regions * pages;
+  const [inUse, inDevice] = [use.most(mapped), use.mostInDevice(mapped)];
+  return { lines, values, processes, regions, pages, inUse, swaps, inDevice };
 }
 
 /** The number in Pn or Rn. */

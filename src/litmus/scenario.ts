@@ -16,6 +16,7 @@ import type { System } from '../core/system.js';
 import { Kernel } from '../linux/kernel.js';
 import { srcu_invoke_callbacks } from '../linux/kernel/rcu/srcu.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
+import { worker_thread } from '../linux/kernel/workqueue.js';
 import { kswapd } from '../linux/mm/vmscan-direct.js';
 import { documentedKnobs, type Knobs, KNOBS, RELEASES } from '../linux/knobs.js';
 import type { MachineOptions, TlbFill, TlbFlush } from '../machine/machine.js';
@@ -300,14 +301,16 @@ function build<K extends KnobSpec, S>(spec: ScenarioSpec<K, S>, setting: Values<
   }
   if (kernel.options.rcuCallbacks > 0)
     kernel.addTask({ name: 'rcu', cpu: -1, daemon: true, fair: true, atomic: true, start: () => rcu_core() });
+  const { pgdat } = kernel;
+  if (pgdat !== undefined)
+    kernel.addTask({ name: 'kswapd', cpu: 0, daemon: true, fair: true, start: () => kswapd(pgdat) });
   for (const domain of kernel.srcu)
     if (domain.heads.length > 0) {
       const start = (): Path => srcu_invoke_callbacks(domain);
       kernel.addTask({ name: 'srcu', cpu: -1, daemon: true, fair: true, atomic: true, start });
     }
-  const { pgdat } = kernel;
-  if (pgdat !== undefined)
-    kernel.addTask({ name: 'kswapd', cpu: -1, daemon: true, fair: true, start: () => kswapd(pgdat) });
+  if (kernel.works.length > 0)
+    kernel.addTask({ name: 'kworker', cpu: 0, daemon: true, fair: true, start: () => worker_thread() });
   if (kernel.machine.options.fill === 'speculative') {
     kernel.machine.spaces.forEach((space, index) => {
       for (const cpu of space.cpus) {

@@ -7,7 +7,7 @@ import { defineMutex } from '../linux/kernel/locking/mutex.js';
 import { defineSpinlock } from '../linux/kernel/locking/spinlock.js';
 import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
 import type { KsmStableNode } from '../linux/mm/ksm.js';
-import type { DevPagemap, MEMORY_DEVICE } from '../linux/include/memremap.js';
+import { type DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from '../linux/include/memremap.js';
 import type { MemSection, SectionOptions } from '../linux/mm/sparse.js';
 import type { Device } from '../machine/machine.js';
 import { pfnOf, pteType } from '../machine/pte.js';
@@ -21,6 +21,7 @@ import {
   uffdWriteProtected,
   watchSum,
 } from '../properties/index.js';
+import { putInDeviceMemory } from './setup/device-memory.js';
 import { makeExclusive } from './setup/exclusive.js';
 import { addPagemap, addSection, hotplugOf, leaveInExit } from './setup/hotplug.js';
 import { Process, type Region } from './setup/process.js';
@@ -98,13 +99,13 @@ export class Testbed {
     return new Rwsem(this.kernel.system, name, name);
   }
 
-  /** A device with a page table of its own, empty, that mirrors a process. */
-  device(name: string, options: { mirrors: Process }): Device {
+  /** A device with a page table of its own, empty, that mirrors a process; one that `shares` walks the process's instead. */
+  device(name: string, options: { mirrors: Process; shares?: boolean }): Device {
     // A user's file is not type-checked before it runs.
-    const mirrors = (options as Partial<typeof options> | undefined)?.mirrors;
+    const { mirrors, shares = false } = (options as Partial<typeof options> | undefined) ?? {};
     if (!(mirrors instanceof Process))
       throw new Error(`device ${name}: say whose memory it mirrors: m.device('${name}', { mirrors: p })`);
-    return this.kernel.addDevice(name, mirrors.mm);
+    return this.kernel.addDevice(name, mirrors.mm, shares);
   }
 
   /**
@@ -118,6 +119,28 @@ export class Testbed {
     { sharers = [] }: { sharers?: readonly Process[] } = {},
   ): void {
     makeExclusive(this.kernel, owner, addr, gpu, sharers);
+  }
+
+  /**
+   * `nr` pages of memory of a device's own, all free: PRIVATE, no CPU reaches them, or COHERENT. `owner`: whose they are
+   * for migrations, see ownerOf().
+   */
+  deviceMemory(
+    name: string,
+    type: 'PRIVATE' | 'COHERENT',
+    owner: number,
+    nr: number,
+    ops: DevPagemapOps,
+  ): DevPagemap {
+    return this.kernel.addDevicePagemap(name, MEMORY_DEVICE[type], owner, nr, ops);
+  }
+
+  /**
+   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents. `gpu` has it
+   * mapped.
+   */
+  inDeviceMemory(owner: Process, addr: number, pgmap: DevPagemap, gpu?: Device): Page {
+    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */

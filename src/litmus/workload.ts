@@ -8,24 +8,23 @@ import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { Kernel } from '../linux/kernel.js';
 import { type Knobs, RELEASES } from '../linux/knobs.js';
+import type { Dmirror } from '../linux/lib/test_hmm.js';
+import { exclusiveRange } from '../linux/lib/test_hmm-exclusive.js';
 import {
-  Dmirror,
-  dmirror_exclusive,
   dmirror_fops_open,
   dmirror_fops_release,
-  DmirrorMinOps,
-  dmirror_read,
-  dmirror_write,
-} from '../linux/lib/test_hmm.js';
+  dmirror_fops_unlocked_ioctl,
+} from '../linux/lib/test_hmm-fops.js';
+import { HMM_DMIRROR, type HmmDmirrorCmd } from '../linux/lib/test_hmm_uapi.js';
 import { FOLL, unpin_user_page } from '../linux/mm/gup.js';
 import { pin_user_pages_fast } from '../linux/mm/gup-slow.js';
 import { do_madvise, MADV } from '../linux/mm/madvise.js';
 import { exit_mmap, MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
 import { do_mprotect_pkey, PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
-import { type Device, deviceAtomicAdd, type TlbFill, type TlbFlush, Use } from '../machine/machine.js';
+import { deviceAtomicAdd, type TlbFill, type TlbFlush, Use } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
-import { Process as SetUp } from './setup/process.js';
+import { addDmirror } from './setup/dmirror.js';
 
 export interface WorkloadOptions {
   readonly seed: number;
@@ -54,7 +53,6 @@ interface Process {
   readonly mm: Mm;
   /** Its threads, one on each CPU. */
   readonly threads: readonly number[];
-  readonly device: Device;
   readonly dmirror: Dmirror;
   /** By page; undefined where nothing is mapped. */
   pages: (Expected | undefined)[];
@@ -146,14 +144,8 @@ export class Workload {
       const name = `${mm.name}.${cpu}`;
       return kernel.addTask({ name, cpu, daemon: false, fair: true, mm, start: () => nothing() }).agent;
     });
-    const device = kernel.addDevice(`gpu${number}`, mm);
-    const dmirror = new Dmirror(kernel, device, mm);
-    dmirror.notifier = new SetUp(kernel, mm).intervalNotifier(
-      { start: 0, end: pages },
-      new DmirrorMinOps(dmirror),
-      { inserted: false, ready: true },
-    );
-    return { mm, threads, device, dmirror, pages: unmapped(pages), lives: false, mirrored: false };
+    const dmirror = addDmirror(kernel, mm, `gpu${number}`);
+    return { mm, threads, dmirror, pages: unmapped(pages), lives: false, mirrored: false };
   }
 
   monitor(): NodeMonitor {
@@ -288,25 +280,25 @@ export class Workload {
 
   private deviceRead(target: Target): string {
     const { addr } = target;
-    const value = this.mirrored(target, (dmirror) => dmirror_read(dmirror, addr));
-    if (value < 0) return this.refused(target, PROT_READ, 'device read refused');
-    this.same(target, value, this.allowed(target, PROT_READ, 'has a device load from').contents);
+    const cmd = command(addr, 1);
+    if (this.ioctl(target, HMM_DMIRROR.READ, cmd) !== 0)
+      return this.refused(target, PROT_READ, 'device read refused');
+    this.same(target, cmd.ptr[0]!, this.allowed(target, PROT_READ, 'has a device load from').contents);
     return 'device read';
   }
 
   private deviceWrite(target: Target): string {
     const { addr } = target;
     const value = ++this.written;
-    const err = this.mirrored(target, (dmirror) => dmirror_write(dmirror, addr, value));
-    if (err < 0) return this.refused(target, PROT_WRITE, 'device write refused');
+    if (this.ioctl(target, HMM_DMIRROR.WRITE, command(addr, 1, value)) !== 0)
+      return this.refused(target, PROT_WRITE, 'device write refused');
     this.allowed(target, PROT_WRITE, 'has a device store to').contents = value;
     return 'device write';
   }
 
   private deviceAtomic(target: Target): string {
-    const { process, addr } = target;
-    const { device } = process;
-    const value = this.mirrored(target, (dmirror) => atomicAdd(dmirror, device, addr));
+    const { addr } = target;
+    const value = this.mirrored(target, (dmirror) => atomicAdd(dmirror, addr));
     if (value === undefined) return this.refused(target, PROT_WRITE, 'device atomic refused');
     this.same(target, value, this.allowed(target, PROT_WRITE, 'has a device add to').contents++);
     return 'device atomic';
@@ -315,7 +307,8 @@ export class Workload {
   private exclusive(target: Target): string {
     const { process, addr } = target;
     const npages = 1 + this.choose(Math.min(4, process.pages.length - addr));
-    const err = this.mirrored(target, (dmirror) => dmirror_exclusive(dmirror, addr, npages));
+    const cmd = command(addr, npages);
+    const err = this.ioctl(target, HMM_DMIRROR.EXCLUSIVE, cmd);
     const writable = process.pages
       .slice(addr, addr + npages)
       .every((page) => page !== undefined && (page.prot & PROT_WRITE) !== 0);
@@ -324,6 +317,11 @@ export class Workload {
       `making ${npages} pages of ${process.mm.name} from ${addr} exclusive returns ${err}`,
     );
     return err === 0 ? 'exclusive' : 'exclusive refused';
+  }
+
+  /** A command of the process's device file. */
+  private ioctl(target: Target, number: number, cmd: HmmDmirrorCmd): number {
+    return this.mirrored(target, (dmirror) => dmirror_fops_unlocked_ioctl(dmirror, number, cmd));
   }
 
   /** Runs a call of the process's device file, which is opened if it is not. */
@@ -439,6 +437,15 @@ export class Workload {
   }
 }
 
+/** What the device file is asked; a value is stored to each page. */
+const command = (addr: number, npages: number, value = 0): HmmDmirrorCmd => ({
+  addr,
+  npages,
+  ptr: Array<number>(npages).fill(value),
+  cpages: 0,
+  faults: 0,
+});
+
 function unmapped(pages: number): undefined[] {
   return Array<undefined>(pages).fill(undefined);
 }
@@ -451,11 +458,11 @@ function* forkInto(mm: Mm, oldmm: Mm): Path<number> {
 }
 
 /** The device adds 1; its driver serves a fault. Returns what was there before, or undefined if the fault is refused. */
-function* atomicAdd(dmirror: Dmirror, device: Device, addr: number): Path<number | undefined> {
+function* atomicAdd(dmirror: Dmirror, addr: number): Path<number | undefined> {
   for (;;) {
-    const old = yield* deviceAtomicAdd(device, addr);
+    const old = yield* deviceAtomicAdd(dmirror.device, addr);
     if (old !== undefined) return old;
-    if ((yield* dmirror_exclusive(dmirror, addr, 1)) !== 0) return undefined;
+    if ((yield* exclusiveRange(dmirror, addr, 1)) !== 0) return undefined;
   }
 }
 

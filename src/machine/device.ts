@@ -8,8 +8,8 @@ import { pageAndWord, pageOf, showPage, touchesContents, wordOf } from './mmu.js
 import { frameOf, PTE, pteType, showEntry } from './pte.js';
 
 /**
- * A device with an MMU of its own: a page table that its driver fills, a TLB, and accesses that are under way. It
- * mirrors one address space, so that a page has the same number on both sides. Entries have the layout of a PTE, with
+ * A device with an MMU of its own: a page table that its driver fills, a TLB, and accesses that are under way. One that
+ * shares has no page table: it walks that of the CPUs (an IOMMU with shared virtual addresses). It mirrors one address space, so that a page has the same number on both sides. Entries have the layout of a PTE, with
  * ATOMIC for those that allow atomic operations.
  */
 export class Device {
@@ -27,6 +27,7 @@ export class Device {
     readonly number: number,
     /** The address space that it mirrors: an index of `machine.spaces`. */
     readonly space: number,
+    readonly shares = false,
   ) {
     const { system, spaces, options } = machine;
     const row = (what: string, type = pteType): Cell[] =>
@@ -36,7 +37,7 @@ export class Device {
     this.pte = row('pte');
     this.tlb = row('tlb');
     this.inFlight = row('in_flight', frameRef);
-    if (options.fill === 'demand') return;
+    if (options.fill === 'demand' || shares) return;
     this.tlb.forEach((entry, page) => {
       const pte = this.pte[page]!;
       system.monitors.push({
@@ -49,16 +50,26 @@ export class Device {
   }
 }
 
-/** What devices do. Pages are numbered as in the space that the device mirrors; ranges are packed start << 10 | end. */
+/** Pages [start, end) in one number. */
+const RANGE_SHIFT = 15;
+const packed = (start: number, end: number): number => (start << RANGE_SHIFT) | end;
+const startOf = (range: number): number => range >> RANGE_SHIFT;
+const endOf = (range: number): number => range & ((1 << RANGE_SHIFT) - 1);
+
+/** What devices do. Pages are numbered as in the space that the device mirrors; ranges are {@link packed}. */
 export function defineDeviceOps(machine: Machine) {
   const { system } = machine;
   const device = (number: number): Device => machine.devices[number]!;
 
   /** Translates a page for an access that needs these permissions: through the TLB, else by a walk, which fills it. */
-  const translate = ({ name, tlb, pte }: Device, page: number, needed: number): Frame | undefined => {
+  const translate = (
+    { name, tlb, pte, shares, space }: Device,
+    page: number,
+    needed: number,
+  ): Frame | undefined => {
     let entry = tlb[page]!.value;
     if ((entry & needed) !== needed) {
-      entry = pte[page]!.value;
+      entry = shares ? machine.leaf(machine.spaces[space]!, page) : pte[page]!.value;
       if ((entry & needed) !== needed) return undefined;
       system.set(tlb[page]!.at, entry);
     }
@@ -73,15 +84,16 @@ export function defineDeviceOps(machine: Machine) {
     return frame;
   };
   const touchesAccess = (a: number, b: number, writes: boolean, access: Access): void => {
-    const { tlb, pte } = device(a);
-    access.reads.push(pte[pageOf(b)]!.at);
+    const { tlb, pte, shares, space } = device(a);
+    const walked = shares ? machine.leafCells(machine.spaces[space]!, pageOf(b)) : [pte[pageOf(b)]!];
+    access.reads.push(...walked.map(({ at }) => at));
     access.writes.push(tlb[pageOf(b)]!.at);
     touchesContents(machine, wordOf(b), writes, access);
   };
-  const each = (cells: readonly Cell[], packed: number): readonly Cell[] =>
-    cells.slice(packed >> 10, packed & 1023);
-  const pages = (packed: number): string => {
-    const [start, end] = [packed >> 10, packed & 1023];
+  const each = (cells: readonly Cell[], range: number): readonly Cell[] =>
+    cells.slice(startOf(range), endOf(range));
+  const pages = (range: number): string => {
+    const [start, end] = [startOf(range), endOf(range)];
     return end - start === 1 ? `page ${start}` : `pages ${start}..${end - 1}`;
   };
 
@@ -261,17 +273,17 @@ export function* deviceMap(device: Device, addr: number, entry: number): Path {
 
 /** Clears the entries of [start, end) in the device's page table. Goes with {@link deviceFlush}. */
 export function* deviceUnmap(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devUnmap, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devUnmap, device.number, packed(start, end));
 }
 
 /** Drops the device's TLB entries of [start, end), then waits for what is under way there. */
 export function* deviceFlush(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devFlush, device.number, (start << 10) | end);
-  yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devFlush, device.number, packed(start, end));
+  yield* request(device.machine.op.devIdle, device.number, packed(start, end));
 }
 
 /** Clears the entries of [start, end) in the device's page table and TLB, then waits for what is under way there. */
 export function* deviceErase(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devErase, device.number, (start << 10) | end);
-  yield* request(device.machine.op.devIdle, device.number, (start << 10) | end);
+  yield* request(device.machine.op.devErase, device.number, packed(start, end));
+  yield* request(device.machine.op.devIdle, device.number, packed(start, end));
 }

@@ -157,9 +157,9 @@ export class Machine {
     return space;
   }
 
-  /** A device whose page table mirrors space `space`. */
-  addDevice(name: string, space: number): Device {
-    const device = new Device(this, name, this.devices.length, space);
+  /** A device whose page table mirrors space `space`; one that `shares` walks the CPUs' page table. */
+  addDevice(name: string, space: number, shares = false): Device {
+    const device = new Device(this, name, this.devices.length, space, shares);
     this.devices.push(device);
     return device;
   }

@@ -6,7 +6,7 @@ import { frameOf, makeEntry, pfnOf, PTE } from './pte.js';
 
 /** A page and a word of its contents, as one argument of a request. */
 export const pageAndWord = (page: number, word: number): number => page | (word << WORD_SHIFT);
-const WORD_SHIFT = 10;
+const WORD_SHIFT = 12;
 export const pageOf = (packed: number): number => packed & ((1 << WORD_SHIFT) - 1);
 export const wordOf = (packed: number): number => packed >> WORD_SHIFT;
 /** The page, with the word if it is not the first, for a trace. */

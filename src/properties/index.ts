@@ -2,6 +2,7 @@
 import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
 import { watchDevices } from './device.js';
+import { watchDeviceMemory } from './device-memory.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
 import { watchNotifiers } from './notifier.js';
 import { balances } from './sums.js';
@@ -23,6 +24,10 @@ export { countMappings } from './sums.js';
  */
 const HOTPLUG = ['META-FREED', 'META-POISONED', 'META-ALIVE', 'PGMAP-LIVE', 'GP-RULE'];
 
+/** DRIVER-LIVE is found by accesses: see linux/kernel/module.ts. */
+const freesDriverMemory = ({ system }: Kernel): boolean =>
+  system.guards.some((guard) => guard?.property(0) === 'DRIVER-LIVE');
+
 /** Switches on the invariants that hold in every scenario; returns their names. */
 export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
@@ -31,7 +36,7 @@ export function watchAlways(kernel: Kernel): string[] {
   walkCacheLive(kernel);
   // Before 5.19 no flag says so.
   if (kernel.knobs['cow.reuse'] === 'anon-exclusive') anonExclusive(kernel);
-  const devices = watchDevices(kernel);
+  const devices = [...watchDevices(kernel), ...watchDeviceMemory(kernel)];
   const notifiers = watchNotifiers(kernel);
   return [
     'TLB-LIVE',
@@ -44,6 +49,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'LOCK',
     'LOCK-REF',
     ...devices,
+    ...(freesDriverMemory(kernel) ? ['DRIVER-LIVE'] : []),
     ...notifiers,
     ...balances(kernel),
   ];

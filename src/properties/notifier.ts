@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { frameOf, PTE, pteType, showEntry } from '../machine/pte.js';
-import type { MmuNotifierSubscriptions } from '../linux/include/mmu_notifier.js';
+import { LIFE, type MmuNotifierSubscriptions } from '../linux/include/mmu_notifier.js';
 import type { Kernel } from '../linux/kernel.js';
 import { cpuEntry, isExclusive, tableCells } from './device.js';
 
 /**
- * The invariants that hold wherever an mm may have notifiers; returns their names. TREE-FROZEN and SUB-LIFE are found by
- * the operations: see linux/mm/mmu_notifier.ts.
+ * The invariants that hold wherever an mm may have notifiers; returns their names. TREE-FROZEN, SUB-LIFE and LIST-CORRUPT
+ * are found by the operations: see linux/mm/mmu_notifier.ts.
  */
 export function watchNotifiers(kernel: Kernel): string[] {
   const all = kernel.mms.flatMap(({ notifier_subscriptions: each }) => (each === undefined ? [] : [each]));
@@ -16,10 +16,19 @@ export function watchNotifiers(kernel: Kernel): string[] {
   const silenced = fork === 'off' || make === 'none';
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
+    if (subscriptions.wq !== undefined) allReleased(kernel, subscriptions);
+    if (subscriptions.mm.freed !== undefined) toldOfRelease(kernel, subscriptions);
     if (!silenced && subscriptions.interval_subs.length > 0) ordered(kernel, subscriptions);
   }
-  const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE'] : [];
-  return ['NOTIFY-BALANCE', ...(silenced ? [] : ['NOTIFY-ORDER']), 'TREE-FROZEN', 'SUB-LIFE', ...freed];
+  const freed = kernel.mms.some((mm) => mm.freed !== undefined) ? ['MM-LIFE', 'NOTIFY-RELEASE'] : [];
+  return [
+    'NOTIFY-BALANCE',
+    ...(silenced ? [] : ['NOTIFY-ORDER']),
+    'TREE-FROZEN',
+    'SUB-LIFE',
+    'LIST-CORRUPT',
+    ...freed,
+  ];
 }
 
 /**
@@ -66,12 +75,44 @@ function balanced(
   });
 }
 
+/** NOTIFY-RELEASE: at the end, an interval subscription to an mm that is gone has heard so. */
+function toldOfRelease({ system }: Kernel, { mm, interval_subs }: MmuNotifierSubscriptions): void {
+  system.invariants.push({
+    property: 'NOTIFY-RELEASE',
+    when: 'end',
+    cells: [],
+    check() {
+      if (mm.mm_users?.value !== 0) return undefined;
+      const missed = interval_subs.find(
+        ({ life, released }) => life.value !== 0 && released !== undefined && released.value === 0,
+      );
+      return missed === undefined
+        ? undefined
+        : `${missed.name} is subscribed to ${mm.name}, which is gone, and was not told of its release`;
+    },
+  });
+}
+
+/** SUB-LIFE, at the end: what was given up for its release to be called has been released. */
+function allReleased({ system }: Kernel, { interval_subs }: MmuNotifierSubscriptions): void {
+  system.invariants.push({
+    property: 'SUB-LIFE',
+    when: 'end',
+    kind: 'leak',
+    cells: [],
+    check() {
+      const lost = interval_subs.find(({ life }) => life.value === LIFE.PUT);
+      return lost === undefined ? undefined : `${lost.name} was given up, and is never released`;
+    },
+  });
+}
+
 /**
  * NOTIFY-ORDER: an entry that a mirror may have copied loses a right, or names another page, only while a range that
  * covers it is under way. Present and exclusive entries may have been copied; the accessed and the dirty bit are no
  * rights, and that a device loses exclusive access is what EXCL is about. Not judged for an mm that has classic subscriptions only.
  */
-function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptions): void {
+function ordered(kernel: Kernel, { mm, open, installed, has_itree }: MmuNotifierSubscriptions): void {
   const { system } = kernel;
   const copied = (entry: number): boolean => (entry & PTE.PRESENT) !== 0 || isExclusive(entry);
   /** Ghost: the entries as they were. */
@@ -79,14 +120,21 @@ function ordered(kernel: Kernel, { mm, open, installed }: MmuNotifierSubscriptio
   /** Ghost: page + 1. */
   const wrong = system.cell(`${mm.name}.changed_behind_mirrors`);
   system.monitors.push({
-    cells: [...tableCells(kernel), ...open, ...(installed === undefined ? [] : [installed])],
+    cells: [...tableCells(kernel), ...open, ...[installed, has_itree].filter((cell) => cell !== undefined)],
     update(agent) {
       before.forEach((cell, page) => {
         const from = cell.value;
         const to = cpuEntry(kernel, mm, page);
         if (from === to) return;
         system.set(cell.at, to);
-        if (agent < 0 || !copied(from) || open[page]!.value > 0 || installed?.value === 0) return;
+        if (
+          agent < 0 ||
+          !copied(from) ||
+          open[page]!.value > 0 ||
+          installed?.value === 0 ||
+          has_itree?.value === 0
+        )
+          return;
         const kept = copied(to) && frameOf(to) === frameOf(from) && (isExclusive(from) || !isExclusive(to));
         if (!kept || ((from & PTE.RW) !== 0 && (to & PTE.RW) === 0)) system.set(wrong.at, page + 1);
       });

@@ -6,6 +6,7 @@ import type { FolioBatch } from '../linux/include/pagevec.js';
 import type { Kernel } from '../linux/kernel.js';
 import { GP } from '../linux/kernel/rcu/sync.js';
 import { PAGE_MAPPING_KSM } from '../linux/mm/ksm.js';
+import { countBacking } from './device-memory.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 
 /** How often page tables name each frame, by what the entry holds for it. */
@@ -74,6 +75,7 @@ export function balances(kernel: Kernel): string[] {
     void system.invariants.push({ property, when: 'end', kind: 'leak', cells: [], check });
   end('REF-SUM', () => {
     const { references } = countMappings(kernel);
+    countBacking(kernel, references);
     const inFiles: number[] = [];
     for (const batches of kernel.cpu_fbatches ?? [])
       for (const batch of Object.values(batches) as FolioBatch[])
@@ -119,7 +121,8 @@ export function balances(kernel: Kernel): string[] {
   end('MAP-SUM', () => {
     const { mappings } = countMappings(kernel);
     for (const page of mem_map) {
-      if (page.frame.use.value !== Use.DATA) continue;
+      const { value: use } = page.frame.use;
+      if (use !== Use.DATA && use !== Use.DEVICE) continue;
       if (page.large !== undefined && (page.flags.value & PG.head) !== 0) {
         const pages = mem_map.filter(
           ({ pfn, compound_head }) => pfn === page.pfn || compound_head.value === page.pfn + 1,

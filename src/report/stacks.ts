@@ -9,6 +9,7 @@ import type { TraceFrame } from '../explore/trace.js';
 export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): string {
   const names = stack
     .slice(1)
+    .filter((frame) => !isOurs(frame))
     .map(({ fn }) => fn)
     .reverse();
   if (names.length === 0) return stack[0]?.callee ?? 'its start';
@@ -23,4 +24,14 @@ export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): st
   }
   const inner = `${names[0]!} in ${names[1]!} <- ...`;
   return names.length > 2 && inner.length <= room ? inner : first(1);
+}
+
+/** The innermost function that is not one of ours; undefined: the agent's own. */
+export function innermost(stack: readonly TraceFrame[]): string | undefined {
+  return stack.slice(1).findLast((frame) => !isOurs(frame))?.fn;
+}
+
+/** A helper in a kernel path that the kernel does not have: it would not be found there. */
+function isOurs({ fn, at }: TraceFrame): boolean {
+  return /[A-Z]/.test(fn) && at.startsWith('src/linux/');
 }

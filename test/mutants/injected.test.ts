@@ -9,42 +9,13 @@
  * STABLE-PAGE and, for swap, DATA.
  */
 import { afterEach, describe, expect, test } from 'vitest';
-import { live, site, siteCount } from '../../src/core/live.js';
-import { withoutLocks } from '../../src/core/mutants.js';
 import { check } from '../../src/explore/check.js';
 import { Straight } from '../../src/explore/straight.js';
 import { type Runner, Workload } from '../../src/litmus/workload.js';
 import { SCENARIOS } from '../../src/scenarios/index.js';
+import { type Instead, leaveNothingOut, leaveOut } from './leave-out.js';
 
-/** File, function and the n-th call of a callee in it, as docs/survivors.json names mutants. */
-const sites = new Map<string, number>();
-{
-  const seen = new Map<string, number>();
-  for (let number = 0; number < siteCount(); number++) {
-    const { file, fn, callee } = site(number);
-    const call = `${file.replace(/^src\/(linux\/)?/, '')} ${fn} ${callee}`;
-    const nth = (seen.get(call) ?? 0) + 1;
-    seen.set(call, nth);
-    sites.set(`${call}#${nth}`, number);
-  }
-}
-
-/** The call is left out, and answers that; `lock`: the lock that it takes is not taken. */
-type Instead = 'lock' | boolean | number;
-
-function leaveOut(call: string, instead: Instead = 0): void {
-  const number = sites.get(call);
-  if (number === undefined) throw new Error(`expected a call ${call}`);
-  live.cut = number;
-  live.cutHit = false;
-  live.cutValue = instead === 'lock' ? 0 : instead;
-  live.mutate = instead === 'lock' ? withoutLocks : undefined;
-}
-
-afterEach(() => {
-  live.cut = -1;
-  live.mutate = undefined;
-});
+afterEach(leaveNothingOut);
 
 const EXCLUSIVE = 'mm/memory-exclusive.ts';
 const RMAP = 'mm/rmap-exclusive.ts';
@@ -157,6 +128,12 @@ const FAULTS: readonly Fault[] = [
     `${INTERVAL} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
     'N-06 base',
     false,
+  ],
+  [
+    'NOTIFY-RELEASE',
+    "exit's walk of the tree",
+    'mm/mmu_notifier.ts __mmu_notifier_release mn_itree_release#1',
+    'N-23 base',
   ],
   [
     'SUB-LIFE',

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { runOps } from '../../src/cli/ops.js';
-import { normalise } from '../../src/litmus/ops.js';
+import { normalise } from '../../src/litmus/ops-observe.js';
 
 const golden = (name: string): string =>
   gunzipSync(readFileSync(fileURLToPath(new URL(`../golden/${name}.gz`, import.meta.url)))).toString();
@@ -34,8 +34,11 @@ function firstDifference(ours: readonly string[], real: readonly string[]): stri
   ].join('\n');
 }
 
-test.each(['core-1', 'core-2'])('%s: 2,000 operations answer what Linux 6.12 answered', (name) => {
-  const { lines, broken } = runOps(golden(`${name}.script`), name);
-  expect(broken).toBeUndefined();
-  expect(firstDifference(normalise(lines), golden(`${name}.answer`).trimEnd().split('\n'))).toBeUndefined();
-});
+test.each(['core-1', 'core-2', 'device-1', 'device-2'])(
+  '%s: 2,000 operations answer what Linux 6.12 answered',
+  (name) => {
+    const { lines, broken } = runOps(golden(`${name}.script`), name);
+    expect(broken).toBeUndefined();
+    expect(firstDifference(normalise(lines), golden(`${name}.answer`).trimEnd().split('\n'))).toBeUndefined();
+  },
+);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { current } from '../kernel.js';
+import { current, knob } from '../kernel.js';
 import type { Page, Vma } from './mm_types.js';
 
 /** Flags of an entry of migrate_vma.src and .dst; the PFN is above them. @kernel 6.12 include/linux/migrate.h MIGRATE_PFN_*: faithful */
@@ -11,6 +11,14 @@ export const migrate_pfn = (pfn: number): number => (pfn << MIGRATE_PFN.SHIFT) |
 /** The page that an entry names, undefined if it names none. @kernel 6.12 include/linux/migrate.h migrate_pfn_to_page: faithful */
 export const migrate_pfn_to_page = (mpfn: number): Page | undefined =>
   mpfn & MIGRATE_PFN.VALID ? current.kernel.mem_map[mpfn >> MIGRATE_PFN.SHIFT] : undefined;
+
+/** Whether the fault that a migration is for holds the lock of the page itself: knob do_swap_page.device_private. */
+export const lockedByFault = (fault_page: Page | undefined, page: Page): boolean =>
+  fault_page === page && knob('do_swap_page.device_private') === 'trylock';
+
+/** References that a fault has on the page that it is about: knob do_swap_page.device_private. */
+export const heldByFault = (fault_page: Page | undefined, page: Page): number =>
+  fault_page === page && knob('do_swap_page.device_private') !== 'none' ? 1 : 0;
 
 /** Which pages are to be migrated. @kernel 6.12 include/linux/migrate.h enum migrate_vma_direction: faithful */
 export const MIGRATE_VMA_SELECT = { SYSTEM: 1, DEVICE_PRIVATE: 2, DEVICE_COHERENT: 4 } as const;

@@ -191,6 +191,11 @@ export class Vma {
   readonly attached: Cell;
   /** anon_vma_chain: how many anon_vmas it is linked to, and which, oldest first. undefined: one for each mm. */
   readonly anon_vma_chain: { readonly length: Cell; readonly anon_vma: Cell[] } | undefined;
+  /**
+   * Where there are chains: its place among the VMAs with the same vm_pgoff in the interval tree of its file, and in
+   * those of its anon_vmas. Walks go in that order.
+   */
+  readonly rb: { readonly i_mmap: Cell; readonly anon: Cell } | undefined;
   /** The userfaultfd that watches it, set at set-up; a forked VMA has none. */
   vm_userfaultfd_ctx: UserfaultfdCtx | undefined;
 
@@ -210,6 +215,9 @@ export class Vma {
     this.attached = system.cell(`${name}.attached`);
     this.anon_vma_chain = chains
       ? { length: system.cell(`${name}.anon_vma_chain.length`), anon_vma: [] }
+      : undefined;
+    this.rb = chains
+      ? { i_mmap: system.cell(`${name}.rb.i_mmap`), anon: system.cell(`${name}.rb.anon`) }
       : undefined;
   }
 
@@ -291,6 +299,8 @@ export class Inode {
 
 /** mm->flags that the model has. */
 export const MMF_HAS_PINNED = 1;
+export const MMF_OOM_SKIP = 2;
+export const MMF_UNSTABLE = 4;
 
 /**
  * struct mm_struct with its page-table root. The upper levels are folded: an mm is a row of PMDs.
@@ -318,6 +328,8 @@ export class Mm {
   readonly vmas: Vma[] = [];
   /** Undefined: nobody counts them, the scenario calls exit_mmap() when it is time. */
   mm_users: Cell | undefined;
+  /** The OOM killer may choose it: only then are MMF_OOM_SKIP and MMF_UNSTABLE looked at. Set-up says so. */
+  oom_victim = false;
   /** Ghost: 1 after __mmdrop(). Undefined: it is never freed. */
   freed: Cell | undefined;
   /** Undefined: no notifier is ever registered on this mm, and the hooks for them do nothing. */

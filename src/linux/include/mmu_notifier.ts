@@ -40,13 +40,15 @@ export interface MmuNotifierRange {
   blockable: boolean;
 }
 
-/** @kernel 6.12 include/linux/mmu_notifier.h struct mmu_interval_notifier_ops: faithful */
+/** @kernel 6.12 include/linux/mmu_notifier.h struct mmu_interval_notifier_ops: adapted (with release, of v5 and v6) */
 export interface MmuIntervalNotifierOps {
   /**
    * Takes the driver's lock, mmu_interval_set_seq(cur_seq), tears the range down, and gives the lock back. Returns
    * false only if the range is not blockable and it would have to sleep.
    */
   invalidate(interval_sub: MmuIntervalNotifier, range: MmuNotifierRange, cur_seq: number): Path<boolean>;
+  /** v5, v6: the subscription is out of the tree, no callback runs or will run: it is the driver's again. */
+  release?(interval_sub: MmuIntervalNotifier): Path;
 }
 
 /** @kernel 6.12 include/linux/mmu_notifier.h struct mmu_notifier_ops: faithful */
@@ -71,13 +73,19 @@ export interface MmuNotifierOps {
 
 const lifeType: ValueType = {
   name: 'subscription',
-  show: (value) => (value === 1 ? 'known to the mm' : 'given back to its driver'),
+  show: (value) =>
+    value === 1 ? 'known to the mm' : value === 2 ? 'on its way out' : 'given back to its driver',
 };
+/** Of a subscription's life. PUT: given up, and not released yet. */
+export const LIFE = { DRIVER: 0, KNOWN: 1, PUT: 2 } as const;
 
 /** The driver may free a subscription when it is told that nobody uses it any more: touching it then is SUB-LIFE. */
 function subscriptionLife(system: System, name: string): { life: Cell; guard: Guard } {
   const life = system.cell(`${name}.life`, 0, { type: lifeType });
-  return { life, guard: { cell: life, alive: 1 << 1, what: name, property: () => 'SUB-LIFE' } };
+  return {
+    life,
+    guard: { cell: life, alive: (1 << LIFE.KNOWN) | (1 << LIFE.PUT), what: name, property: () => 'SUB-LIFE' },
+  };
 }
 
 /**
@@ -92,9 +100,16 @@ export class MmuIntervalNotifier {
   /** interval_tree.start and .last, which is still inside. */
   readonly start: Cell;
   readonly last: Cell;
-  /** 1: deferred_item is on deferred_list. */
+  /** deferred_item: 0 is not on deferred_list; else its place from the end, 1 is the last one, the first one added. */
   readonly deferred: Cell;
   readonly invalidate_seq: Cell;
+  /** Ghost: 1 when it has been found for MMU_NOTIFY_RELEASE. Undefined where nobody counts the users of the mm. */
+  released: Cell | undefined;
+  /** v6; v5 calls them deferred_*. Addresses, see mmu_notifier-proposals.ts. Undefined where nobody proposes. */
+  updated_start: Cell | undefined;
+  updated_last: Cell | undefined;
+  /** References, where mmu_interval_notifier_find() takes one. */
+  users: Cell | undefined;
 
   constructor(
     system: System,
@@ -111,6 +126,14 @@ export class MmuIntervalNotifier {
     this.last = system.cell(`${name}.last`, 0, { guard });
     this.deferred = system.cell(`${name}.deferred`, 0, { guard });
     this.invalidate_seq = system.cell(`${name}.invalidate_seq`, 0, { guard });
+  }
+
+  /** Set-up: the fields that the proposals add. */
+  addProposed(system: System, counted: boolean): void {
+    const guard = system.guards[this.deferred.at]!;
+    this.updated_start = system.cell(`${this.name}.updated_start`, 0, { guard });
+    this.updated_last = system.cell(`${this.name}.updated_last`, 0, { guard });
+    if (counted) this.users = system.cell(`${this.name}.users`, 0, { guard });
   }
 }
 
@@ -162,6 +185,10 @@ export class MmuNotifierSubscriptions {
   readonly lock: Cell;
   readonly invalidate_seq: Cell;
   readonly active_invalidate_ranges: Cell;
+  /** By agent, a bit: waits on wq. Undefined where nobody proposes: who waits looks at the number all the time. */
+  wq: Cell | undefined;
+  /** Lockdep: this thread has the tree locked for read and calls drivers. Undefined where nobody asks. */
+  itree_map: Cell | undefined;
   /** It belongs to the mm; only notifiers look at it here. */
   readonly mm_count: Cell;
   /** Ghost: walks of the tree that are under way, so it has to stand still. */

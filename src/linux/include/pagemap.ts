@@ -7,6 +7,14 @@ import type { Folio } from './mm_types.js';
 export function* folio_lock(folio: Folio): Path {
   yield* lock(folio.lock);
 }
+/**
+ * folio_lock() of a folio that hardly anybody else can know, while others are locked. It waits only if somebody does; an
+ * order of locks is none of it.
+ * @context may sleep
+ */
+export function* lockNewFolio(folio: Folio): Path {
+  if (!(yield* folio_trylock(folio))) yield* folio_lock(folio);
+}
 /** @kernel 6.12 include/linux/pagemap.h folio_trylock: faithful */
 export function* folio_trylock(folio: Folio): Path<boolean> {
   return yield* trylock(folio.lock);

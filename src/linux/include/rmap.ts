@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
 import { add, clearBits, testBits } from '../../core/primitives.js';
+import { folio_is_device_private } from './memremap.js';
 import { folio_needs_cow_for_dma } from './mm.js';
 import { PG, type Folio, type Page, type Vma } from './mm_types.js';
 
@@ -11,7 +12,8 @@ import { PG, type Folio, type Page, type Vma } from './mm_types.js';
  * @kernel 6.12 include/linux/rmap.h folio_try_dup_anon_rmap_pte: adapted (small folios)
  */
 export function* folio_try_dup_anon_rmap_pte(folio: Folio, page: Page, src_vma: Vma): Path<boolean> {
-  const maybe_pinned = yield* folio_needs_cow_for_dma(src_vma.vm_mm, folio);
+  const maybe_pinned =
+    !(yield* folio_is_device_private(folio)) && (yield* folio_needs_cow_for_dma(src_vma.vm_mm, folio));
   if (yield* testBits(page.flags, PG.anon_exclusive)) {
     if (maybe_pinned) return false;
     yield* clearBits(page.flags, PG.anon_exclusive);

@@ -46,6 +46,10 @@ export const is_writable_device_private_entry = (pte: Pte): boolean =>
 export const make_readable_device_private_entry = (pfn: number, from: Pte): Pte =>
   makeSwapEntry(SwapType.DEVICE_READ, pfn, from & PTE.UFFD_WP);
 
+/** @kernel 6.12 include/linux/swapops.h make_writable_device_private_entry: adapted (an entry) */
+export const make_writable_device_private_entry = (pfn: number): Pte =>
+  makeSwapEntry(SwapType.DEVICE_WRITE, pfn);
+
 /** The page that a migration, device-private or device-exclusive entry names. @kernel 6.12 include/linux/swapops.h pfn_swap_entry_to_page: faithful */
 export const pfn_swap_entry_to_page = (pte: Pte): Page => pfn_to_page(pfnOf(pte));
 
@@ -65,6 +69,21 @@ export const is_writable_migration_entry = (pte: Pte): boolean => swapType(pte) 
 /** @kernel 6.12 include/linux/swapops.h make_readable_exclusive_migration_entry: adapted (an entry, with the soft-dirty and uffd-wp bits of `from`) */
 export const make_readable_exclusive_migration_entry = (pfn: number, from: Pte): Pte =>
   makeSwapEntry(SwapType.MIGRATION_READ_EXCLUSIVE, pfn, from & CARRIED);
+
+/**
+ * The migration entry for a page that was mapped writable, or read-only.
+ * @kernel 6.12 include/linux/swapops.h make_writable_migration_entry, make_readable_exclusive_migration_entry, make_readable_migration_entry: adapted (an entry, with the soft-dirty and uffd-wp bits of `from`)
+ */
+export const migrationEntry = (pfn: number, writable: boolean, exclusive: boolean, from: Pte): Pte =>
+  makeSwapEntry(
+    writable
+      ? SwapType.MIGRATION_WRITE
+      : exclusive
+        ? SwapType.MIGRATION_READ_EXCLUSIVE
+        : SwapType.MIGRATION_READ,
+    pfn,
+    from & CARRIED,
+  );
 
 /** The page is poisoned: who touches it is killed. @kernel 6.12 include/linux/swapops.h make_hwpoison_entry: faithful */
 export const make_hwpoison_entry = (page: Page): Pte => makeSwapEntry(SwapType.HWPOISON, page.pfn);

@@ -56,7 +56,12 @@ export function* dup_mmap(mm: Mm, oldmm: Mm): Path<number> {
  * @kernel 6.12 kernel/fork.c mm_init: adapted (what an earlier process leaves behind in the record)
  */
 export function* mm_init(mm: Mm): Path {
+  const { mm_users, freed, notifier_subscriptions } = mm;
   yield* store(mm.flags, 0); // MMF_HAS_PINNED is not inherited
+  if (freed !== undefined) yield* store(freed, 0);
+  if (mm_users !== undefined) yield* store(mm_users, 1);
+  if (mm_users !== undefined && notifier_subscriptions !== undefined)
+    yield* store(notifier_subscriptions.mm_count, 1);
 }
 
 /**

@@ -27,9 +27,69 @@ export const DRIVERS = {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
   },
+  'nouveau.pgt': {
+    present: 'the GPU has a page table for the address from an earlier fault',
+    GFP_KERNEL: '6.12: nvkm_vmm_pgt_new() allocates one, under svmm->mutex',
+    GFP_NOFS: 'N-20: without entering file systems',
+    GFP_NOWAIT: 'N-20: without reclaim; the fault fails where memory is low',
+    preallocated: 'N-20: with GFP_KERNEL before svmm->mutex is taken',
+  },
   'nouveau.release': {
     none: '5.14: nouveau_mn_ops has no release(); the svmm ends with the device file, after the mm',
     unmaps: 'D-45: a release() that takes everything off the GPU',
+  },
+  'kvm.retry': {
+    locked: '6.12: is_page_fault_stale() under mmu_lock, then the page is entered',
+    unlocked: 'N-35 twin: before mmu_lock is taken',
+    none: 'N-35 twin: entered without',
+  },
+  'kvm.mmu_seq': {
+    'before-lookup': '6.12: mmu_invalidate_seq is read before the page is looked up',
+    'after-lookup': 'N-35 twin: after it',
+  },
+  'kvm.in_progress': {
+    tested: '6.12: while a range that covers the page is under way the fault begins anew',
+    ignored: 'N-35 twin: only the number is looked at',
+  },
+  'kvm.seq': {
+    end: '6.12: kvm_mmu_invalidate_end() changes mmu_invalidate_seq',
+    begin: 'N-35 twin: kvm_mmu_invalidate_begin() does, as interval notifiers do',
+    never: 'N-35 twin: nobody does',
+  },
+  'kvm.range': {
+    hull: '5.12: one range that covers all that are under way',
+    last: 'N-35 twin: the one that began last',
+  },
+  'kvm_swap_active_memslots.wait': {
+    on: '5.13: slots change when no range is under way',
+    off: 'N-35 twin: at any time',
+  },
+  'umem_odp.dirty': {
+    on: '6.12: ib_umem_odp_unmap_dma_pages() marks pages dirty that the card might store to',
+    off: 'N-25 twin: it does not',
+  },
+  'mlx5.callback': {
+    'tears-down': '6.12: takes the range off the card, then marks a child that has no page left for removal',
+    'marks-only': 'N-25 twin: marks it, and leaves the rest to the work',
+  },
+  'mlx5.remove': {
+    work: '6.12: a work removes the interval',
+    callback: 'N-25 twin: the callback does',
+  },
+  'mlx5.mkey_wait': {
+    on: '6.12: the work waits until nobody uses the child any more',
+    off: 'N-25 twin: it does not',
+  },
+  'mlx5.deref': {
+    'and-wake':
+      'the last reference is dropped and who waits for that is woken in one step, as with a completion',
+    'then-wake':
+      '6.12: refcount_dec_and_test(), then wake_up() on a wait queue in the record that nothing keeps any more',
+  },
+  'mlx5.unload': {
+    flush: 'N-25: waits until the work has returned',
+    reference: '6.12: waits for the reference that the work drops at its end',
+    none: 'N-25 twin: waits for nothing',
   },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',
@@ -50,5 +110,10 @@ export const DRIVERS = {
   'test_hmm.callback_lock': {
     mutex: '5.14: the callback takes dmirror->mutex only',
     folio: 'D-29: it takes the lock of the folio that is mapped as well',
+  },
+  'test_hmm.backing_page': {
+    entered: 'the fixed driver: a fault enters the RAM that stands for a device-private page in the mirror',
+    'not-entered':
+      '6.12: dmirror_do_fault() enters the device-private page itself, which nobody can load from or store to',
   },
 } as const;

@@ -13,9 +13,29 @@ export const NOTIFIERS = {
     on: '6.12: copy_page_range() sends PROTECTION_PAGE for private mappings',
     off: 'D-05: tells nobody',
   },
+  '__mmu_notifier_invalidate_range_start.undo': {
+    none: '6.12: when a classic subscription fails, the range stays begun for the interval ones',
+    interval: 'N-30b: it is ended for them',
+  },
+  'mn_hlist_invalidate_range_start.undo': {
+    end: '5.12: when a classic subscription fails, those that have begun are told of the end',
+    none: 'before 5.12: they are not',
+  },
+  '__mmu_notifier_invalidate_range_start.order': {
+    'interval-first': '6.12: interval subscriptions are called before classic ones',
+    'classic-first': 'N-27 twin: after them',
+  },
   'mn_itree_inv_end.even': {
     'last-end': '6.12: invalidate_seq becomes even when the last of the parallel and nested ranges ends',
     'first-end': 'N-04 twin: when the first one ends',
+  },
+  'mn_itree_inv_end.deferred': {
+    locked: '6.12: what was put off is made up for before the lock is given back',
+    unlocked: 'N-18 twin: the number becomes even, then the lock is given back and taken again for it',
+  },
+  'mmu_interval_notifier_insert.idle': {
+    odd: '6.12: nobody invalidates: the subscription gets the number before, which is odd',
+    even: 'N-02 twin: it gets the number as it is',
   },
   'mmu_interval_notifier_insert.partial': {
     mark: '6.12: ranges are in flight that hit nobody: invalidate_seq becomes odd, as if they had hit the new one',
@@ -30,6 +50,10 @@ export const NOTIFIERS = {
   'mmu_interval_read_begin.wait': {
     on: '6.12: waits while the range is being invalidated',
     off: 'N-06 twin: does not wait',
+  },
+  'mmu_interval_read_begin.test': {
+    lockless: '6.12: who waits looks at invalidate_seq without the lock',
+    locked: 'N-18: under the lock, as mmu_interval_notifier_remove() does since 5.18',
   },
   'mmu_interval_notifier_remove.wait': {
     locked: '5.18: waits until invalidate_seq has changed, looking at it under the lock',

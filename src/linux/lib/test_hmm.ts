@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/**
+ * lib/test_hmm.c: the test driver. Its structures, its notifier, and how it loads and stores through the mirror; the
+ * other commands, device memory and the operations of the file are in test_hmm-*.ts.
+ */
 import type { Path } from '../../core/path.js';
-import { read } from '../../core/primitives.js';
+import { claim, read } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { type Device, deviceErase, deviceLoad, deviceMap, deviceStore } from '../../machine/machine.js';
 import { PTE } from '../../machine/pte.js';
-import { lockMappedFolio, ownerOf, type Timeout } from '../drivers/gpu/drm/nouveau/nouveau_svm.js';
-import { EAGAIN, EBUSY, EFAULT, EPERM } from '../include/errno.js';
-import type { Mm, Page } from '../include/mm_types.js';
+import { lockMappedFolio, ownerOf } from '../drivers/gpu/drm/nouveau/nouveau_svm.js';
+import { EBUSY, EFAULT, ENOENT } from '../include/errno.js';
+import type { Mm } from '../include/mm_types.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import {
   MMU_NOTIFY,
@@ -17,15 +21,18 @@ import {
   type MmuIntervalNotifierOps,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
-import { page_folio } from '../include/page_ref.js';
-import { mk_pte, PAGE_SIZE } from '../include/pgtable.js';
+import { mk_pte, PAGE_SIZE, pte_page } from '../include/pgtable.js';
+import { mmget_not_zero } from '../include/sched/mm.js';
+import { mmput } from '../kernel/fork.js';
 import { defineMutex, mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { type Kernel, knob } from '../kernel.js';
 import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
-import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
-import { make_device_exclusive_range } from '../mm/rmap-exclusive.js';
-import { unlockAndPut } from '../mm/swap.js';
+import { BACKING_PAGE, type DmirrorDevice } from './test_hmm-devmem.js';
+import type { HmmDmirrorCmd } from './test_hmm_uapi.js';
+
+/** Pages that one round of a command takes: what its arrays on the stack have room for. */
+export const BATCH = 64;
 
 /**
  * An open device file of the test driver.
@@ -35,20 +42,47 @@ export class Dmirror {
   readonly mutex: Cell;
   /** Over the whole mm; set-up gives it. */
   notifier: MmuIntervalNotifier | undefined;
+  /** The one that dmirror_range_snapshot() has on its stack; set-up gives it to who takes snapshots. */
+  snapshot: MmuIntervalNotifier | undefined;
+  /** Index in `mdevice.mirrors`. */
+  readonly number: number;
 
   constructor(
     kernel: Kernel,
-    /** mdevice, with `pt`. */
+    /** Its `pt`. */
     readonly device: Device,
+    /** notifier.mm */
     readonly mm: Mm,
+    /** Undefined where the device has no memory. */
+    readonly mdevice?: DmirrorDevice,
   ) {
+    this.number = mdevice === undefined ? 0 : mdevice.mirrors.push(this) - 1;
     this.mutex = defineMutex(kernel.system, `${device.name}.dmirror.mutex`, 'dmirror.mutex');
+  }
+
+  /** Whom events that this device causes name: mdevice. */
+  get owner(): number {
+    return this.mdevice?.owner ?? ownerOf(this.device);
   }
 }
 
-/** Drops the mirror's entries of [start, end). @context dmirror->mutex held @kernel 6.12 lib/test_hmm.c dmirror_do_update: adapted (one step; waits for device atomics, which the kernel's has not) */
+/** A reference on the mirrored mm, which is that of another process maybe; it is there where nobody counts them. @context any */
+export function* mirrorGet({ mm }: Dmirror): Path<boolean> {
+  return mm.mm_users === undefined || (yield* mmget_not_zero(mm));
+}
+/** The end of {@link mirrorGet}. @context may sleep */
+export function* mirrorPut({ mm }: Dmirror): Path {
+  if (mm.mm_users !== undefined) yield* mmput(mm);
+}
+
+/**
+ * Drops the mirror's entries of [start, end), and that of the page after it, since the end of xa_for_each_range() is
+ * still inside.
+ * @context dmirror->mutex held
+ * @kernel 6.12 lib/test_hmm.c dmirror_do_update: adapted (one step; waits for device atomics, which the kernel's has not)
+ */
 function* dmirror_do_update(dmirror: Dmirror, start: number, end: number): Path {
-  yield* deviceErase(dmirror.device, start, end);
+  yield* deviceErase(dmirror.device, start, Math.min(end + 1, dmirror.mm.space.pages));
 }
 
 /** The subscription of a mirror. */
@@ -61,7 +95,7 @@ export class DmirrorMinOps implements MmuIntervalNotifierOps {
    */
   *invalidate(mni: MmuIntervalNotifier, range: MmuNotifierRange, cur_seq: number): Path<boolean> {
     const { dmirror } = this;
-    const own = range.owner === ownerOf(dmirror.device);
+    const own = range.owner === dmirror.owner;
     if (range.event === MMU_NOTIFY.MIGRATE && own) return true;
     if (range.event === MMU_NOTIFY.EXCLUSIVE && own && knob('test_hmm.owner_filter') === 'on') return true;
     if (mmu_notifier_range_blockable(range)) yield* mutex_lock(dmirror.mutex);
@@ -74,17 +108,6 @@ export class DmirrorMinOps implements MmuIntervalNotifierOps {
   }
 }
 
-/** The process opens the device file: from then on the whole mm is mirrored. @context may sleep; the caller has mm_users @kernel 6.12 lib/test_hmm.c dmirror_fops_open: adapted (the record is there) */
-export function* dmirror_fops_open({ notifier, mm }: Dmirror): Path<number> {
-  return yield* mmu_interval_notifier_insert(notifier!, mm, 0, mm.space.pages);
-}
-
-/** The last use of the device file ends. @context may sleep @kernel 6.12 lib/test_hmm.c dmirror_fops_release: adapted (no device memory) */
-export function* dmirror_fops_release(dmirror: Dmirror): Path {
-  yield* mmu_interval_notifier_remove(dmirror.notifier!);
-  yield* deviceErase(dmirror.device, 0, dmirror.mm.space.pages); // xa_destroy()
-}
-
 /**
  * Enters what hmm_range_fault() has found.
  * @context dmirror->mutex held, and no invalidation has come between
@@ -95,7 +118,8 @@ function* dmirror_do_fault(dmirror: Dmirror, range: HmmRange): Path<number> {
     const hmm_pfn = range.hmm_pfns[pfn - range.start]!;
     const writable = (hmm_pfn & HMM_PFN.WRITE) !== 0;
     if (!writable && range.default_flags & HMM_PFN.REQ_WRITE) return -EFAULT;
-    const page = hmm_pfn_to_page(hmm_pfn);
+    let page = hmm_pfn_to_page(hmm_pfn);
+    if (knob('test_hmm.backing_page') === 'entered') page = yield* BACKING_PAGE(page);
     yield* deviceMap(dmirror.device, pfn, mk_pte(page, PTE.PRESENT | PTE.USER | (writable ? PTE.RW : 0)));
   }
   return 0;
@@ -121,6 +145,7 @@ function* dmirror_range_fault(
       hmm_pfns,
       default_flags,
       pfn_flags_mask: 0,
+      dev_private_owner: dmirror.owner,
     };
     yield* mmap_read_lock(mm);
     const ret = yield* hmm_range_fault(range);
@@ -138,135 +163,141 @@ function* dmirror_range_fault(
   }
 }
 
-/** Serves a fault of the device. Returns 0 or a negative error number. @context may sleep; the caller has mm_users @kernel 6.12 lib/test_hmm.c dmirror_fault: adapted (one batch) */
+/** Serves a fault of the device. Returns 0 or a negative error number. @context may sleep @kernel 6.12 lib/test_hmm.c dmirror_fault: faithful */
 export function* dmirror_fault(dmirror: Dmirror, start: number, end: number, write: boolean): Path<number> {
-  return yield* dmirror_range_fault(dmirror, start, end, HMM_PFN.REQ_FAULT | (write ? HMM_PFN.REQ_WRITE : 0));
+  const default_flags = HMM_PFN.REQ_FAULT | (write ? HMM_PFN.REQ_WRITE : 0);
+  let ret = 0;
+  if (!(yield* mirrorGet(dmirror))) return -EFAULT;
+  for (let addr = start; addr < end && ret === 0; addr += BATCH)
+    ret = yield* dmirror_range_fault(dmirror, addr, Math.min(addr + BATCH, end), default_flags);
+  yield* mirrorPut(dmirror);
+  return ret;
+}
+
+/** What a command copies in or out. @kernel 6.12 lib/test_hmm.c struct dmirror_bounce: faithful */
+interface DmirrorBounce {
+  readonly ptr: number[];
+  readonly addr: number;
+  cpages: number;
+}
+
+/** @kernel 6.12 lib/test_hmm.c dmirror_bounce_init: adapted (memory does not run out) */
+function dmirror_bounce_init(addr: number, npages: number): DmirrorBounce {
+  return { ptr: Array.from({ length: npages }, () => 0), addr, cpages: 0 };
+}
+
+/** To the buffer of the caller, whose page is there. */
+function copy_to_user(to: number[], { ptr }: DmirrorBounce): void {
+  for (let i = 0; i < ptr.length; i++) to[i] = ptr[i]!;
+}
+
+/** Knob test_hmm.backing_page: memcpy_from_page() of what the mirror has. @context dmirror->mutex held */
+function* assertKernelMapping({ device }: Dmirror, pfn: number): Path {
+  if (knob('test_hmm.backing_page') === 'entered') return;
+  const entry = yield* read(device.pte[pfn]!);
+  const backed = entry === 0 || pte_page(entry).frame.device !== 'private';
+  yield* claim(
+    backed,
+    'BUG-ON',
+    'the driver reaches into a device-private page, which has no kernel mapping',
+  );
 }
 
 /**
- * HMM_DMIRROR_READ of one page, through the mirror. Returns its contents, or a negative error number.
- * @context may sleep; the caller has mm_users
- * @kernel 6.12 lib/test_hmm.c dmirror_read, dmirror_do_read: adapted (one page; what is read is returned)
+ * Loads [start, end) through the mirror; -ENOENT at the first page that it has not.
+ * @context dmirror->mutex held
+ * @kernel 6.12 lib/test_hmm.c dmirror_do_read: faithful
  */
-export function* dmirror_read(dmirror: Dmirror, addr: number): Path<number> {
-  for (;;) {
-    yield* mutex_lock(dmirror.mutex);
-    const value = yield* deviceLoad(dmirror.device, addr);
-    yield* mutex_unlock(dmirror.mutex);
-    if (value !== undefined) return value;
-    const ret = yield* dmirror_fault(dmirror, addr, addr + PAGE_SIZE, false);
-    if (ret !== 0) return ret;
-  }
-}
-
-/**
- * HMM_DMIRROR_WRITE of one page, through the mirror. Returns 0 or a negative error number.
- * @context may sleep; the caller has mm_users
- * @kernel 6.12 lib/test_hmm.c dmirror_write, dmirror_do_write: adapted (one page; exclusive entries allow stores)
- */
-export function* dmirror_write(dmirror: Dmirror, addr: number, value: number): Path<number> {
-  for (;;) {
-    yield* mutex_lock(dmirror.mutex);
-    const stored = yield* deviceStore(dmirror.device, addr, value);
-    yield* mutex_unlock(dmirror.mutex);
-    if (stored !== undefined) return 0;
-    const ret = yield* dmirror_fault(dmirror, addr, addr + PAGE_SIZE, true);
-    if (ret !== 0) return ret;
-  }
-}
-
-/** Whether the mirror has an exclusive entry in [start, end): 0 if not, else -EPERM. @context dmirror->mutex held @kernel 6.12 lib/test_hmm.c dmirror_check_atomic: faithful */
-export function* dmirror_check_atomic(dmirror: Dmirror, start: number, end: number): Path<number> {
+function* dmirror_do_read(dmirror: Dmirror, start: number, end: number, bounce: DmirrorBounce): Path<number> {
   for (let pfn = start; pfn < end; pfn++) {
-    const entry = yield* read(dmirror.device.pte[pfn]!);
-    if (entry & PTE.ATOMIC) return -EPERM;
+    yield* assertKernelMapping(dmirror, pfn);
+    const value = yield* deviceLoad(dmirror.device, pfn);
+    if (value === undefined) return -ENOENT;
+    bounce.ptr[pfn - bounce.addr] = value;
+    bounce.cpages++;
   }
   return 0;
 }
 
+/** Loads what a command has mapped, for its caller to verify. Returns 0 or -ENOENT. @context may sleep */
+export function* readBack(dmirror: Dmirror, cmd: HmmDmirrorCmd): Path<number> {
+  const bounce = dmirror_bounce_init(cmd.addr, cmd.npages);
+  yield* mutex_lock(dmirror.mutex);
+  const ret = yield* dmirror_do_read(dmirror, cmd.addr, cmd.addr + cmd.npages, bounce);
+  yield* mutex_unlock(dmirror.mutex);
+  if (ret === 0) copy_to_user(cmd.ptr, bounce);
+  cmd.cpages = bounce.cpages;
+  return ret;
+}
+
 /**
- * Enters the pages that were made exclusive. Returns how many, or with knob test_hmm.read_retry -EAGAIN.
+ * HMM_DMIRROR_READ: loads pages through the mirror. Returns 0 or a negative error number.
  * @context may sleep
- * @kernel 6.12 lib/test_hmm.c dmirror_atomic_map: adapted (entries allow stores as well as atomics; memory does not run out)
+ * @kernel 6.12 lib/test_hmm.c dmirror_read: faithful
  */
-function* dmirror_atomic_map(
+export function* dmirror_read(dmirror: Dmirror, cmd: HmmDmirrorCmd): Path<number> {
+  const end = cmd.addr + cmd.npages;
+  const bounce = dmirror_bounce_init(cmd.addr, cmd.npages);
+  let start = cmd.addr;
+  let ret = 0;
+  for (;;) {
+    yield* mutex_lock(dmirror.mutex);
+    ret = yield* dmirror_do_read(dmirror, start, end, bounce);
+    yield* mutex_unlock(dmirror.mutex);
+    if (ret !== -ENOENT) break;
+    start = cmd.addr + bounce.cpages;
+    ret = yield* dmirror_fault(dmirror, start, end, false);
+    if (ret !== 0) break;
+    cmd.faults++;
+  }
+  if (ret === 0) copy_to_user(cmd.ptr, bounce);
+  cmd.cpages = bounce.cpages;
+  return ret;
+}
+
+/**
+ * Stores [start, end) through the mirror; -ENOENT at the first page that it has not for stores: an entry for atomics is
+ * none.
+ * @context dmirror->mutex held
+ * @kernel 6.12 lib/test_hmm.c dmirror_do_write: faithful
+ */
+function* dmirror_do_write(
+  dmirror: Dmirror,
   start: number,
   end: number,
-  pages: readonly (Page | undefined)[],
-  dmirror: Dmirror,
-  seq: number,
+  bounce: DmirrorBounce,
 ): Path<number> {
-  let mapped = 0;
-  yield* mutex_lock(dmirror.mutex);
-  if (knob('test_hmm.read_retry') === 'locked' && (yield* mmu_interval_read_retry(dmirror.notifier!, seq))) {
-    yield* mutex_unlock(dmirror.mutex);
-    return -EAGAIN;
-  }
-  for (let i = 0; i < end - start; i++) {
-    const page = pages[i];
-    if (page === undefined) continue;
-    yield* deviceMap(dmirror.device, start + i, mk_pte(page, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
-    mapped++;
-  }
-  yield* mutex_unlock(dmirror.mutex);
-  return mapped;
-}
-
-/**
- * HMM_DMIRROR_EXCLUSIVE: makes [addr, addr + npages) exclusive for the mirror; in 6.15 one page at a time, so that no two
- * folios are locked at once. Returns 0 or a negative error number. With knob test_hmm.read_retry: -EBUSY after `timeout`
- * more rounds.
- * @context may sleep; the caller has mm_users
- * @kernel 6.12 lib/test_hmm.c dmirror_exclusive: adapted (mmap_lock is taken anew for each batch; the pages are not read back)
- */
-export function* dmirror_exclusive(
-  dmirror: Dmirror,
-  addr: number,
-  npages: number,
-  timeout: Timeout = 'never',
-): Path<number> {
-  const batch = knob('make.walk') === 'folio-walk' ? 1 : npages;
-  for (let at = addr; at < addr + npages; at += batch) {
-    const err = yield* exclusiveBatch(dmirror, at, batch, timeout);
-    if (err !== 0) return err;
+  for (let pfn = start; pfn < end; pfn++) {
+    const entry = yield* read(dmirror.device.pte[pfn]!);
+    if (entry & PTE.ATOMIC) return -ENOENT;
+    yield* assertKernelMapping(dmirror, pfn);
+    const stored = yield* deviceStore(dmirror.device, pfn, bounce.ptr[pfn - bounce.addr]!);
+    if (stored === undefined) return -ENOENT;
+    bounce.cpages++;
   }
   return 0;
 }
 
 /**
- * The batch of one call of make_device_exclusive_range(). mmap_lock is held until the entries are made, which keeps
- * munmap() and mprotect() out, and the folio locks CPU faults; what needs neither may come between.
+ * HMM_DMIRROR_WRITE: stores pages through the mirror. Returns 0 or a negative error number.
  * @context may sleep
+ * @kernel 6.12 lib/test_hmm.c dmirror_write: faithful
  */
-function* exclusiveBatch(dmirror: Dmirror, addr: number, npages: number, timeout: Timeout): Path<number> {
-  const { mm, device } = dmirror;
-  const owner = knob('test_hmm.owner_filter') === 'on' ? ownerOf(device) : 0;
-  const retries = knob('test_hmm.read_retry') === 'locked';
-  let rounds = 0;
+export function* dmirror_write(dmirror: Dmirror, cmd: HmmDmirrorCmd): Path<number> {
+  const end = cmd.addr + cmd.npages;
+  const bounce: DmirrorBounce = { ptr: cmd.ptr, addr: cmd.addr, cpages: 0 };
+  let start = cmd.addr;
+  let ret = 0;
   for (;;) {
-    const seq = retries ? yield* mmu_interval_read_begin(dmirror.notifier!) : 0;
-    yield* mmap_read_lock(mm);
-    const { ret, pages } = yield* make_device_exclusive_range(mm, addr, addr + npages, owner);
-    const toMake = knob('test_hmm.mmap_lock') === 'to-make';
-    if (toMake) yield* mmap_read_unlock(mm);
-    if (knob('test_hmm.hold_folio') === 'off') yield* releasePages(pages);
-    // A count of GUP's: pages that make has refused are among them.
-    const mapped = ret === npages ? yield* dmirror_atomic_map(addr, addr + npages, pages, dmirror, seq) : 0;
-    if (knob('test_hmm.hold_folio') === 'on') yield* releasePages(pages);
-    if (!toMake) yield* mmap_read_unlock(mm);
-    if (mapped === -EAGAIN && rounds !== timeout) {
-      if (typeof timeout === 'number') rounds++;
-      continue;
-    }
-    return mapped < npages ? -EBUSY : 0;
+    yield* mutex_lock(dmirror.mutex);
+    ret = yield* dmirror_do_write(dmirror, start, end, bounce);
+    yield* mutex_unlock(dmirror.mutex);
+    if (ret !== -ENOENT) break;
+    start = cmd.addr + bounce.cpages;
+    ret = yield* dmirror_fault(dmirror, start, end, true);
+    if (ret !== 0) break;
+    cmd.faults++;
   }
-}
-
-/** Gives back what make_device_exclusive_range() returned. @context any */
-function* releasePages(pages: readonly (Page | undefined)[]): Path {
-  for (const page of pages) {
-    if (page === undefined) continue;
-    const folio = yield* page_folio(page);
-    yield* unlockAndPut(folio);
-  }
+  cmd.cpages = bounce.cpages;
+  return ret;
 }

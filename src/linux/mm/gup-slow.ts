@@ -45,6 +45,7 @@ import { userfaultfd_pte_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { FOLL, gup_fast, gup_must_unshare, mm_set_has_pinned_flag } from './gup.js';
+import { longtermPinned } from './gup-longterm.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { __split_huge_pmd } from './huge_memory.js';
 import { find_vma } from './mmap.js';
@@ -226,7 +227,7 @@ function* __get_user_pages_locked(mm: Mm, start: number, nr_pages: number, flags
 /**
  * The walk without locks first, and for what it did not get the one with locks.
  * @context may sleep
- * @kernel 6.12 mm/gup.c gup_fast_fallback: adapted (__gup_longterm_locked() folded in: no pages are moved out of zones)
+ * @kernel 6.12 mm/gup.c gup_fast_fallback: adapted (__gup_longterm_locked() folded in)
  */
 function* gup_fast_fallback(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   const { mm } = current;
@@ -235,12 +236,13 @@ function* gup_fast_fallback(start: number, nr_pages: number, gup_flags: number):
   const pages = yield* gup_fast(start, start + nr_pages, gup_flags);
   if (marks && knob('gup.has_pinned_flag') === 'after-walk') yield* mm_set_has_pinned_flag(mm);
   if (pages.length === nr_pages || gup_flags & FOLL.FAST_ONLY) return { pages, err: 0 };
-  const slow = yield* __get_user_pages_locked(
-    mm,
-    start + pages.length,
-    nr_pages - pages.length,
-    gup_flags | FOLL.UNLOCKABLE,
-  );
+  const from = start + pages.length;
+  let slow: Pinned | undefined;
+  while (slow === undefined) {
+    const left = start + nr_pages - from;
+    const pinned = yield* __get_user_pages_locked(mm, from, left, gup_flags | FOLL.UNLOCKABLE);
+    slow = yield* longtermPinned(pinned, gup_flags);
+  }
   if (pages.length === 0) return slow;
   return { pages: [...pages, ...slow.pages], err: 0 };
 }
@@ -320,10 +322,14 @@ export function* get_user_pages(start: number, nr_pages: number, gup_flags: numb
 /**
  * Pins with locks only.
  * @context mmap_lock held; may sleep
- * @kernel 6.12 mm/gup.c pin_user_pages: adapted (__gup_longterm_locked() folded in: no pages are moved out of zones; returns the pages)
+ * @kernel 6.12 mm/gup.c pin_user_pages: adapted (__gup_longterm_locked() folded in; returns the pages)
  */
 export function* pin_user_pages(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   const { mm } = current;
   yield* mm_set_has_pinned_flag(mm);
-  return yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.PIN);
+  for (;;) {
+    const pinned = yield* __get_user_pages(mm, start, nr_pages, gup_flags | FOLL.PIN);
+    const settled = yield* longtermPinned(pinned, gup_flags);
+    if (settled !== undefined) return settled;
+  }
 }

@@ -12,7 +12,7 @@ import {
   type Vma,
 } from '../include/mm_types.js';
 import { type DevPagemap, is_pci_p2pdma_page, put_dev_pagemap } from '../include/memremap.js';
-import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
+import { folio_is_longterm_pinnable, is_cow_mapping, is_zero_pfn } from '../include/mm.js';
 import { folio_test_anon, folio_test_large, nth_page, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_ref_try_add, folioUnchanged, page_folio } from '../include/page_ref.js';
 import {
@@ -84,7 +84,7 @@ export function* try_get_folio(page: Page, refs: number): Path<Folio | undefined
  * Takes what `flags` asks for: plain references, or pins, which are counted so that others can tell. Not zero pages. What
  * kind of page it is gets read before there is a reference.
  * @context IRQs off
- * @kernel 6.12 mm/gup.c try_grab_folio_fast: adapted (no zero page, no longterm zones, no statistics)
+ * @kernel 6.12 mm/gup.c try_grab_folio_fast: adapted (no zero page, no statistics)
  */
 export function* try_grab_folio_fast(page: Page, refs: number, flags: number): Path<Folio | undefined> {
   if (!(flags & FOLL.PCI_P2PDMA)) {
@@ -92,6 +92,10 @@ export function* try_grab_folio_fast(page: Page, refs: number, flags: number): P
   }
   const folio = yield* try_get_folio(page, refs);
   if (folio === undefined || !(flags & FOLL.PIN)) return folio;
+  if (flags & FOLL.LONGTERM && !(yield* folio_is_longterm_pinnable(folio))) {
+    yield* folio_put_refs(folio, refs);
+    return undefined;
+  }
   // Before the PTE is compared, and a full barrier: pairs with folio_try_share_anon_rmap_pte().
   if (yield* folio_test_large(folio)) yield* add(folio.large!.pincount, refs);
   else yield* add(folio._refcount, refs * (GUP_PIN_COUNTING_BIAS - 1));

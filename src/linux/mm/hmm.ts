@@ -4,6 +4,7 @@ import { load } from '../../core/primitives.js';
 import { pfnOf } from '../../machine/pte.js';
 import { EBUSY, EFAULT, EPERM } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
+import { pgmapOf } from '../include/memremap.js';
 import { is_zero_pfn } from '../include/mm.js';
 import { VM, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
@@ -35,7 +36,9 @@ import {
   is_device_exclusive_entry,
   is_device_private_entry,
   is_migration_entry,
+  is_writable_device_private_entry,
   non_swap_entry,
+  pfn_swap_entry_to_page,
 } from '../include/swapops.js';
 import { current } from '../kernel.js';
 import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
@@ -151,6 +154,10 @@ const pte_to_hmm_pfn_flags = (pte: Pte): number => {
   return pte_write(pte) ? HMM_PFN.VALID | HMM_PFN.WRITE : HMM_PFN.VALID;
 };
 
+/** Whether a page of device memory is that of the caller. */
+const isOwn = (page: Page, { dev_private_owner = 0 }: HmmRange): boolean =>
+  pgmapOf(page)?.owner === dev_private_owner;
+
 /** @kernel 6.12 mm/hmm.c pmd_to_hmm_pfn_flags: faithful */
 const pmd_to_hmm_pfn_flags = (pmd: Pmd): number => {
   if (pmd_protnone(pmd)) return 0;
@@ -161,7 +168,7 @@ const pmd_to_hmm_pfn_flags = (pmd: Pmd): number => {
 /**
  * One entry. It is read without the PTL: that it changes is what the notifier tells.
  * @context page table mapped; unmapped if not 0 is returned
- * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (device-private entries are faulted in; a special page is an error, but for the zero page)
+ * @kernel 6.12 mm/hmm.c hmm_vma_handle_pte: adapted (a special page is an error, but for the zero page)
  */
 function* hmm_vma_handle_pte(
   walk: HmmVmaWalk,
@@ -174,6 +181,12 @@ function* hmm_vma_handle_pte(
   const i = addr - range.start;
   const pfn_req_flags = range.hmm_pfns[i]!;
   const pte = yield* ptep_get(ptep);
+  if (is_device_private_entry(pte) && isOwn(pfn_swap_entry_to_page(pte), range)) {
+    // As it is, whatever was asked for: also read-only where a store is to come.
+    const writable = is_writable_device_private_entry(pte) ? HMM_PFN.WRITE : 0;
+    range.hmm_pfns[i] = (pfnOf(pte) << HMM_PFN.SHIFT) | HMM_PFN.VALID | writable;
+    return 0;
+  }
   const cpu_flags = pte_to_hmm_pfn_flags(pte);
   const required_fault = hmm_pte_need_fault(walk, pfn_req_flags, cpu_flags);
   if (!pte_present(pte)) {

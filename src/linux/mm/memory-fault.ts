@@ -55,6 +55,7 @@ import {
   set_pmd,
 } from '../include/pgtable.js';
 import { vma_is_accessible } from '../include/mm.js';
+import { check_stable_address_space } from '../include/oom.js';
 import { userfaultfd_pte_wp, userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { handle_userfault } from '../fs/userfaultfd.js';
 import { current, knob } from '../kernel.js';
@@ -165,8 +166,12 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
   if (zero_page !== undefined && !(vmf.flags & FAULT_FLAG.WRITE)) {
     const zero = yield* pte_offset_map_lock(pmd, address);
     if (zero === undefined) return VM_FAULT.NONE;
-    if (!(yield* vmf_pte_changed(zero.ptep, 0)))
-      yield* set_pte(zero.ptep, pte_mkspecial(mk_pte(zero_page, PTE.PRESENT | PTE.USER)));
+    const same = !(yield* vmf_pte_changed(zero.ptep, 0));
+    if (same && !(yield* check_stable_address_space(mm))) {
+      yield* pte_unmap_unlock(zero.ptl);
+      return VM_FAULT.SIGBUS;
+    }
+    if (same) yield* set_pte(zero.ptep, pte_mkspecial(mk_pte(zero_page, PTE.PRESENT | PTE.USER)));
     yield* pte_unmap_unlock(zero.ptl);
     return VM_FAULT.NONE;
   }
@@ -181,6 +186,11 @@ function* do_anonymous_page(vmf: VmFault): Path<number> {
     if (mapped !== undefined) yield* pte_unmap_unlock(mapped.ptl);
     yield* folio_put(folio);
     return VM_FAULT.NONE;
+  }
+  if (!(yield* check_stable_address_space(mm))) {
+    yield* pte_unmap_unlock(mapped.ptl);
+    yield* folio_put(folio);
+    return VM_FAULT.SIGBUS;
   }
   yield* add(mm.anon_rss, 1);
   yield* folio_add_new_anon_rmap(folio, vma, address);

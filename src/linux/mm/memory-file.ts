@@ -4,6 +4,7 @@ import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { VM, type Folio, type Inode, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
+import { check_stable_address_space } from '../include/oom.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_get } from '../include/page_ref.js';
 import {
@@ -90,6 +91,9 @@ export function* finish_fault(vmf: VmFault): Path<number> {
   const { mm, vma, address, pmd, flags } = vmf;
   const is_cow = (flags & FAULT_FLAG.WRITE) !== 0 && !((yield* load(vma.vm_flags)) & VM.SHARED);
   const folio = (is_cow ? vmf.cow_page : vmf.page)!;
+  if (mm.oom_victim && !((yield* load(vma.vm_flags)) & VM.SHARED)) {
+    if (!(yield* check_stable_address_space(mm))) return VM_FAULT.SIGBUS;
+  }
   if (pmd_none(yield* pmdp_get_lockless(pmd)) && vmf.prealloc_pte !== undefined) yield* pmd_install(vmf);
   const mapped = yield* pte_offset_map_lock(pmd, address);
   if (mapped === undefined) return VM_FAULT.NOPAGE;

@@ -44,7 +44,7 @@ import { knob } from '../kernel.js';
 import { copy_user_page, FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fault.js';
 import { remove_device_exclusive_entry, try_restore_exclusive_pte } from './memory-exclusive.js';
 import { migration_entry_wait } from './migrate.js';
-import { faultInDevicePrivate } from './migrate_device.js';
+import { faultDevicePrivate } from './memory-device.js';
 import { folio_add_anon_rmap_pte, folio_add_new_anon_rmap, folio_remove_rmap_pte } from './rmap.js';
 import { fbatches, folio_put, lru_add_drain } from './swap.js';
 import { read_swap_cache_async } from './swap_state.js';
@@ -186,7 +186,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   const { mm, vma, address, pmd, orig_pte, flags } = vmf;
   if (swapType(orig_pte) !== SwapType.SWAP) {
     if (is_device_exclusive_entry(orig_pte)) return yield* remove_device_exclusive_entry(vmf);
-    if (is_device_private_entry(orig_pte)) return yield* faultInDevicePrivate(vmf);
+    if (is_device_private_entry(orig_pte)) return yield* faultDevicePrivate(vmf);
     if (!is_migration_entry(orig_pte)) return VM_FAULT.SIGBUS;
     yield* migration_entry_wait(mm, pmd, address);
     return VM_FAULT.NONE;

@@ -12,7 +12,7 @@ import {
 } from '../include/memremap.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
 import { folio_test_anon } from '../include/page-flags.js';
-import { folio_lock } from '../include/pagemap.js';
+import { lockNewFolio } from '../include/pagemap.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { wait_for_completion } from '../kernel/sched/completion.js';
 import { rcu_read_lock, rcu_read_unlock, synchronize_rcu } from '../kernel/rcu/tree.js';
@@ -143,7 +143,7 @@ export function* zone_device_page_init(page: Page): Path {
       'a driver hands out a page of device memory after memunmap_pages()',
     );
   yield* request(current.kernel.op.devicePageInit, page.pfn + 1);
-  yield* folio_lock(page);
+  yield* lockNewFolio(page); // who walks the device's PFNs may have it already
 }
 
 /**

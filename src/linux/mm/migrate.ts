@@ -100,8 +100,19 @@ function* copyIdentity(newfolio: Folio, folio: Folio): Path {
   if (yield* testBits(folio.flags, PG.swapbacked)) yield* setBits(newfolio.flags, PG.swapbacked);
 }
 
+/**
+ * Makes `newfolio` what `folio` is, if nobody has a reference but its mappings, a cache, the caller, and `extra_count`.
+ * @context both folios locked, folio unmapped
+ * @kernel 6.12 mm/migrate.c folio_migrate_mapping: faithful
+ */
+export function* folio_migrate_mapping(newfolio: Folio, folio: Folio, extra_count: number): Path<number> {
+  const expected_count = (yield* folio_expected_ref_count(folio)) + extra_count + 1;
+  if (!(yield* equals(folio._refcount, expected_count))) return -EAGAIN;
+  return yield* __folio_migrate_mapping(newfolio, folio, expected_count);
+}
+
 /** @context both folios locked @kernel 6.12 mm/migrate.c folio_migrate_flags: adapted (the flags that the model has) */
-function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
+export function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
   const kept = (yield* read(folio.flags)) & (PG.anon | PG.uptodate | PG.dirty | PG.ksm);
   yield* setBits(newfolio.flags, kept);
   yield* folio_migrate_ksm(newfolio, folio);

@@ -82,7 +82,7 @@ function* __munlock_folio(folio: Folio): Path {
 }
 
 /** @context any @kernel 6.12 mm/mlock.c mlock_folio_batch: faithful */
-function* mlock_folio_batch(fbatch: FolioBatch): Path {
+export function* mlock_folio_batch(fbatch: FolioBatch): Path {
   const taken = yield* takeBatch(fbatch);
   for (const { folio, mark } of taken) {
     if (mark === LRU_FOLIO) yield* __mlock_folio(folio);

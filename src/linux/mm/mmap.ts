@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, store } from '../../core/primitives.js';
+import { load, setBits, store } from '../../core/primitives.js';
 import { EEXIST, EINVAL, ENOMEM } from '../include/errno.js';
 import {
   mmap_read_lock,
@@ -9,7 +9,7 @@ import {
   mmap_write_unlock,
 } from '../include/mmap_lock.js';
 import { mmu_notifier_release } from '../include/mmu_notifier.js';
-import { VM, type Inode, type Mm, type Vma } from '../include/mm_types.js';
+import { MMF_OOM_SKIP, VM, type Inode, type Mm, type Vma } from '../include/mm_types.js';
 import { get_file } from '../fs/file_table.js';
 import { current } from '../kernel.js';
 import { free_pgtables, unmap_vmas } from './memory.js';
@@ -244,6 +244,7 @@ export function* exit_mmap(mm: Mm): Path {
   const tlb = yield* tlb_gather_mmu(mm);
   yield* unmap_vmas(tlb, mm, vmas, 0, mm.space.pages);
   yield* mmap_read_unlock(mm);
+  if (mm.oom_victim) yield* setBits(mm.flags, MMF_OOM_SKIP);
   yield* mmap_write_lock(mm);
   yield* free_pgtables(tlb, mm, vmas, FIRST_USER_ADDRESS, USER_PGTABLES_CEILING);
   yield* tlb_finish_mmu(tlb);

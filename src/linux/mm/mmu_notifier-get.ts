@@ -11,7 +11,7 @@ import {
   type MmuNotifierSubscriptions,
 } from '../include/mmu_notifier.js';
 import { current, knob } from '../kernel.js';
-import { __mmdrop } from '../kernel/fork.js';
+import { mmdrop } from '../include/sched/mm.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { call_srcu, srcu_barrier, synchronize_srcu } from '../kernel/rcu/srcu.js';
 import { __mmu_notifier_register } from './mmu_notifier-list.js';
@@ -68,9 +68,14 @@ export function* mmu_notifier_get_locked(ops: MmuNotifierOps, mm: Mm): Path<MmuN
  * @kernel 6.12 mm/mmu_notifier.c mmu_notifier_free_rcu: faithful
  */
 export function* mmu_notifier_free_rcu(subscription: MmuNotifier): Path {
-  const { mm, ops, number } = subscription;
+  const { mm, ops } = subscription;
   yield* ops.free_notifier!(subscription);
-  if (yield* request(current.kernel.op.subscriptionDrop, number, 1)) yield* __mmdrop(mm);
+  yield* mmdrop(mm);
+}
+
+/** For ops->free_notifier(): kfree() of what the subscription is a part of. @context any */
+export function* kfreeNotifier(subscription: MmuNotifier): Path {
+  yield* request(current.kernel.op.subscriptionFree, subscription.number);
 }
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** mm/mmu_notifier.c: the tree and the list of an mm, operation by operation. */
 import type { Access } from '../../core/ops.js';
-import type { MmuIntervalNotifier, MmuNotifierSubscriptions } from '../include/mmu_notifier.js';
+import { LIFE, type MmuIntervalNotifier, type MmuNotifierSubscriptions } from '../include/mmu_notifier.js';
 import type { Kernel } from '../kernel.js';
 
 /** The tree's order: by start, then by insertion, which is the order of set-up here. */
@@ -40,24 +40,42 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       );
     system.touch(sub.in_tree.at);
     if (sub.in_tree.value === linked)
-      system.fail('TREE-FROZEN', `${sub.name} is ${linked ? 'already' : 'not'} in the interval tree`);
+      system.fail('LIST-CORRUPT', `${sub.name} is ${linked ? 'already' : 'not'} in the interval tree`);
     system.set(sub.in_tree.at, linked);
   };
   const touchesEdit = (sub: MmuIntervalNotifier, access: Access): void => {
     access.reads.push(sub.mm.notifier_subscriptions!.walks.at);
     access.writes.push(sub.in_tree.at);
   };
+  const touchesDeferred = ({ mm }: MmuIntervalNotifier, access: Access): void => {
+    access.writes.push(...mm.notifier_subscriptions!.interval_subs.map(({ deferred }) => deferred.at));
+  };
   const treeCells = (subscriptions: MmuNotifierSubscriptions): number[] =>
     subscriptions.interval_subs.flatMap(({ in_tree, start, last }) => [in_tree.at, start.at, last.at]);
+  /** The one on deferred_list at a place from the end, or undefined. */
+  const deferredAt = ({ interval_subs: all }: MmuNotifierSubscriptions, place: number) =>
+    all.find(({ deferred }) => deferred.value === place);
+  const lengthOf = ({ interval_subs: all }: MmuNotifierSubscriptions): number =>
+    Math.max(0, ...all.map(({ deferred }) => deferred.value));
+  /** Number + 1 of the first one on deferred_list, or 0. */
+  const deferredFirst = (subscriptions: MmuNotifierSubscriptions): number =>
+    (deferredAt(subscriptions, Math.max(1, lengthOf(subscriptions)))?.number ?? -1) + 1;
   const listed = (value: number): string => (value === 0 ? 'none' : interval_subs[value - 1]!.name);
 
   return {
-    /** interval_tree_iter_first(): a = mm, [b, c] = addresses. Observes number + 1 of a subscription, or 0. */
+    /**
+     * interval_tree_iter_first(): a = mm, [b, c] = addresses; c is less than 0 at the release of the mm, and is all of
+     * it then. Observes number + 1 of a subscription, or 0.
+     */
     itreeFirst: system.op({
       name: 'interval_tree_iter_first',
       drains: false,
-      exec: (a, b, c) => {
+      exec: (a, b, last) => {
         const subscriptions = subscriptionsOf(a);
+        const c = last < 0 ? mms[a]!.space.pages - 1 : last;
+        if (last < 0)
+          for (const { in_tree, released } of subscriptions.interval_subs)
+            if (in_tree.value !== 0 && released !== undefined) system.set(released.at, 1);
         for (const page of subscriptions.open.slice(b, c + 1)) system.set(page.at, page.value + 1);
         const found = lookUp(subscriptions, b, c);
         if (found !== 0) system.set(subscriptions.walks.at, subscriptions.walks.value + 1);
@@ -67,6 +85,8 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         const subscriptions = subscriptionsOf(a);
         access.reads.push(...treeCells(subscriptions));
         access.writes.push(subscriptions.walks.at, ...subscriptions.open.map(({ at }) => at));
+        for (const { released } of subscriptions.interval_subs)
+          if (released !== undefined) access.writes.push(released.at);
       },
       describe: (_a, _b, _c, observed) => `interval_tree_iter_first() = ${listed(observed)}`,
     }),
@@ -126,9 +146,10 @@ export function defineMmuNotifierOps(kernel: Kernel) {
     invSeqEven: system.op({
       name: 'invalidate_seq++',
       exec: (a) => {
-        const { invalidate_seq, interval_subs: all } = subscriptionsOf(a);
+        const subscriptions = subscriptionsOf(a);
+        const { invalidate_seq } = subscriptions;
         system.set(invalidate_seq.at, nextSeq(invalidate_seq.value, kernel.options.seqModulus ?? 0));
-        return (all.find(({ deferred }) => deferred.value !== 0)?.number ?? -1) + 1;
+        return deferredFirst(subscriptions);
       },
       touches: (a, _b, _c, _agent, access) => {
         const { invalidate_seq, interval_subs: all } = subscriptionsOf(a);
@@ -137,22 +158,46 @@ export function defineMmuNotifierOps(kernel: Kernel) {
       },
       describe: (a) => `${mms[a]!.name}.invalidate_seq is even again`,
     }),
+    /** hlist_add_head(&deferred_item, &deferred_list) of subscription a: what is on a list already spoils it. */
+    deferredAdd: system.op({
+      name: 'hlist_add_head',
+      exec: (a) => {
+        const sub = interval_subs[a]!;
+        const subscriptions = sub.mm.notifier_subscriptions!;
+        system.touch(sub.deferred.at);
+        if (sub.deferred.value !== 0) {
+          system.fail('LIST-CORRUPT', `${sub.name} is added to deferred_list, and is on it already`);
+          return 0;
+        }
+        const first = deferredAt(subscriptions, Math.max(1, lengthOf(subscriptions)));
+        if (first !== undefined) system.touch(first.deferred.at);
+        system.set(sub.deferred.at, lengthOf(subscriptions) + 1);
+        return 0;
+      },
+      touches: (a, _b, _c, _agent, access) => touchesDeferred(interval_subs[a]!, access),
+      describe: (a) => `${interval_subs[a]!.name} is put on deferred_list`,
+    }),
     /** hlist_del(&deferred_item) of subscription a; observes the next one on deferred_list + 1, or 0. */
     deferredDel: system.op({
       name: 'hlist_del',
       exec: (a) => {
         const sub = interval_subs[a]!;
+        const subscriptions = sub.mm.notifier_subscriptions!;
         system.touch(sub.deferred.at);
+        const place = sub.deferred.value;
+        if (place === 0) {
+          system.fail('LIST-CORRUPT', `${sub.name} is taken off deferred_list, and is not on it`);
+          return 0;
+        }
+        for (const each of subscriptions.interval_subs) {
+          if (each !== sub && Math.abs(each.deferred.value - place) === 1 && each.deferred.value !== 0)
+            system.touch(each.deferred.at); // its neighbours are linked with each other
+          if (each.deferred.value > place) system.set(each.deferred.at, each.deferred.value - 1);
+        }
         system.set(sub.deferred.at, 0);
-        const { interval_subs: all } = sub.mm.notifier_subscriptions!;
-        return (all.find(({ deferred }) => deferred.value !== 0)?.number ?? -1) + 1;
+        return place === 1 ? 0 : deferredAt(subscriptions, place - 1)!.number + 1;
       },
-      touches: (a, _b, _c, _agent, access) => {
-        access.writes.push(interval_subs[a]!.deferred.at);
-        access.reads.push(
-          ...interval_subs[a]!.mm.notifier_subscriptions!.interval_subs.map(({ deferred }) => deferred.at),
-        );
-      },
+      touches: (a, _b, _c, _agent, access) => touchesDeferred(interval_subs[a]!, access),
     }),
     /** wait_event() until cell a is not b. */
     invSeqWait: system.op({
@@ -180,7 +225,8 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         if (sub.life.value !== 0)
           system.fail('SUB-LIFE', `${sub.name} is inserted, and the mm knows it already`);
         const { mm_count } = sub.mm.notifier_subscriptions!;
-        system.set(sub.life.at, 1);
+        system.set(sub.life.at, LIFE.KNOWN);
+        if (sub.users !== undefined) system.set(sub.users.at, 1);
         system.set(sub.in_tree.at, 0);
         system.set(sub.start.at, b);
         system.set(sub.last.at, c);
@@ -188,7 +234,8 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         return 0;
       },
       touches: (a, _b, _c, _agent, access) => {
-        const { life, in_tree, start, last, mm } = interval_subs[a]!;
+        const { life, users, in_tree, start, last, mm } = interval_subs[a]!;
+        if (users !== undefined) access.writes.push(users.at);
         access.writes.push(life.at, in_tree.at, start.at, last.at, mm.notifier_subscriptions!.mm_count.at);
       },
       describe: (a, b, c) => `mmu_interval_notifier_insert(${interval_subs[a]!.name}, ${b}..${c})`,
@@ -212,6 +259,22 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         access.writes.push(life.at, mm.notifier_subscriptions!.mm_count.at);
       },
       describe: (a, b) => `${(b === 0 ? interval_subs[a]! : notifiers[a]!).name} is its driver's again`,
+    }),
+    /** kfree() of what classic subscription a is a part of. */
+    subscriptionFree: system.op({
+      name: 'kfree',
+      exec: (a) => {
+        const { life, name, hashed } = notifiers[a]!;
+        if (life.value === 0) system.fail('SUB-LIFE', `${name} is freed, and it is its driver's already`);
+        if (hashed.value !== 0) system.fail('SUB-LIFE', `${name} is freed, and it is on the list`);
+        system.set(life.at, 0);
+        return 0;
+      },
+      touches: (a, _b, _c, _agent, access) => {
+        access.writes.push(notifiers[a]!.life.at);
+        access.reads.push(notifiers[a]!.hashed.at);
+      },
+      describe: (a) => `kfree(${notifiers[a]!.name})`,
     }),
     /** hlist_add_head_rcu() of classic subscription a, with the mmgrab(). */
     hlistAddHead: system.op({
@@ -264,4 +327,5 @@ export function defineMmuNotifierOps(kernel: Kernel) {
 }
 
 /** The sequence number that follows: it wraps where the scenario says so, which keeps its parity. */
-const nextSeq = (seq: number, modulus: number): number => (modulus === 0 ? seq + 1 : (seq + 1) % modulus);
+export const nextSeq = (seq: number, modulus: number): number =>
+  modulus === 0 ? seq + 1 : (seq + 1) % modulus;

@@ -31,8 +31,10 @@ import {
   mn_hlist_invalidate_range_start,
   mn_hlist_release,
 } from './mmu_notifier-list.js';
+import { finishDeferred, waitQueued } from './mmu_notifier-proposals.js';
 
-const subscriptionOf = (number: number): MmuIntervalNotifier | undefined =>
+/** The subscription that an operation has observed. */
+export const subscriptionOf = (number: number): MmuIntervalNotifier | undefined =>
   number === 0 ? undefined : current.kernel.interval_subs[number - 1]!;
 
 /** What a callback returned; a driver's file is not type-checked before it runs. */
@@ -69,7 +71,12 @@ export function* mn_itree_inv_start_range(
   yield* spin_lock(subscriptions.lock);
   yield* add(subscriptions.active_invalidate_ranges, 1);
   const res = subscriptionOf(
-    yield* request(current.kernel.op.itreeFirst, range.mm.number, range.start, range.end - 1),
+    yield* request(
+      current.kernel.op.itreeFirst,
+      range.mm.number,
+      range.start,
+      range.event === MMU_NOTIFY.RELEASE ? -1 : range.end - 1,
+    ),
   );
   if (res !== undefined) {
     yield* setBits(subscriptions.invalidate_seq, 1);
@@ -93,11 +100,11 @@ export function* mn_itree_inv_next(
  * Counts an invalidation out. The last one makes the number even, makes up for the edits of the tree that were put off,
  * and wakes those who wait for the number. `walking`: the caller has not come to the end of its walk.
  * @context does not sleep
- * @kernel 6.12 mm/mmu_notifier.c mn_itree_inv_end: adapted (is told the range, for a ghost; deferred items in the order of set-up; who waits looks at the number)
+ * @kernel 6.12 mm/mmu_notifier.c mn_itree_inv_end: adapted (is told the range, for a ghost; who waits looks at the number)
  */
 export function* mn_itree_inv_end(
   subscriptions: MmuNotifierSubscriptions,
-  { start, end }: MmuNotifierRange,
+  { start, end }: Pick<MmuNotifierRange, 'start' | 'end'>,
   walking = false,
 ): Path {
   const { op } = current.kernel;
@@ -113,7 +120,12 @@ export function* mn_itree_inv_end(
     yield* spin_unlock(subscriptions.lock);
     return;
   }
+  if (subscriptions.wq !== undefined) return yield* finishDeferred(subscriptions);
   let interval_sub = subscriptionOf(yield* request(op.invSeqEven, subscriptions.mm.number));
+  if (knob('mn_itree_inv_end.deferred') === 'unlocked') {
+    yield* spin_unlock(subscriptions.lock);
+    yield* spin_lock(subscriptions.lock);
+  }
   while (interval_sub !== undefined) {
     const empty = yield* equals(interval_sub.in_tree, 0);
     yield* request(empty ? op.itreeInsert : op.itreeRemove, interval_sub.number);
@@ -130,7 +142,7 @@ export function* mn_itree_inv_end(
  */
 export function* mmu_interval_read_begin(interval_sub: MmuIntervalNotifier): Path<number> {
   const subscriptions = interval_sub.mm.notifier_subscriptions!;
-  const { op, __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
+  const { __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
   yield* spin_lock(subscriptions.lock);
   const seq = yield* read(interval_sub.invalidate_seq);
   const is_invalidating = yield* equals(subscriptions.invalidate_seq, seq);
@@ -138,8 +150,40 @@ export function* mmu_interval_read_begin(interval_sub: MmuIntervalNotifier): Pat
   lockMapAcquire(map!);
   lockMapRelease(map!);
   if (is_invalidating && knob('mmu_interval_read_begin.wait') === 'on')
-    yield* request(op.invSeqWait, subscriptions.invalidate_seq.at, seq);
+    yield* waitForSeq(subscriptions, seq, knob('mmu_interval_read_begin.test') === 'locked');
   return seq;
+}
+
+/** Under the lock, so that the last end has done with the subscription. @context does not sleep @kernel 6.12 mm/mmu_notifier.c mmu_interval_seq_released: faithful */
+function* mmu_interval_seq_released(subscriptions: MmuNotifierSubscriptions, seq: number): Path<boolean> {
+  yield* spin_lock(subscriptions.lock);
+  const ret = !(yield* equals(subscriptions.invalidate_seq, seq));
+  yield* spin_unlock(subscriptions.lock);
+  return ret;
+}
+
+/** wait_event() until invalidate_seq is not `seq`; `locked`: which is looked at under the lock. @context may sleep */
+export function* waitForSeq(subscriptions: MmuNotifierSubscriptions, seq: number, locked: boolean): Path {
+  const { op } = current.kernel;
+  let released = false;
+  while (!released) {
+    if (subscriptions.wq !== undefined) yield* waitQueued(subscriptions, seq);
+    else yield* request(op.invSeqWait, subscriptions.invalidate_seq.at, seq);
+    released = !locked || (yield* mmu_interval_seq_released(subscriptions, seq));
+  }
+}
+
+/** Calls a driver, between a start that hit and its end: the tree is locked for read. @context may sleep if the range is blockable */
+function* callInvalidate(
+  interval_sub: MmuIntervalNotifier,
+  range: MmuNotifierRange,
+  cur_seq: number,
+): Path<boolean> {
+  const { itree_map } = range.mm.notifier_subscriptions!;
+  if (itree_map !== undefined) lockMapAcquire(itree_map);
+  const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
+  if (itree_map !== undefined) lockMapRelease(itree_map);
+  return answerOf(interval_sub, ret);
 }
 
 /** Tells all interval subscriptions that the mm goes away. @context may sleep @kernel 6.12 mm/mmu_notifier.c mn_itree_release: faithful */
@@ -155,7 +199,7 @@ function* mn_itree_release(subscriptions: MmuNotifierSubscriptions): Path {
   const { res, seq: cur_seq } = yield* mn_itree_inv_start_range(subscriptions, range);
   let interval_sub = res;
   while (interval_sub !== undefined) {
-    const ret = answerOf(interval_sub, yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq));
+    const ret = yield* callInvalidate(interval_sub, range, cur_seq);
     yield* claim(ret, 'WARN-ON', 'a callback refuses a blockable range (mn_itree_release)');
     interval_sub = yield* mn_itree_inv_next(interval_sub, range);
   }
@@ -185,7 +229,7 @@ function* mn_itree_invalidate(
   const { res, seq: cur_seq } = yield* mn_itree_inv_start_range(subscriptions, range);
   let interval_sub = res;
   while (interval_sub !== undefined) {
-    const ret = answerOf(interval_sub, yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq));
+    const ret = yield* callInvalidate(interval_sub, range, cur_seq);
     if (!ret) {
       yield* claim(
         !mmu_notifier_range_blockable(range),
@@ -209,12 +253,21 @@ export function* __mmu_notifier_invalidate_range_start(
   subscriptions: MmuNotifierSubscriptions,
   range: MmuNotifierRange,
 ): Path<number> {
+  const order = '__mmu_notifier_invalidate_range_start.order';
+  if (knob(order) === 'classic-first' && !(yield* hlistEmpty(subscriptions))) {
+    const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);
+    if (ret !== 0) return ret;
+  }
   if (yield* hasItree(subscriptions)) {
     const ret = yield* mn_itree_invalidate(subscriptions, range);
     if (ret !== 0) return ret;
   }
-  if (yield* hlistEmpty(subscriptions)) return 0;
-  return yield* mn_hlist_invalidate_range_start(subscriptions, range);
+  if (knob(order) === 'classic-first' || (yield* hlistEmpty(subscriptions))) return 0;
+  const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);
+  if (ret !== 0 && knob('__mmu_notifier_invalidate_range_start.undo') === 'interval') {
+    if (yield* hasItree(subscriptions)) yield* mn_itree_inv_end(subscriptions, range);
+  }
+  return ret;
 }
 
 /** The interval subscriptions first here as well. @context may sleep if the range is blockable @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_invalidate_range_end: faithful */

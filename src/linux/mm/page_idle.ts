@@ -2,6 +2,8 @@
 import type { Path } from '../../core/path.js';
 import { equals, testBits } from '../../core/primitives.js';
 import { PG, type Folio } from '../include/mm_types.js';
+import { mmu_notifier_clear_young } from '../include/mmu_notifier-hooks.js';
+import { PAGE_SIZE } from '../include/pgtable.js';
 import { folioUnchanged, folio_try_get, page_folio } from '../include/page_ref.js';
 import { pfn_to_online_page } from './memory_hotplug.js';
 import { DEFINE_FOLIO_VMA_WALK, page_vma_mapped_walk } from './page_vma_mapped.js';
@@ -31,7 +33,7 @@ export function* page_idle_get_folio(pfn: number): Path<Folio | undefined> {
  * Looks through the mappings of a folio whether it was used. An anonymous folio need not be locked for that, so it may
  * be just about to be mapped, or not any more. Returns how many entries it found; less than 0 if it did not look.
  * @context folio referenced; may sleep
- * @kernel 6.12 mm/page_idle.c page_idle_clear_pte_refs: adapted (anonymous folios; there are no accessed bits)
+ * @kernel 6.12 mm/page_idle.c page_idle_clear_pte_refs: adapted (anonymous folios; entries have no accessed bits, devices may)
  */
 export function* page_idle_clear_pte_refs(folio: Folio): Path<number> {
   if (!(yield* folio_mapped(folio))) return -1;
@@ -39,7 +41,10 @@ export function* page_idle_clear_pte_refs(folio: Folio): Path<number> {
   const walk = yield* rmapWalkBegin(folio);
   for (const { vma, address } of walk.targets) {
     const pvmw = DEFINE_FOLIO_VMA_WALK(folio, vma, address);
-    while (yield* page_vma_mapped_walk(pvmw)) found++;
+    while (yield* page_vma_mapped_walk(pvmw)) {
+      found++;
+      yield* mmu_notifier_clear_young(vma.vm_mm, address, address + PAGE_SIZE); // ptep_clear_young_notify()
+    }
   }
   yield* rmapWalkEnd(walk);
   return found;

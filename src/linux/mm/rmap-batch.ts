@@ -4,6 +4,7 @@ import { request, type Path } from '../../core/path.js';
 import { add, compareExchange, fence, read } from '../../core/primitives.js';
 import { flush_tlb_mm_range } from '../arch/tlb.js';
 import type { Mm } from '../include/mm_types.js';
+import { mmu_notifier_arch_invalidate_secondary_tlbs } from '../include/mmu_notifier-hooks.js';
 import { pte_dirty, pte_present, type Pte } from '../include/pgtable.js';
 import { current, knob, type Kernel } from '../kernel.js';
 
@@ -66,7 +67,9 @@ export function defineRmapBatchOps(kernel: Kernel) {
  */
 export function* set_tlb_ubc_flush_pending(ubc: TlbflushUnmapBatch, mm: Mm, pteval: Pte): Path {
   if (!pte_present(pteval)) return;
+  // arch_tlbbatch_add_pending(). The batch is for CPUs: devices flush at once.
   if (!ubc.mms.includes(mm.number)) ubc.mms = [...ubc.mms, mm.number];
+  yield* mmu_notifier_arch_invalidate_secondary_tlbs(mm, 0, mm.space.pages);
   ubc.flush_required = true;
   if (lockedUnmap()) yield* add(mm.tlb_flush_batched, 1);
   else yield* request(current.kernel.op.relaxedInc, mm.tlb_flush_batched.at);

@@ -2,8 +2,8 @@
 /** mm/rmap.c, mm/migrate.c: migration entries are put in, and taken out again. */
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { claim, setBits, testBits } from '../../core/primitives.js';
-import { makeSwapEntry, pfnOf, PTE, SwapType, swapType } from '../../machine/pte.js';
+import { claim, load, setBits, testBits } from '../../core/primitives.js';
+import { pfnOf, SwapType, swapType } from '../../machine/pte.js';
 import { assertFolioLocked } from '../include/lockdep.js';
 import { ptep_clear_flush } from '../arch/tlb.js';
 import {
@@ -12,6 +12,11 @@ import {
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
+import {
+  folio_is_device_coherent,
+  folio_is_device_private,
+  folio_is_zone_device,
+} from '../include/memremap.js';
 import { PG, type Folio, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import {
@@ -34,8 +39,12 @@ import {
   carriedBits,
   is_device_private_entry,
   is_writable_device_private_entry,
+  make_readable_device_private_entry,
+  make_writable_device_private_entry,
+  migrationEntry,
 } from '../include/swapops.js';
 import { current, knob } from '../kernel.js';
+import { vm_page_prot } from './mprotect.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import {
   DEFINE_FOLIO_VMA_WALK,
@@ -45,6 +54,7 @@ import {
 } from './page_vma_mapped.js';
 import {
   folio_add_anon_rmap_pte,
+  folio_add_file_rmap_pte,
   folio_mapped,
   folio_remove_rmap_pte,
   folio_try_share_anon_rmap_pte,
@@ -93,12 +103,7 @@ function* try_to_migrate_one(
       break;
     }
     const writable = present ? pte_write(pteval) : is_writable_device_private_entry(pteval);
-    const type = writable
-      ? SwapType.MIGRATION_WRITE
-      : anon_exclusive
-        ? SwapType.MIGRATION_READ_EXCLUSIVE
-        : SwapType.MIGRATION_READ;
-    yield* set_pte(ptep, makeSwapEntry(type, pfnOf(pteval), carriedBits(pteval)));
+    yield* set_pte(ptep, migrationEntry(pfnOf(pteval), writable, anon_exclusive, pteval));
     yield* folio_remove_rmap_pte(folio, vma);
     yield* folio_put(folio);
   }
@@ -111,7 +116,7 @@ function* try_to_migrate_one(
  * @context PTL held
  */
 function* isPresent(ptep: PtePointer): Path<boolean> {
-  if (current.kernel.devices.length === 0) return true;
+  if (current.kernel.devices.length === 0 && current.kernel.pgmaps.length === 0) return true;
   const pte = yield* ptep_get(ptep);
   if (pte_present(pte)) return true;
   const known = knob('try_to_migrate.nonpresent') === 'known' || is_device_private_entry(pte);
@@ -129,6 +134,12 @@ function* isPresent(ptep: PtePointer): Path<boolean> {
  * @kernel 6.12 mm/rmap.c try_to_migrate: faithful
  */
 export function* try_to_migrate(folio: Folio, flags: number, ubc: TlbflushUnmapBatch): Path {
+  if (
+    (yield* folio_is_zone_device(folio)) &&
+    !(yield* folio_is_device_private(folio)) &&
+    !(yield* folio_is_device_coherent(folio))
+  )
+    return;
   const walk = yield* rmapWalkBegin(folio);
   for (const { vma, address } of walk.targets) {
     if (!(yield* try_to_migrate_one(folio, vma, address, flags, ubc))) break;
@@ -138,9 +149,9 @@ export function* try_to_migrate(folio: Folio, flags: number, ubc: TlbflushUnmapB
 }
 
 /**
- * Maps `dst` where one VMA has a migration entry of `src`.
+ * Maps `dst` where one VMA has a migration entry of `src`. What no CPU reaches gets an entry for its device.
  * @context both folios locked, anon_vma lock held
- * @kernel 6.12 mm/migrate.c remove_migration_pte: adapted (small anonymous folios)
+ * @kernel 6.12 mm/migrate.c remove_migration_pte: adapted (small folios; no accessed and dirty bits in the entry)
  */
 function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number): Path {
   const pvmw = DEFINE_FOLIO_VMA_WALK(src, vma, address, PVMW.SYNC | PVMW.MIGRATION);
@@ -149,13 +160,22 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
     const old_pte = yield* ptep_get(ptep);
     const type = swapType(old_pte);
     yield* folio_get(dst);
-    let pte = mk_pte(dst, PTE.PRESENT | PTE.USER);
+    let pte = mk_pte(dst, vm_page_prot(yield* load(vma.vm_flags)));
     if (pte_swp_soft_dirty(old_pte)) pte = pte_mksoft_dirty(pte);
     if (type === SwapType.MIGRATION_WRITE) pte = pte_mkwrite(pte);
     else if (pte_swp_uffd_wp(old_pte)) pte = pte_mkuffd_wp(pte);
-    assertFolioLocked(dst); // __page_check_anon_rmap()
-    yield* folio_add_anon_rmap_pte(dst, vma);
-    if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
+    if (yield* folio_is_device_private(dst))
+      pte =
+        (pte_write(pte)
+          ? make_writable_device_private_entry(dst.pfn)
+          : make_readable_device_private_entry(dst.pfn, 0)) | carriedBits(old_pte);
+    if (current.kernel.inodes !== undefined && !(yield* folio_test_anon(dst)))
+      yield* folio_add_file_rmap_pte(dst, vma);
+    else {
+      assertFolioLocked(dst); // __page_check_anon_rmap()
+      yield* folio_add_anon_rmap_pte(dst, vma);
+      if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
+    }
     yield* set_pte(ptep, pte);
   }
 }

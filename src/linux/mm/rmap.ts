@@ -4,6 +4,7 @@ import { request, type Path } from '../../core/path.js';
 import { add, clearBits, equals, load, read, setBits, store, write } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
+import { folio_is_device_private } from '../include/memremap.js';
 import { PG, type Folio, type Inode, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large } from '../include/page-flags.js';
 import { countLargeMapping } from './rmap-large.js';
@@ -78,14 +79,22 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
   const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
-  /** The next VMA after number c (counted over all mms, from 1) that may map page offset b and that `linked` accepts; 0 for none. */
-  const next = (b: number, c: number, linked: (vma: Vma) => boolean): number => {
+  /**
+   * The VMA that comes after number c (counted over all mms, from 1; 0: the first) in a walk over those that may map page
+   * offset b and that `linked` accepts; 0 for none. Where there are chains the order is that of the interval tree.
+   */
+  const next = (b: number, c: number, tree: 'i_mmap' | 'anon', linked: (vma: Vma) => boolean): number => {
     const vmas = mms.flatMap((mm) => mm.vmas);
-    const found = vmas.findIndex((vma, i) => {
+    const maps = (vma: Vma): boolean => {
       const from = vma.vm_pgoff.value;
-      return i >= c && from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
-    });
-    return found + 1;
+      return from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
+    };
+    if (kernel.anon_vma_pool === undefined) return vmas.findIndex((vma, i) => i >= c && maps(vma)) + 1;
+    const walked = vmas
+      .filter(maps)
+      .sort((x, y) => x.vm_pgoff.value - y.vm_pgoff.value || x.rb![tree].value - y.rb![tree].value);
+    const found = walked[c === 0 ? 0 : walked.indexOf(vmas[c - 1]!) + 1];
+    return found === undefined ? 0 : vmas.indexOf(found) + 1;
   };
   const readsVmas = (_a: number, _b: number, _c: number, _agent: number, access: Access): void => {
     for (const mm of mms)
@@ -97,7 +106,7 @@ export function defineRmapOps(kernel: Kernel) {
     anonVmaNext: system.op({
       name: 'anon_vma_interval_tree',
       exec: (a, b, c) =>
-        next(b, c, (vma) =>
+        next(b, c, 'anon', (vma) =>
           vma.anon_vma_chain!.anon_vma.some(
             (link, i) => i < vma.anon_vma_chain!.length.value && link.value === a,
           ),
@@ -107,7 +116,8 @@ export function defineRmapOps(kernel: Kernel) {
     /** The next VMA that maps inode a. */
     iMmapNext: system.op({
       name: 'vma_interval_tree',
-      exec: (a, b, c) => next(b, c, (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
+      exec: (a, b, c) =>
+        next(b, c, 'i_mmap', (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
       touches: readsVmas,
     }),
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
@@ -118,7 +128,11 @@ export function defineRmapOps(kernel: Kernel) {
         system.touch(page.flags.at);
         system.set(
           page.flags.at,
-          page.flags.value | PG.anon | PG.swapbacked | onLru | (c & 1 ? PG.anon_exclusive : 0),
+          page.flags.value |
+            PG.anon |
+            PG.swapbacked |
+            (page.zone_device_data === undefined ? onLru : 0) |
+            (c & 1 ? PG.anon_exclusive : 0),
         );
         system.set(page.mapping.at, system.mem[b]!);
         system.set(page.index.at, c >> 1);
@@ -257,6 +271,10 @@ export function* rmapWalkEnd(walk: RmapWalk): Path {
  * @kernel 6.12 include/linux/rmap.h folio_try_share_anon_rmap_pte: faithful
  */
 export function* folio_try_share_anon_rmap_pte(folio: Folio, page: Page): Path<number> {
+  if (yield* folio_is_device_private(folio)) {
+    yield* clearBits(page.flags, PG.anon_exclusive); // GUP does not reach it
+    return 0;
+  }
   yield* unmapBarrier();
   if (yield* folio_maybe_dma_pinned(folio)) return -EBUSY;
   yield* clearBits(page.flags, PG.anon_exclusive);

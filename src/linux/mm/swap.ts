@@ -9,7 +9,7 @@ import { free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
 import { folio_unlock } from '../include/pagemap.js';
-import { mlock_drain_local, mlock_new_folio } from './mlock.js';
+import { mlock_drain_local, mlock_folio_batch, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
 
 /** The batches of this CPU; undefined where folios go on the LRU at once. */
@@ -109,6 +109,19 @@ export function* lru_add_drain(): Path {
   yield* moveAdded(batches.lru_add);
   yield* moveLazyfree(batches.lru_lazyfree);
   yield* mlock_drain_local();
+}
+
+/**
+ * Does what waits in the batches of all CPUs. Not a step without batches.
+ * @context may sleep
+ * @kernel 6.12 mm/swap.c lru_add_drain_all: adapted (the caller does it for all, one after the other, and not by work items)
+ */
+export function* lru_add_drain_all(): Path {
+  for (const batches of current.kernel.cpu_fbatches ?? []) {
+    yield* moveAdded(batches.lru_add);
+    yield* moveLazyfree(batches.lru_lazyfree);
+    yield* mlock_folio_batch(batches.mlock_fbatch);
+  }
 }
 
 /**

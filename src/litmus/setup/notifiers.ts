@@ -33,9 +33,18 @@ export function addIntervalNotifier(
   const sub = new MmuIntervalNotifier(system, `sub${number}`, mm, number, ops);
   interval_subs.push(sub);
   subscriptions.interval_subs.push(sub);
+  kernel.guardMm(mm);
+  const { knobs } = kernel;
+  if (knobs['mmu_interval_notifier.updates'] !== 'none') {
+    sub.addProposed(system, knobs['mmu_interval_notifier_find.hold'] === 'refcount');
+    subscriptions.wq ??= system.cell(`${mm.name}.notifiers.wq`);
+  }
+  if (knobs['mmu_interval_notifier.assert'] !== 'none')
+    subscriptions.itree_map ??= system.cell(`${mm.name}.itree`, 0, { lockClass: 'itree', sleeps: true });
   if (ready) subscriptions.installed = subscriptions.has_itree = undefined;
   if (!inserted) return sub;
   sub.life.init(1);
+  sub.users?.init(1);
   sub.in_tree.init(1);
   sub.start.init(start);
   sub.last.init(end - 1);

@@ -160,6 +160,18 @@ export class Process {
   users(count: number): void {
     this.kernel.countUsers(this.mm, count);
   }
+
+  /** The OOM killer may choose this process. */
+  oomVictim(): void {
+    this.mm.oom_victim = true;
+  }
+
+  /** So many have kept the mm with mmgrab() already. Of an mm that may have notifiers. */
+  grabbed(count: number): void {
+    const { mm_count } = this.kernel.notifierSubscriptions(this.mm);
+    mm_count.init(mm_count.value + count);
+  }
+
   /**
    * A subscription of a driver to a range of this process. `inserted`: from the beginning; else for
    * mmu_interval_notifier_insert(). `ready`: the mm has had interval notifiers, so an insert need not take mmap_lock.

@@ -10,6 +10,7 @@ import {
   write,
 } from '../../litmus/index.js';
 import {
+  deviceListFree,
   dup_mmap,
   EBUSY,
   HMM_PFN,
@@ -26,10 +27,12 @@ import {
   type MmuIntervalNotifier,
   mutex_lock,
   mutex_unlock,
+  ownerOf,
   userLoad,
 } from '../../linux/index.js';
 import { deviceErase, deviceMap } from '../../machine/machine.js';
-import { makeEntry, makeSwapEntry, PTE, SwapType } from '../../machine/pte.js';
+import { PTE } from '../../machine/pte.js';
+import { bringBack } from '../device-memory.js';
 
 /** The device's entry for a page that is faulted in for stores, or a negative error number. */
 function* look(mm: Mm, notifier: MmuIntervalNotifier, notifier_seq: number, addr: number): Path<number> {
@@ -60,6 +63,8 @@ export default scenario({
   title: 'fork of device-private memory',
   question: 'Why may fork copy the entries of device-private memory?',
   machine: { cpus: 3, frames: 5, data: true, rcuCallbacks: 0, fill: 'demand' },
+  // Else two faults may keep each other from bringing the page back: N-32.
+  kernelKnobs: { 'do_swap_page.device_private': 'trylock' },
   knobs: {
     driver: ['obeys', 'keeps'],
     store: ['after-fork', 'beside-fork'],
@@ -74,9 +79,11 @@ export default scenario({
     const c = m.child('C', p, { cpus: [2] });
     const gpu = m.device('gpu0', { mirrors: p });
     const user_lock = m.mutex('gpu0.lock');
-    const { pfn } = p.page(x.start);
-    p.setPte(x.start, makeSwapEntry(SwapType.DEVICE_WRITE, pfn));
-    gpu.pte[x.start]!.init(makeEntry(pfn, PTE.PRESENT | PTE.RW));
+    const memory = m.deviceMemory('gpu0.memory', 'PRIVATE', ownerOf(gpu), 1, {
+      migrate_to_ram: (vmf) => bringBack(vmf, ownerOf(gpu)),
+      page_free: deviceListFree,
+    });
+    m.inDeviceMemory(p, x.start, memory, gpu);
     const sub = p.intervalNotifier(x, {
       *invalidate(self, range, cur_seq) {
         if (driver === 'keeps' && range.event === MMU_NOTIFY.PROTECTION_PAGE) return true;

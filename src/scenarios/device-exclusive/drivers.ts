@@ -2,9 +2,9 @@
 import { deviceAtomicAdd, type Path, type Process, type Region, type Testbed } from '../../litmus/index.js';
 import {
   Dmirror,
-  dmirror_exclusive,
   EAGAIN,
   DmirrorMinOps,
+  exclusiveRange,
   nouveau_atomic_range_fault,
   NouveauMnOps,
   NouveauSvmm,
@@ -65,12 +65,12 @@ class TestHmmDriver implements MirrorDriver {
   }
 
   *fault(addr: number): Path<number> {
-    return yield* dmirror_exclusive(this.dmirror, addr, 1, this.timeout);
+    return yield* exclusiveRange(this.dmirror, addr, 1, this.timeout);
   }
 
   /** One call for a range. */
   *exclusive(addr: number, npages: number): Path<number> {
-    return yield* dmirror_exclusive(this.dmirror, addr, npages, this.timeout);
+    return yield* exclusiveRange(this.dmirror, addr, npages, this.timeout);
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../../core/path.js';
 import { add, addUnless, load, store, subAndTest } from '../../../core/primitives.js';
-import { __mmdrop } from '../../kernel/fork.js';
 import { current } from '../../kernel.js';
+import { __mmdrop } from '../../kernel/fork.js';
 import { might_sleep } from '../../kernel/sched/core.js';
 import { fs_reclaim_acquire, fs_reclaim_release } from '../../mm/page_alloc.js';
 import { gfpflags_allow_blocking } from '../gfp_types.js';

@@ -2,7 +2,7 @@
 import type { Path } from '../../../../../core/path.js';
 import { choose, equals, read, write } from '../../../../../core/primitives.js';
 import { type Cell, holder } from '../../../../../core/system.js';
-import { type Device, deviceFlush, deviceMap, deviceUnmap } from '../../../../../machine/machine.js';
+import { type Device, deviceFlush, deviceUnmap } from '../../../../../machine/machine.js';
 import { PTE } from '../../../../../machine/pte.js';
 import { EAGAIN, EBUSY, EINVAL } from '../../../../include/errno.js';
 import type { Folio, Mm, Page } from '../../../../include/mm_types.js';
@@ -32,6 +32,7 @@ import {
 } from '../../../../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../../../../mm/rmap-exclusive.js';
 import { folio_put, unlockAndPut } from '../../../../mm/swap.js';
+import { nvkm_vmm_pfn_map } from './nvkm/subdev/mmu/vmm.js';
 
 /** When the loop gives up: never, at any round, or after so many rounds. */
 export type Timeout = 'never' | 'any' | number;
@@ -190,7 +191,8 @@ export function* nouveau_atomic_range_fault(
   }
   if (ret === 0) {
     // NVIF_VMM_V0_PFNMAP
-    yield* deviceMap(device, start, mk_pte(page!, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC));
+    const entry = mk_pte(page!, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC);
+    ret = yield* nvkm_vmm_pfn_map(device, start, entry);
     yield* mutex_unlock(svmm.mutex);
     if (knob('nouveau.hold_folio') === 'on') yield* unlockAndPut(folio!);
   }
