@@ -18,11 +18,11 @@ import n16 from './n-16.js';
 import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
 import n19c from './n-19c.js';
-import n20 from './n-20.js';
+import { n20, n20c } from './n-20.js';
 import n20b from './n-20b.js';
 import n21 from './n-21.js';
 import n23 from './n-23.js';
-import { n25, n25b } from './n-25.js';
+import { n25, n25b, n25c } from './n-25.js';
 import n27 from './n-27.js';
 import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
@@ -30,6 +30,8 @@ import n29d from './n-29d.js';
 import { n30, n30b, n30c } from './n-30.js';
 import n31 from './n-31.js';
 import n32 from './n-32.js';
+import n32b from './n-32b.js';
+import n33 from './n-33.js';
 import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
 
@@ -63,10 +65,12 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n19c,
   n20,
   n20b,
+  n20c,
   n21,
   n23,
   n25,
   n25b,
+  n25c,
   n27,
   n28,
   n29,
@@ -78,6 +82,8 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n30c,
   n31,
   n32,
+  n32b,
+  n33,
   n34,
   n35,
   n35b,
