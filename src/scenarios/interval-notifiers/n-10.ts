@@ -33,8 +33,8 @@ export const n10 = scenario({
   knobs: {
     how: ['callback', 'outside', 'batch', 'keep', 'refault', 'insert-first'],
     recheck: ['on', 'off'],
-    'mmu_interval_notifier.updates': ['v6', 'v5'],
   },
+  kernelKnobs: { 'mmu_interval_notifier.updates': 'v6' },
   bounds:
     'a range over the page in the middle as munmap() sends it, MADV_DONTNEED of the right one, one device fault of the right one',
   setup: (m, { how }) => split(m, { how }),
@@ -65,9 +65,7 @@ export const n10 = scenario({
   sometimes: ['mapped'],
   expect: {
     base: 'safe',
-    'mmu_interval_notifier.updates=v5': 'safe',
     'how=outside': stale,
-    'how=outside,mmu_interval_notifier.updates=v5': stale,
     'how=batch': 'safe',
     'how=keep': 'safe',
     'how=refault': 'safe',
