@@ -102,10 +102,10 @@ export class Testbed {
   /** A device with a page table of its own, empty, that mirrors a process; one that `shares` walks the process's instead. */
   device(name: string, options: { mirrors: Process; shares?: boolean }): Device {
     // A user's file is not type-checked before it runs.
-    const mirrors = (options as Partial<typeof options> | undefined)?.mirrors;
+    const { mirrors, shares = false } = (options as Partial<typeof options> | undefined) ?? {};
     if (!(mirrors instanceof Process))
       throw new Error(`device ${name}: say whose memory it mirrors: m.device('${name}', { mirrors: p })`);
-    return this.kernel.addDevice(name, mirrors.mm, options.shares ?? false);
+    return this.kernel.addDevice(name, mirrors.mm, shares);
   }
 
   /**

@@ -29,8 +29,8 @@ interface KvmMemslots {
  * @kernel 6.12 include/linux/kvm_host.h struct kvm: adapted (mmu_lock has one mode, one slot, no page tracking, no guest_memfd)
  */
 export class Kvm {
-  /** 0: the record was freed. */
-  readonly life: Cell;
+  /** 0: the record was freed. Undefined: it stays. */
+  readonly life: Cell | undefined;
   /** Covers the guest's page tables, the counter of ranges under way, their hull and the number. */
   readonly mmu_lock: Cell;
   /** Covers mn_active_invalidate_count, and against it the change of slots. */
@@ -56,11 +56,12 @@ export class Kvm {
     { slotsChange = false }: { slotsChange?: boolean } = {},
   ) {
     const { system } = kernel;
-    const { life, guard } = driverLife(system, 'kvm');
-    const cell = (field: string, initial = 0): Cell => system.cell(`kvm.${field}`, initial, { guard });
+    const ends = slotsChange ? driverLife(system, 'kvm') : undefined;
+    const guarded = ends === undefined ? {} : { guard: ends.guard };
+    const cell = (field: string, initial = 0): Cell => system.cell(`kvm.${field}`, initial, guarded);
     const spinlock = (field: string): Cell =>
-      system.cell(`kvm.${field}`, 0, { type: holder, lockClass: `kvm.${field}`, guard });
-    this.life = life;
+      system.cell(`kvm.${field}`, 0, { type: holder, lockClass: `kvm.${field}`, ...guarded });
+    this.life = ends?.life;
     this.mmu_lock = spinlock('mmu_lock');
     this.mn_invalidate_lock = spinlock('mn_invalidate_lock');
     this.mn_active_invalidate_count = cell('mn_active_invalidate_count');

@@ -106,7 +106,7 @@ export const n35b = scenario({
   family: 'interval-notifiers',
   title: "the hull of KVM's ranges",
   question: 'Which pages must a fault of the guest not enter while several ranges are under way?',
-  machine: { ...machine, cpus: 3 },
+  machine: { ...machine, cpus: 3, frames: 2 },
   knobs: { 'kvm.range': ['hull', 'last'] },
   bounds:
     'one fault of the guest; MADV_DONTNEED of its page; another thread that invalidates the page beside it',

@@ -180,5 +180,5 @@ export function* kvm_destroy_vm(kvm: Kvm): Path {
       'WARN-ON',
       'a range is counted, and none is under way (kvm_destroy_vm)',
     );
-  yield* write(kvm.life, 0); // kvm_arch_free_vm()
+  yield* write(kvm.life!, 0); // kvm_arch_free_vm()
 }
