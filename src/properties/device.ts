@@ -194,8 +194,9 @@ function coherent(kernel: Kernel): void {
   const onTheWay = (mm: Mm, page: number, entry: number): boolean => {
     if (isPrivate(entry)) return mem_map[frameOf(entry)]!.lock.value !== 0;
     if (entry !== 0) return isMigration(entry);
+    const covered = (mm.notifier_subscriptions?.open[page]?.value ?? 0) > 0;
     const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
-    return table >= 0 && mem_map[table]!.ptl.value !== 0;
+    return covered && table >= 0 && mem_map[table]!.ptl.value !== 0;
   };
   const single = kernel.knobs['exclusive.entry'] === 'single';
   const mirrors = devices.filter(({ shares }) => !shares);
@@ -217,6 +218,7 @@ function coherent(kernel: Kernel): void {
       ...tableCells(kernel),
       ...contentsCells(kernel),
       ...(migrates ? mem_map.flatMap(({ ptl, lock }) => [ptl, lock]) : []),
+      ...(migrates ? mirrored.flatMap((mm) => mm.notifier_subscriptions?.open ?? []) : []),
       ...mirrored.flatMap(({ mmap_lock, vmas }) => [
         mmap_lock.count,
         ...vmas.flatMap(({ attached, vm_start, vm_end, vm_flags }) => [attached, vm_start, vm_end, vm_flags]),
