@@ -127,7 +127,8 @@ export function balances(kernel: Kernel): string[] {
   end('MAP-SUM', () => {
     const { mappings } = countMappings(kernel);
     for (const page of mem_map) {
-      if (page.frame.use.value !== Use.DATA) continue;
+      const { value: use } = page.frame.use;
+      if (use !== Use.DATA && use !== Use.DEVICE) continue;
       if (page.large !== undefined && (page.flags.value & PG.head) !== 0) {
         const pages = mem_map.filter(
           ({ pfn, compound_head }) => pfn === page.pfn || compound_head.value === page.pfn + 1,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The device loads from and stores to anonymous memory. */
 import { expect } from 'vitest';
-import { type HmmTest, npages } from './harness.js';
+import { type HmmTest, LARGE } from './harness.js';
 import {
   counted,
   EFAULT,
@@ -38,18 +38,18 @@ export function readsOrWrites(fd: File, request: 'READ' | 'WRITE', buffer: HmmBu
 /** A device of the child stores to what it has inherited; `seen`: what the parent sees then. */
 function childWrites(p: Process, buffer: HmmBuffer, seen: readonly number[]): void {
   fill(p, buffer);
-  buffer.mirror = others(npages);
+  buffer.mirror = others(buffer.size);
   p.fork(
     (child) => {
-      expect(child.loads(buffer.ptr, npages)).toEqual(counted(npages));
-      expect(buffer.mirror).toEqual(others(npages));
+      expect(child.loads(buffer.ptr, buffer.size)).toEqual(counted(buffer.size));
+      expect(buffer.mirror).toEqual(others(buffer.size));
       // A mirror of its own: that of the parent mirrors the parent.
       const child_fd = child.open(HMM_PRIVATE_DEVICE_ONE);
-      readsOrWrites(child_fd, 'WRITE', buffer, npages);
-      expect(child.loads(buffer.ptr, npages)).toEqual(others(npages));
+      readsOrWrites(child_fd, 'WRITE', buffer, buffer.size);
+      expect(child.loads(buffer.ptr, buffer.size)).toEqual(others(buffer.size));
       child.close(child_fd);
     },
-    () => expect(p.loads(buffer.ptr, npages)).toEqual(seen),
+    () => expect(p.loads(buffer.ptr, buffer.size)).toEqual(seen),
   );
 }
 
@@ -61,7 +61,8 @@ export const anonTests: Record<string, HmmTest> = {
 
   anon_read: {
     asserts: 'the device reads untouched, zero and filled pages with one fault',
-    run({ p, fd, buffer: map }) {
+    npages: LARGE,
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW);
       // Page 0 stays without an entry, page 1 becomes the zero page.
       fill(p, buffer, counted(npages), 2);
@@ -75,7 +76,7 @@ export const anonTests: Record<string, HmmTest> = {
 
   anon_read_prot: {
     asserts: 'a device read of PROT_NONE memory is -EFAULT and copies nothing',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW);
       fill(p, buffer);
       buffer.mirror = others(npages);
@@ -90,7 +91,8 @@ export const anonTests: Record<string, HmmTest> = {
 
   anon_write: {
     asserts: 'the device writes untouched memory with one fault, and the CPU sees it',
-    run({ p, fd, buffer: map }) {
+    npages: LARGE,
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW);
       buffer.mirror = counted(npages);
       readsOrWrites(fd, 'WRITE', buffer, npages);
@@ -101,7 +103,7 @@ export const anonTests: Record<string, HmmTest> = {
 
   anon_write_prot: {
     asserts: 'read-only memory: a device read works, a write is -EPERM; after mprotect() it works',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, PROT_READ);
       readsOrWrites(fd, 'READ', buffer, 1);
       buffer.mirror = counted(npages);
@@ -118,7 +120,7 @@ export const anonTests: Record<string, HmmTest> = {
   anon_write_child: {
     asserts: "a device write in a forked child copies private memory: the parent's stays",
     machine: { childUnits: [HMM_PRIVATE_DEVICE_ONE] },
-    run({ p, buffer: map }) {
+    run({ p, buffer: map, npages }) {
       childWrites(p, map(npages, RW), counted(npages));
     },
   },
@@ -126,7 +128,7 @@ export const anonTests: Record<string, HmmTest> = {
   anon_write_child_shared: {
     asserts: 'a device write in a forked child reaches the parent by shared memory',
     machine: { childUnits: [HMM_PRIVATE_DEVICE_ONE] },
-    run({ p, buffer: map }) {
+    run({ p, buffer: map, npages }) {
       childWrites(p, map(npages, RW, MAP.SHARED), others(npages));
     },
   },
@@ -155,7 +157,7 @@ export const anonTests: Record<string, HmmTest> = {
 
   anon_read_multiple: {
     asserts: 'memory that is mapped, filled and read again and again: one fault each time',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       for (let c = 0; c < NTIMES; c++) {
         const buffer = map(npages, RW);
         fill(p, buffer, counted(npages, c));
@@ -168,7 +170,7 @@ export const anonTests: Record<string, HmmTest> = {
 
   anon_teardown: {
     asserts: 'a device read beside munmap() gets all pages and the right data, or an error',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       for (let c = 0; c < NTIMES; c++) {
         const buffer = map(npages, RW);
         fill(p, buffer, counted(npages, c));

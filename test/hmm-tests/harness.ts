@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import {
   type File,
-  HMM_BUFFER_PAGES,
   HMM_COHERENCE_DEVICE_ONE,
   HMM_COHERENCE_DEVICE_TWO,
   HMM_PRIVATE_DEVICE_ONE,
@@ -14,6 +13,11 @@ import {
   type Process,
 } from './machine.js';
 
+/** Pages of the buffer that most tests have: it begins and ends inside of page tables. */
+const NPAGES = 20;
+/** More than one round of the driver takes. */
+export const LARGE = 68;
+
 /** What the devices' memory is. */
 export const FIXTURES = ['device_private', 'device_coherent'] as const;
 export type Fixture = (typeof FIXTURES)[number];
@@ -25,6 +29,8 @@ export interface Self {
   /** The file of the second device, for the tests named hmm2. */
   readonly fd1: File;
   readonly coherent: boolean;
+  /** Pages of a buffer. */
+  readonly npages: number;
   /** Maps anonymous memory, and allocates a mirror for it. */
   buffer(size: number, prot: number, flags?: number, file?: File): HmmBuffer;
 }
@@ -34,7 +40,8 @@ export interface HmmTest {
   /** What it asserts, in a line. */
   readonly asserts: string;
   readonly two?: true;
-  readonly machine?: Partial<MachineSpec>;
+  readonly npages?: number;
+  readonly machine?: Pick<MachineSpec, 'childUnits' | 'thp'>;
   /** Why it is not run here. */
   readonly skipped?: string;
   readonly run: (self: Self) => void;
@@ -53,7 +60,8 @@ export const nameOf = (name: string, { two }: HmmTest, fixture: Fixture): string
 export function runTest(test: HmmTest, fixture: Fixture, knobs: MachineSpec['knobs'] = {}): string[] {
   const [one, two] = DEVICES[fixture];
   const units = test.two === true ? [one, two] : [one];
-  const machine = new Machine({ units, ...test.machine, knobs });
+  const { npages = NPAGES } = test;
+  const machine = new Machine({ units, pages: npages, ...test.machine, knobs });
   const { main: p } = machine;
   const fds = units.map((unit) => p.open(unit));
   test.run({
@@ -61,10 +69,8 @@ export function runTest(test: HmmTest, fixture: Fixture, knobs: MachineSpec['kno
     fd: fds[0]!,
     fd1: fds[1]!,
     coherent: fixture === 'device_coherent',
+    npages,
     buffer: (size, prot, flags = MAP.PRIVATE, file) => hmmBuffer(p.mmap(size, prot, flags, file), size),
   });
   return machine.finish();
 }
-
-/** The large buffer of most tests. */
-export const npages = HMM_BUFFER_PAGES;

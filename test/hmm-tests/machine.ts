@@ -45,14 +45,11 @@ export { FOLL } from '../../src/linux/mm/gup.js';
 export { HMM_DMIRROR_PROT } from '../../src/linux/lib/test_hmm_uapi.js';
 export * from '../../src/linux/include/errno.js';
 
-/** Pages of the tests' large buffer: more than one round of the driver, and no whole number of page tables. */
-export const HMM_BUFFER_PAGES = 68;
 /** Pages that one PMD maps. */
 export const PTRS_PER_PTE = 8;
-const MOST_PAGES = 8 * Math.ceil((HMM_BUFFER_PAGES + 2) / 8);
+/** Frames beyond those that a buffer takes: page tables, and what per-CPU batches keep. */
+const SPARE_FRAMES = 100;
 
-/** Until migrate_device_range() is there. */
-const DEVICE_MEMORY = false as boolean;
 /** Steps of one call: one that takes more is in a loop. */
 const MOST_STEPS = 50_000;
 
@@ -63,6 +60,8 @@ export const HMM_COHERENCE_DEVICE_ONE = 2;
 export const HMM_COHERENCE_DEVICE_TWO = 3;
 
 export interface MachineSpec {
+  /** Pages that the program maps at once. */
+  readonly pages: number;
   /** Devices that the program opens. */
   readonly units: readonly number[];
   /** Devices that its child opens. */
@@ -268,14 +267,16 @@ export class Machine {
   private readonly straight: Straight;
   private readonly deviceFiles = new Map<number, Inode>();
 
-  constructor({ units, childUnits = [], thp = false, knobs = {} }: MachineSpec, seed = 1) {
+  constructor({ pages, units, childUnits = [], thp = false, knobs = {} }: MachineSpec, seed = 1) {
+    // Page 0 stays free, and the last table is a whole one.
+    const space = PTRS_PER_PTE * Math.ceil((pages + 2) / PTRS_PER_PTE);
     const kernel = (this.kernel = new Kernel({
       machine: {
         cpus: 2,
         tlb: 'ipi',
         fill: 'demand',
         memory: 'sc',
-        frames: 4 * MOST_PAGES,
+        frames: SPARE_FRAMES + 3 * pages,
         ptrsPerPte: PTRS_PER_PTE,
         pae: undefined,
         pageWalkCache: true,
@@ -287,25 +288,25 @@ export class Machine {
       thp,
       rcuCallbacks: 1,
       zeroPage: true,
-      shmemPages: MOST_PAGES,
+      shmemPages: pages,
       anonVmaChains: true,
       lruBatches: true,
     }));
     kernel.system.growable = true;
     for (const unit of units) this.deviceFiles.set(unit, kernel.addDeviceFile(dmirror_fops));
     const devices = new Map(
-      (DEVICE_MEMORY ? [...new Set([...units, ...childUnits])] : []).map((unit) => [
+      [...new Set([...units, ...childUnits])].map((unit) => [
         unit,
         new DmirrorDevice(kernel, `hmm_dmirror${unit}`, unit, {
           zone_device_type:
             unit < HMM_COHERENCE_DEVICE_ONE
               ? HMM_DMIRROR_MEMORY_DEVICE.PRIVATE
               : HMM_DMIRROR_MEMORY_DEVICE.COHERENT,
-          chunkPages: HMM_BUFFER_PAGES,
+          chunkPages: pages,
         }),
       ]),
     );
-    const mms = ['P', 'C'].map((name) => kernel.addMm(name, MOST_PAGES, [0, 1]));
+    const mms = ['P', 'C'].map((name) => kernel.addMm(name, space, [0, 1]));
     const task = (name: string, mm?: Mm): number =>
       kernel.addTask({ name, cpu: 0, daemon: false, fair: true, mm, start: nothing }).agent;
     const process = (mm: Mm, opens: readonly number[], job?: Job): Process => {

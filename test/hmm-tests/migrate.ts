@@ -2,7 +2,7 @@
 /** Memory is migrated to a device, and back. */
 import { expect } from 'vitest';
 import { fill, readsOrWrites } from './anon.js';
-import { type HmmTest, npages } from './harness.js';
+import { type HmmTest, LARGE } from './harness.js';
 import {
   counted,
   EINVAL,
@@ -31,7 +31,8 @@ export function migrates(fd: File, buffer: HmmBuffer, size: number): void {
 export const migrateTests: Record<string, HmmTest> = {
   migrate: {
     asserts: 'anonymous memory goes to the device, all of it, with its data',
-    run({ p, fd, buffer: map }) {
+    npages: LARGE,
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW);
       fill(p, buffer);
       migrates(fd, buffer, npages);
@@ -41,7 +42,7 @@ export const migrateTests: Record<string, HmmTest> = {
 
   migrate_file_private: {
     asserts: 'private copies of pages of a file go to the device as anonymous memory does',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW, MAP.PRIVATE, p.create(npages));
       fill(p, buffer);
       migrates(fd, buffer, npages);
@@ -51,7 +52,7 @@ export const migrateTests: Record<string, HmmTest> = {
 
   migrate_fault: {
     asserts: 'to the device, half of it back by CPU faults, and the mix to the device again',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW);
       fill(p, buffer);
       migrates(fd, buffer, npages);
@@ -63,7 +64,7 @@ export const migrateTests: Record<string, HmmTest> = {
 
   migrate_release: {
     asserts: 'a device that gives up its memory sends all pages back',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW);
       fill(p, buffer);
       migrates(fd, buffer, npages);
@@ -75,7 +76,7 @@ export const migrateTests: Record<string, HmmTest> = {
 
   migrate_shared: {
     asserts: 'shared anonymous memory is not migrated: -ENOENT',
-    run({ p, fd, buffer: map }) {
+    run({ p, fd, buffer: map, npages }) {
       const buffer = map(npages, RW, MAP.SHARED);
       expect(hmm_migrate_sys_to_dev(fd, buffer, npages)).toBe(-ENOENT);
       p.munmap(buffer.ptr, npages);
@@ -115,7 +116,7 @@ export const migrateTests: Record<string, HmmTest> = {
 
   migrate_multiple: {
     asserts: 'to the device and back, again and again; what the CPU can reach there goes back on demand',
-    run({ p, fd, buffer: map, coherent }) {
+    run({ p, fd, buffer: map, coherent, npages }) {
       for (let c = 0; c < NTIMES; c++) {
         const buffer = map(npages, RW);
         fill(p, buffer);

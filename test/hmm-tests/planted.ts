@@ -15,7 +15,7 @@ const fault = (by: string, without: string, instead?: Instead): Fault =>
   instead === undefined ? { by, without } : { by, without, instead };
 
 /** By test; where the fixtures run other code, one for each. */
-export const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
+const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   open_close: fault(
     'left in use',
     'lib/test_hmm-fops.ts dmirror_fops_release mmu_interval_notifier_remove#1',
@@ -29,8 +29,31 @@ export const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   anon_write_huge: fault('REF-SUM', 'mm/huge_memory.ts zap_huge_pmd free_unref_page#1'),
   file_read: fault('REF-SUM', 'mm/shmem.ts shmem_add_to_page_cache folio_get#1'),
   file_write: fault('MAP-SUM', 'mm/memory-file.ts set_pte_range folio_add_file_rmap_pte#1'),
+  migrate: fault('expected', 'mm/migrate_device.ts migrate_device_unmap isolate#1', false),
+  migrate_file_private: fault('expected', 'mm/memory-file.ts do_cow_fault vmf_anon_prepare#1'),
+  migrate_fault: {
+    device_private: fault('REF-SUM', 'mm/memory-device.ts faultDevicePrivate folio_put#1'),
+    device_coherent: fault('WARN-ON', 'mm/migrate_device-collect.ts select is_device_coherent_page#1', false),
+  },
+  migrate_release: fault('expected', 'lib/test_hmm-devmem.ts dmirror_device_evict_chunk copy_user_page#1'),
+  migrate_shared: fault('expected', 'include/mm.ts vma_is_anonymous load#1'),
+  migrate_mixed: {
+    device_private: fault('expected', 'lib/test_hmm-migrate.ts nextPart load#1', 1),
+    device_coherent: fault('SPTE-COHERENT', 'lib/test_hmm-migrate.ts nextPart load#1', 1),
+  },
+  migrate_multiple: fault('expected', 'lib/test_hmm-devmem.ts dmirror_devmem_free store#2'),
+  snapshot: fault('expected [', 'mm/hmm.ts walk_page_range hmm_vma_walk_hole#2'),
+  double_map: { by: 'NOTIFY-ORDER', knobs: { 'migrate_vma.notifier': 'off' } },
+  hmm_gup_test: {
+    device_private: fault('MAP-SUM', 'mm/rmap-migrate.ts remove_migration_pte folio_add_anon_rmap_pte#1'),
+    device_coherent: fault('WARN-ON', 'mm/gup-longterm.ts longtermPinned check_and_migrate_movable_pages#1'),
+  },
+  hmm_cow_in_device: {
+    device_private: fault('REF-SUM', 'mm/memory-swap.ts copy_nonpresent_pte folio_get#1'),
+    device_coherent: fault('MAP-SUM', 'mm/memory-fault.ts wp_page_copy folio_remove_rmap_pte#1'),
+  },
   anon_read_multiple: fault('SPTE-COHERENT', 'lib/test_hmm.ts dmirror_do_update deviceErase#1'),
-  anon_teardown: fault('SPTE-COHERENT', 'mm/memory.ts unmap_vmas mmu_notifier_invalidate_range_start#1'),
+  anon_teardown: fault('NOTIFY-ORDER', 'mm/memory.ts unmap_vmas mmu_notifier_invalidate_range_start#1'),
   mixedmap: fault('MAP-SUM', 'mm/memory-insert.ts insert_page_into_pte_locked folio_get#1'),
   compound: fault('expected [', 'mm/mprotect.ts change_protection change_huge_pmd#1', true),
   exclusive: fault(
@@ -40,3 +63,9 @@ export const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   exclusive_mprotect: { by: 'SPTE-COHERENT', knobs: { 'change_protection.notifier': 'off' } },
   exclusive_cow: fault('LOCK', 'mm/memory-exclusive.ts try_restore_exclusive_pte folio_unlock#1'),
 };
+
+/** The fault that a test is to notice. */
+export function faultOf(name: string, fixture: Fixture): Fault | undefined {
+  const planted = PLANTED[name];
+  return planted === undefined || 'by' in planted ? planted : planted[fixture];
+}

@@ -50,10 +50,3 @@ const NAMES = [
 ] as const;
 
 export const TESTS: ReadonlyMap<string, HmmTest> = new Map(NAMES.map((name) => [name, all[name]!]));
-
-/** What needs device memory, until the model has it. */
-export const PENDING = new Set(
-  'migrate migrate_file_private migrate_fault migrate_release migrate_shared migrate_mixed migrate_multiple double_map snapshot hmm_gup_test hmm_cow_in_device'.split(
-    ' ',
-  ),
-);

@@ -3,7 +3,7 @@ import type { Path } from '../../core/path.js';
 import { claim, load, read, store } from '../../core/primitives.js';
 import { frameRef, type Cell, type System } from '../../core/system.js';
 import { EINVAL } from '../include/errno.js';
-import { is_zero_pfn } from '../include/mm.js';
+import { folio_is_longterm_pinnable, is_zero_pfn } from '../include/mm.js';
 import { mmap_read_lock, mmap_read_unlock } from '../include/mmap_lock.js';
 import type { Page } from '../include/mm_types.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
@@ -43,6 +43,9 @@ function* verify_dma_pinned(cmd: GupCommand, pages: readonly Page[]): Path {
     const folio = yield* page_folio(page);
     const pinned = is_zero_pfn(folio.pfn) || (yield* folio_maybe_dma_pinned(folio));
     yield* claim(pinned, 'WARN-ON', 'WARN(!folio_maybe_dma_pinned(folio)) in verify_dma_pinned()');
+    if (cmd !== 'PIN_LONGTERM_BENCHMARK') continue;
+    const pinnable = yield* folio_is_longterm_pinnable(folio);
+    yield* claim(pinnable, 'WARN-ON', 'WARN(!folio_is_longterm_pinnable(folio)) in verify_dma_pinned()');
   }
 }
 
