@@ -39,18 +39,16 @@ export function readsOrWrites(fd: File, request: 'READ' | 'WRITE', buffer: HmmBu
 function childWrites(p: Process, buffer: HmmBuffer, seen: readonly number[]): void {
   fill(p, buffer);
   buffer.mirror = others(buffer.size);
-  p.fork(
-    (child) => {
-      expect(child.loads(buffer.ptr, buffer.size)).toEqual(counted(buffer.size));
-      expect(buffer.mirror).toEqual(others(buffer.size));
-      // A mirror of its own: that of the parent mirrors the parent.
-      const child_fd = child.open(HMM_PRIVATE_DEVICE_ONE);
-      readsOrWrites(child_fd, 'WRITE', buffer, buffer.size);
-      expect(child.loads(buffer.ptr, buffer.size)).toEqual(others(buffer.size));
-      child.close(child_fd);
-    },
-    () => expect(p.loads(buffer.ptr, buffer.size)).toEqual(seen),
-  );
+  p.fork((child) => {
+    expect(child.loads(buffer.ptr, buffer.size)).toEqual(counted(buffer.size));
+    expect(buffer.mirror).toEqual(others(buffer.size));
+    // A mirror of its own: that of the parent mirrors the parent.
+    const child_fd = child.open(HMM_PRIVATE_DEVICE_ONE);
+    readsOrWrites(child_fd, 'WRITE', buffer, buffer.size);
+    expect(child.loads(buffer.ptr, buffer.size)).toEqual(others(buffer.size));
+    child.close(child_fd);
+  });
+  expect(p.loads(buffer.ptr, buffer.size)).toEqual(seen);
 }
 
 export const anonTests: Record<string, HmmTest> = {

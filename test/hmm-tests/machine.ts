@@ -48,7 +48,7 @@ export * from '../../src/linux/include/errno.js';
 /** Pages that one PMD maps. */
 export const PTRS_PER_PTE = 8;
 /** Frames beyond those that a buffer takes: page tables, and what per-CPU batches keep. */
-const SPARE_FRAMES = 100;
+const SPARE_FRAMES = 70;
 
 /** Steps of one call: one that takes more is in a loop. */
 const MOST_STEPS = 50_000;
@@ -157,7 +157,7 @@ export class Process {
     if (signal !== undefined) throw new Killed(`${signal} at a store to page ${addr}`);
   }
 
-  /** A child that runs to its end, as by fork() and waitpid(); it has the parent's files open. */
+  /** A child, with the parent's files open: what it does, what the parent does while it lives, and its end. */
   fork(child: (process: Process) => void, parent: () => void = nothingElse): void {
     const { child: forked } = this.machine;
     const err = this.call(() => forkInto(forked.mm, this.mm));
