@@ -6,8 +6,9 @@ import { userError } from './user-file.js';
 
 /** One line for whoever wrote the command or the file. Undefined: the error is ours. */
 export function userMessage(error: unknown): string | undefined {
-  if (error instanceof UsageError || error instanceof PathError || error instanceof TransformError)
-    return error.message;
+  if (error instanceof UsageError || error instanceof TransformError) return error.message;
+  if (error instanceof PathError)
+    return /^\S+:\d+: /.test(error.message) ? error.message : (userError(error) ?? error.message);
   return userError(error);
 }
 

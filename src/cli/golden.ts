@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { normalise } from '../litmus/ops-observe.js';
 import { answersOf } from './ops.js';
 
-const SCRIPTS = ['core-1', 'core-2'];
+const SCRIPTS = ['core-1', 'core-2', 'device-1', 'device-2'];
 const RESET = '> reset';
 /** Steps of one path: some hundred times what any operation takes. */
 const LIMIT = 20_000;

@@ -44,8 +44,9 @@ const COUNTS = words(`
 /** Who is told, who subscribes, and the number that tells of a collision. */
 const NOTIFIERS = words(`
   mmu_notifier_invalidate_range_(start|start_nonblock|end) mmu_notifier_(register|unregister|release)
-  mmu_interval_notifier_(insert|insert_locked|remove) mmu_interval_set_seq mn_itree_inv(alidate|_end) mn_itree_release
-  mn_hlist_(invalidate_range_start|invalidate_end|release)`);
+  mmu_interval_notifier_(insert|insert_locked|insert_safe|remove|put|update|find_unlock) mmu_interval_set_seq mn_itree_inv(alidate|_end) mn_itree_release
+  mn_hlist_(invalidate_range_start|invalidate_end|release)
+  wake_up_all releaseSubscription queueUpdate linkInterval renumber`);
 /** In the files of the notifiers each of these is a statement of their protocol. */
 const SUBSCRIPTIONS = /^src\/linux\/(mm|include)\/mmu_notifier(-\w+)?\.ts$/;
 const STATEMENTS = words(`request write setBits`);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PathError } from '../core/live.js';
+import { running } from '../core/running.js';
 import { type Scenario, UsageError } from '../core/scenario.js';
 import { nearest } from './near.js';
 import { ENTRIES, shownPath } from './paths.js';
@@ -30,7 +32,27 @@ export function loadUserFile(user: UserFile): Promise<readonly Scenario[]> {
   return scenarios;
 }
 
+/** Has a path that asks for what differs from run to run end in an error: what it does must depend on what it sees. */
+function guardPaths(): void {
+  const refuse = (owner: object, name: string, spelled: string): void => {
+    const original = (owner as Record<string, () => number>)[name]!.bind(owner);
+    Object.defineProperty(owner, name, {
+      configurable: true,
+      writable: true,
+      value: () => {
+        if (running.agent >= 0)
+          throw new PathError(`a path may not ask ${spelled}: use choose(n), and every outcome is explored`);
+        return original();
+      },
+    });
+  };
+  refuse(Math, 'random', 'Math.random()');
+  refuse(Date, 'now', 'Date.now()');
+  refuse(performance, 'now', 'performance.now()');
+}
+
 async function load(user: UserFile): Promise<readonly Scenario[]> {
+  if (places.size === 0) guardPaths();
   const number = places.size;
   places.set(number, user);
   const code = `${user.code.replace(/\n\/\/# sourceMappingURL=.*\n?$/, '')}\n//# sourceURL=${STACK_NAME}-${number}\n`;
@@ -97,6 +119,6 @@ function sourcePath(source: string): string {
 function errorText(error: unknown): string {
   if (!(error instanceof Error)) return `threw ${String(error)}`;
   const message = error.message.split('\n', 1)[0]!;
-  const ours = error instanceof UsageError || error.name === 'Error';
+  const ours = error instanceof UsageError || error instanceof PathError || error.name === 'Error';
   return ours ? message : `${error.name}: ${message}`;
 }

@@ -70,6 +70,7 @@ export const live = {
   },
   /** Around the path that a `yield*` delegates to. */
   delegate<T>(at: number, path: T): T {
+    if (typeof (path as Partial<Path> | undefined)?.[Symbol.iterator] !== 'function') throw noPath(at, path);
     if (at !== live.cut || (live.cutWithin >= 0 && !live.stack.includes(live.cutWithin))) return path;
     live.cutHit = true;
     if (++live.cuts > 10_000) {
@@ -90,6 +91,21 @@ export const live = {
     return value;
   },
 };
+
+/** What the `yield*` of a site was given is nothing that it can go through. */
+function noPath(at: number, given: unknown): PathError {
+  const { callee } = site(at);
+  const name = callee.slice(callee.lastIndexOf('.') + 1);
+  const spelled = `write it as *${name}(…) { … }`;
+  if (
+    given instanceof Promise ||
+    (typeof given === 'object' && given !== null && Symbol.asyncIterator in given)
+  )
+    return new PathError(
+      `${name}() is async, which a path can't wait for: ${spelled}, and yield* what it calls`,
+    );
+  return new PathError(`${name}() is not a path: ${spelled}`);
+}
 
 /** The site with that number. */
 export function site(number: number): Site {

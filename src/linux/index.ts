@@ -89,7 +89,7 @@ export {
   mmu_interval_notifier_put,
   mmu_interval_notifier_update,
 } from './mm/mmu_notifier-proposals.js';
-export * from './mm/mmu_notifier-proposals-find.js';
+export * from './mm/mmu_notifier-find.js';
 export * from './mm/mmu_gather.js';
 export * from './mm/mprotect.js';
 export * from './mm/page_alloc.js';

@@ -34,6 +34,16 @@ export {
   type ScenarioSpec,
 } from './scenario.js';
 export { dmaRead, dmaWrite } from './dma.js';
-export { type Device, deviceAtomicAdd, deviceLoad, deviceStore } from '../machine/machine.js';
+/** What a device with an MMU does (load, store, atomic), and what its driver does to it: map, unmap, flush, erase. */
+export {
+  type Device,
+  deviceAtomicAdd,
+  deviceErase,
+  deviceFlush,
+  deviceLoad,
+  deviceMap,
+  deviceStore,
+  deviceUnmap,
+} from '../machine/machine.js';
 export { Process, type MapOptions, type Region } from './setup/process.js';
 export { Testbed } from './testbed.js';

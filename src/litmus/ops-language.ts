@@ -2,6 +2,7 @@
 import { UsageError } from '../core/scenario.js';
 import { MADV } from '../linux/mm/madvise.js';
 import { PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
+import { Use } from './ops-use.js';
 
 /** Processes and regions that a script may name. */
 const PROCESSES = 8;
@@ -227,7 +228,7 @@ export function parseOps(text: string, name: string): Script {
       const value = values[words[4]!]!;
       for (let i = 1; i < words[3]!; i++) words.push(position(BigInt.asUintN(64, value + BigInt(i))));
     }
-    use.count(operation, words);
+    use.count(operation, words, isDeviceName(operation));
     if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
     if (process !== undefined) processes = Math.max(processes, process + 1);
     lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
@@ -254,45 +255,6 @@ export function parseOps(text: string, name: string): Script {
   const mapped = processes * regions * pages;
   const [inUse, inDevice] = [use.most(mapped), use.mostInDevice(mapped)];
   return { lines, values, processes, regions, pages, inUse, swaps, inDevice };
-}
-
-/** Pages that are taken between two resets, at most. */
-interface Taken {
-  /** By who touches them. */
-  touched: number;
-  ofFiles: number;
-  inDevice: number;
-}
-
-/** Counts what operations may take, at most: between two resets a page is taken by who touches it first. */
-class Use {
-  private now: Taken = { touched: 0, ofFiles: 0, inDevice: 0 };
-  private readonly all = [this.now];
-  private pinned = 0;
-
-  count(operation: string, words: readonly number[]): void {
-    const { now } = this;
-    if (operation === 'reset') this.all.push((this.now = { touched: 0, ofFiles: 0, inDevice: 0 }));
-    if (operation === 'mmap' && words[3] !== 0) now.ofFiles += words[1]!;
-    // A page of the file, and a private copy of it.
-    if (operation === 'r' || operation === 'w') now.touched += 2;
-    if (['mlock', 'madvise', 'mprotect', 'pin'].includes(operation)) now.touched += 2 * words[2]!;
-    if (operation === 'pin') this.pinned = Math.max(this.pinned, words[2]!);
-    if (operation === 'fork') now.touched += this.pinned; // the child gets copies at once
-    if (isDeviceName(operation)) now.touched += 2 * words[3]!;
-    if (operation === 'todev') now.inDevice += words[3]!;
-  }
-
-  /** The most at any time, where processes can map that many. */
-  most(mapped: number): number {
-    const most = Math.max(...this.all.map(({ touched, ofFiles }) => Math.min(touched, mapped + ofFiles)));
-    // What comes from device memory is in RAM twice until it is mapped.
-    return most + this.pinned + this.mostInDevice(mapped);
-  }
-
-  mostInDevice(mapped: number): number {
-    return Math.max(...this.all.map(({ inDevice }) => Math.min(inDevice, mapped)));
-  }
 }
 
 /** The number in Pn or Rn. */

@@ -6,6 +6,34 @@ import type { Mm } from '../linux/include/mm_types.js';
 import { current } from '../linux/kernel.js';
 import { SwapType } from '../machine/pte.js';
 
+/** What an operation answers. */
+export interface Answer {
+  /** A positive error number, 0 for success. */
+  readonly err: number;
+  readonly signal?: { readonly number: number; readonly code: number } | undefined;
+  readonly val?: number | undefined;
+  /** Of a device. */
+  readonly counts?: { readonly cpages: number; readonly faults: number } | undefined;
+  readonly data?: readonly bigint[] | undefined;
+  readonly snap?: readonly number[] | undefined;
+}
+
+/** The line of an operation with its answer; contents by position, as scripts have them. */
+export function answerLine(
+  text: string,
+  { err, signal, val, counts, data = [], snap }: Answer,
+  valueOf: (position: number) => bigint,
+): string {
+  let answer = `> ${text} => err=${err}`;
+  if (signal !== undefined) answer += ` sig=${signal.number} code=${signal.code}`;
+  if (val !== undefined) answer += ` val=0x${valueOf(val).toString(16)}`;
+  if (counts !== undefined) answer += ` cpages=${counts.cpages} faults=${counts.faults}`;
+  if (data.length > 0) answer += ` data=${data.map((value) => value.toString(16)).join(',')}`;
+  if (snap !== undefined)
+    answer += ` snap=${snap.map((value) => value.toString(16).padStart(2, '0')).join(',')}`;
+  return answer;
+}
+
 /** What is shown of one page. */
 export interface Shown {
   readonly entry: PagemapEntry;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
-import type { Mm, Page, Vma } from '../linux/include/mm_types.js';
+import { type Mm, type Page, Rwsem, type Vma } from '../linux/include/mm_types.js';
 import { UserfaultfdCtx } from '../linux/include/userfaultfd_k.js';
 import type { Kernel } from '../linux/kernel.js';
 import { defineMutex } from '../linux/kernel/locking/mutex.js';
+import { defineSpinlock } from '../linux/kernel/locking/spinlock.js';
 import type { PercpuRwSemaphore } from '../linux/kernel/locking/percpu-rwsem.js';
 import type { KsmStableNode } from '../linux/mm/ksm.js';
 import { type DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from '../linux/include/memremap.js';
@@ -88,8 +89,22 @@ export class Testbed {
     return defineMutex(this.kernel.system, name);
   }
 
+  /** A spinlock of a driver: nothing may sleep under it. */
+  spinlock(name: string): Cell {
+    return defineSpinlock(this.kernel.system, name);
+  }
+
+  /** An rwsem of a driver: down_read(), down_write() and what ends them. */
+  rwsem(name: string): Rwsem {
+    return new Rwsem(this.kernel.system, name, name);
+  }
+
   /** A device with a page table of its own, empty, that mirrors a process; one that `shares` walks the process's instead. */
-  device(name: string, { mirrors, shares = false }: { mirrors: Process; shares?: boolean }): Device {
+  device(name: string, options: { mirrors: Process; shares?: boolean }): Device {
+    // A user's file is not type-checked before it runs.
+    const { mirrors, shares = false } = (options as Partial<typeof options> | undefined) ?? {};
+    if (!(mirrors instanceof Process))
+      throw new Error(`device ${name}: say whose memory it mirrors: m.device('${name}', { mirrors: p })`);
     return this.kernel.addDevice(name, mirrors.mm, shares);
   }
 
@@ -121,11 +136,17 @@ export class Testbed {
   }
 
   /**
-   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents. `gpu` has it
-   * mapped.
+   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents; with `backed`
+   * those stay in RAM, as test_hmm has it. `gpu` has it mapped.
    */
-  inDeviceMemory(owner: Process, addr: number, pgmap: DevPagemap, gpu?: Device): Page {
-    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu);
+  inDeviceMemory(
+    owner: Process,
+    addr: number,
+    pgmap: DevPagemap,
+    gpu?: Device,
+    { backed = false }: { backed?: boolean } = {},
+  ): Page {
+    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu, backed);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
+import { ownerOf } from '../linux/drivers/gpu/drm/nouveau/nouveau_svm.js';
 import { MEMORY_DEVICE } from '../linux/include/memremap.js';
+import type { Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { Use } from '../machine/machine.js';
+import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, showEntry, swapType, SwapType } from '../machine/pte.js';
 
 /** The frame that has the contents of a page: of device memory that RAM stands for, the RAM. */
@@ -18,6 +20,34 @@ export const contentsCells = ({ mem_map }: Kernel): Cell[] =>
   mem_map.flatMap(({ zone_device_data, frame }) =>
     zone_device_data === undefined ? [] : [zone_device_data, frame.use],
   );
+
+/** Whether a device has memory of its own, so that its driver migrates pages: events of that it need not obey. */
+export function hasMemory({ pgmaps, dmirror_devices }: Kernel, device: Device): boolean {
+  const owners = pgmaps.map(({ owner }) => owner).filter((owner) => owner !== 0);
+  return owners.some(
+    (owner) =>
+      owner === ownerOf(device) ||
+      dmirror_devices.some((each) => each.owner === owner && each.mirrors.some((m) => m.device === device)),
+  );
+}
+
+/**
+ * Whether the page is on the way to or from device memory, as the entry of a process says: the driver that migrates it knows
+ * where it is, and what its device has mapped meanwhile is its own business, until the locks are dropped.
+ */
+export function onTheWay({ mem_map, machine }: Kernel, mm: Mm, page: number, entry: number): boolean {
+  const type = swapType(entry);
+  if (type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE)
+    return mem_map[frameOf(entry)]!.lock.value !== 0;
+  if (entry !== 0)
+    return (
+      type === SwapType.MIGRATION_READ ||
+      type === SwapType.MIGRATION_READ_EXCLUSIVE ||
+      type === SwapType.MIGRATION_WRITE
+    );
+  const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
+  return table >= 0 && mem_map[table]!.ptl.value !== 0;
+}
 
 /** The RAM that stands for device memory in use: each has a reference of the device's. */
 export function countBacking({ mem_map }: Kernel, references: number[]): void {

@@ -24,6 +24,10 @@ export { countMappings } from './sums.js';
  */
 const HOTPLUG = ['META-FREED', 'META-POISONED', 'META-ALIVE', 'PGMAP-LIVE', 'GP-RULE'];
 
+/** DRIVER-LIVE is found by accesses: see linux/kernel/module.ts. */
+const freesDriverMemory = ({ system }: Kernel): boolean =>
+  system.guards.some((guard) => guard?.property(0) === 'DRIVER-LIVE');
+
 /** Switches on the invariants that hold in every scenario; returns their names. */
 export function watchAlways(kernel: Kernel): string[] {
   tlbLive(kernel);
@@ -45,7 +49,7 @@ export function watchAlways(kernel: Kernel): string[] {
     'LOCK',
     'LOCK-REF',
     ...devices,
-    ...(kernel.works.length > 0 ? ['DRIVER-LIVE'] : []),
+    ...(freesDriverMemory(kernel) ? ['DRIVER-LIVE'] : []),
     ...notifiers,
     ...balances(kernel),
   ];

@@ -41,7 +41,7 @@ export const PROMISES: Readonly<Record<string, string>> = {
   'LIST-CORRUPT': 'what is linked into a list or tree is on none, and what is taken out is in it',
   'PROGRAM-ORDER': 'a call sees what the calls before it in this thread have done',
   'SUB-LIFE': 'nothing touches a subscription after its removal returned',
-  'TEXT-LIFE': 'no code of a module runs after the module was unloaded',
+  'DRIVER-LIVE': 'nothing touches what a driver has freed, or executes it after it was unloaded',
   'MM-LIFE': 'nothing touches an mm after its last reference went',
   'META-ALIVE': 'nothing touches a struct page that is gone',
   'META-FREED': 'nothing touches a struct page after its memory was freed',

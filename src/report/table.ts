@@ -134,10 +134,18 @@ function footer(
       .map(([name]) => name)
       .join(', ');
   const where = first?.verdict.variant ?? 'base';
+  const undeclared = [
+    ...new Set(
+      (first?.verdict.found ?? []).flatMap(({ kind, name }) =>
+        kind === 'witness' && !scenario.sometimes.includes(name) ? [name] : [],
+      ),
+    ),
+  ].join(', ');
   const sentences = [
     tally(results, spent),
     ...(named(true) === '' ? [] : [`Seen in ${where}: ${named(true)}.`]),
     ...(named(false) === '' ? [] : [`Never seen in ${where}: ${named(false)}.`]),
+    ...(named(false) === '' || undeclared === '' ? [] : [`Seen, and not declared: ${undeclared}.`]),
   ];
   const all = wrap(sentences.join(' '), WIDTH);
   const safe = results.find(({ verdict }) => verdict.verdict === 'safe');

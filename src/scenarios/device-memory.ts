@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Path } from '../litmus/index.js';
+import { claim, type Path, read } from '../litmus/index.js';
 import {
   alloc_page,
   copy_user_page,
@@ -12,6 +12,7 @@ import {
   migrate_vma_pages,
   migrate_vma_setup,
   type MigrateVma,
+  pgmapOf,
   VM_FAULT,
   type VmFault,
 } from '../linux/index.js';
@@ -24,11 +25,16 @@ export const migration = (
   fault_page?: MigrateVma['fault_page'],
 ): MigrateVma => ({ ...range, src: [], dst: [], cpages: 0, npages: 0, pgmap_owner, flags, fault_page });
 
-/** Gives each page that leaves device memory a page of RAM with its contents. @context pages unmapped and locked; may sleep */
+/** Gives each page that leaves device memory a page of RAM with its contents. A driver reaches its own memory only. @context pages unmapped and locked; may sleep */
 export function* copyToRam(args: MigrateVma): Path {
   for (let i = 0; i < args.npages; i++) {
     const spage = migrate_pfn_to_page(args.src[i]!);
     if (spage === undefined || !(args.src[i]! & MIGRATE_PFN.MIGRATE)) continue;
+    yield* claim(
+      pgmapOf(spage)?.owner === args.pgmap_owner,
+      'DATA',
+      'a driver is to copy memory of another device',
+    );
     const dpage = yield* alloc_page();
     if (dpage === undefined) continue;
     yield* lockNewFolio(dpage);
@@ -40,6 +46,12 @@ export function* copyToRam(args: MigrateVma): Path {
 /** migrate_to_ram() of a driver whose mirrors obey every event: what they map is gone when the page is copied. */
 export function* bringBack(vmf: VmFault, pgmap_owner: number): Path<number> {
   const { vma, address: start, page } = vmf;
+  // What the driver keeps of the page says whose it is: that must still be so.
+  yield* claim(
+    (yield* read(page!._refcount)) > 0,
+    'FRAME-REUSE',
+    'a driver looks at a page that it was given back',
+  );
   const range = { vma, start, end: start + 1 };
   const args = migration(range, pgmap_owner, MIGRATE_VMA_SELECT.DEVICE_PRIVATE, page);
   if ((yield* migrate_vma_setup(args)) !== 0) return VM_FAULT.SIGBUS;

@@ -130,6 +130,12 @@ const FAULTS: readonly Fault[] = [
     false,
   ],
   [
+    'NOTIFY-RELEASE',
+    "exit's walk of the tree",
+    'mm/mmu_notifier.ts __mmu_notifier_release mn_itree_release#1',
+    'N-23 base',
+  ],
+  [
     'SUB-LIFE',
     "remove's wait",
     `${INTERVAL} mmu_interval_notifier_remove mmu_interval_seq_released#1`,

@@ -34,8 +34,11 @@ function firstDifference(ours: readonly string[], real: readonly string[]): stri
   ].join('\n');
 }
 
-test.each(['core-1', 'core-2'])('%s: 2,000 operations answer what Linux 6.12 answered', (name) => {
-  const { lines, broken } = runOps(golden(`${name}.script`), name);
-  expect(broken).toBeUndefined();
-  expect(firstDifference(normalise(lines), golden(`${name}.answer`).trimEnd().split('\n'))).toBeUndefined();
-});
+test.each(['core-1', 'core-2', 'device-1', 'device-2'])(
+  '%s: 2,000 operations answer what Linux 6.12 answered',
+  (name) => {
+    const { lines, broken } = runOps(golden(`${name}.script`), name);
+    expect(broken).toBeUndefined();
+    expect(firstDifference(normalise(lines), golden(`${name}.answer`).trimEnd().split('\n'))).toBeUndefined();
+  },
+);

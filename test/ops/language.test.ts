@@ -24,6 +24,15 @@ test.each([
   ['P0 madvise R0 0 1 sometimes', /^expected an advice dontneed, free, .*; found sometimes$/],
   ['P0 w R0 0 one', 'expected a value, found one'],
   ['P0 w R0 0 0x10000000000000000', 'expected a value of 64 bits, found 0x10000000000000000'],
+  ['P0 open', 'expected open <device>, found nothing after open'],
+  ['P0 open 4', 'expected a device 0 to 3, found 4'],
+  ['P0 close R0', 'expected a whole number, found R0'],
+  ['P0 dread R0 0 1', 'expected dread <device> <region> <page> <pages>, found R0 0 1 after dread'],
+  ['P0 todev 0 R0 63 2', 'a region has 64 pages: page 64 is beyond it'],
+  [
+    'P0 dwrite 0 R0 0 1',
+    'expected dwrite <device> <region> <page> <pages> <value>, found 0 R0 0 1 after dwrite',
+  ],
   ['obs P0 R0 0', 'expected obs <process> <region> <page> <pages>, found P0 R0 0 after obs'],
 ])('%s', (line, message) => {
   const parse = (): unknown => parseOps(`# a script\n\n${line}\n`, 'x.ops');
@@ -39,4 +48,11 @@ test('comments and blank lines are no lines; the echo keeps what stood there', (
     [4, 'reset', 'reset'],
   ]);
   expect(lines[0]!.words.map((word, i) => (i === 2 ? values[word] : word))).toEqual([0, 1, 42n]);
+});
+
+test('a device stores value, value + 1, … to its pages, as far as 64 bits go', () => {
+  const { lines, values } = parseOps('P0 dwrite 1 R0 2 3 0xfffffffffffffffe\n', 'x.ops');
+  const [device, region, page, pages, ...stored] = lines[0]!.words;
+  expect([device, region, page, pages]).toEqual([1, 0, 2, 3]);
+  expect(stored.map((word) => values[word])).toEqual([0xfffffffffffffffen, 0xffffffffffffffffn, 0n]);
 });

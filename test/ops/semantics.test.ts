@@ -238,6 +238,113 @@ const SCRIPTS: Readonly<Record<string, string>> = {
       P0 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
       P1 R0[0..2): 0:f0,sd,m2,MB 1:f1,sd,m2,MB
   `,
+
+  'two devices: each sees its own memory only, and takes a page of the other by way of RAM': `
+    P0 mmap R0 2 rw anon => err=0
+    P0 w R0 0 0x10 => err=0
+    P0 dread 0 R0 0 1 => err=9 cpages=0 faults=0
+    P0 open 0 => err=0
+    P0 open 1 => err=0
+    P0 close 2 => err=9
+    P0 todev 0 R0 0 1 => err=0 cpages=1 faults=0 data=10
+    P0 todev 1 R0 1 1 => err=0 cpages=1 faults=0 data=0
+    P0 snap 0 R0 0 2 => err=0 cpages=2 faults=0 snap=22,00
+    P0 snap 1 R0 0 2 => err=0 cpages=2 faults=0 snap=00,22
+    P0 tosys 1 R0 0 2 => err=0 cpages=1 faults=0
+    P0 dread 1 R0 0 1 => err=0 cpages=1 faults=1 data=10
+    P0 snap 0 R0 0 2 => err=0 cpages=2 faults=0 snap=02,02
+    P0 todev 0 R0 0 0 => err=22 cpages=0 faults=0
+    P0 todev 0 R0 1 2 => err=22 cpages=0 faults=0
+    P0 munmap R0 0 2 => err=0
+    P0 snap 0 R0 0 2 => err=0 cpages=2 faults=0 snap=ff,ff
+    P0 dread 0 R0 0 1 => err=14 cpages=0 faults=0
+  `,
+
+  'coherent memory is mapped by CPUs as any other; a longterm pin brings it back': `
+    autoobs R0 0 1
+    P0 mmap R0 1 rw anon => err=0
+      P0 R0[0..1): 0:-,d
+    P0 open 2 => err=0
+      P0 R0[0..1): 0:-,d
+    P0 w R0 0 0x10 => err=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 todev 2 R0 0 1 => err=0 cpages=1 faults=0 data=10
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 snap 2 R0 0 1 => err=0 cpages=1 faults=0 snap=42
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 w R0 0 0x11 => err=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 dread 2 R0 0 1 => err=0 cpages=1 faults=0 data=11
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 pin R0 0 1 1 => err=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 snap 2 R0 0 1 => err=0 cpages=1 faults=0 snap=02
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 pinread 1 => err=0 data=11
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 todev 2 R0 0 1 => err=2 cpages=0 faults=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+  `,
+
+  'RELEASE takes the memory from the device, until it is needed again': `
+    autoobs R0 0 1
+    P0 mmap R0 1 rw anon => err=0
+      P0 R0[0..1): 0:-,d
+    P0 open 0 => err=0
+      P0 R0[0..1): 0:-,d
+    P0 dwrite 0 R0 0 1 0x10 => err=0 cpages=1 faults=1
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 todev 0 R0 0 1 => err=0 cpages=1 faults=0 data=10
+      P0 R0[0..1): 0:DEVW(f0),d
+    P0 release 0 R0 0 1 => err=0 cpages=0 faults=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 todev 0 R0 0 1 => err=0 cpages=1 faults=0 data=10
+      P0 R0[0..1): 0:DEVW(f0),d
+    P0 close 0 => err=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 r R0 0 => err=0 val=0x10
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+  `,
+
+  'a mirror is that of the process that opened the file; when that is gone, nothing can be mirrored': `
+    P0 mmap R0 1 rw anon => err=0
+    P0 fork P1 => err=0
+    P1 open 0 => err=0
+    P1 w R0 0 0x11 => err=0
+    P1 fork P2 => err=0
+    P2 w R0 0 0x12 => err=0
+    P2 dread 0 R0 0 1 => err=0 cpages=1 faults=1 data=11
+    P1 exit => err=0
+    P2 dread 0 R0 0 1 => err=14 cpages=0 faults=0
+    P2 dwrite 0 R0 0 1 1 => err=14 cpages=0 faults=0
+    P2 todev 0 R0 0 1 => err=22 cpages=0 faults=0
+    P2 tosys 0 R0 0 1 => err=22 cpages=0 faults=0
+    P2 excl 0 R0 0 1 => err=22 cpages=0 faults=0
+    P2 snap 0 R0 0 1 => err=22 cpages=0 faults=0
+    P2 chkexcl 0 R0 0 1 => err=0 cpages=0 faults=0
+    P0 fork P1 => err=0
+    P1 r R0 0 => err=0 val=0x0
+    P1 dread 0 R0 0 1 => err=9 cpages=0 faults=0
+    P1 open 0 => err=0
+    P1 w R0 0 0x13 => err=0
+    P1 dread 0 R0 0 1 => err=0 cpages=1 faults=1 data=13
+    P2 dread 0 R0 0 1 => err=14 cpages=0 faults=0
+    P2 close 0 => err=0
+    P2 dread 0 R0 0 1 => err=9 cpages=0 faults=0
+  `,
+
+  'what a snapshot wrote into the buffer, the next one to look at it sees': `
+    P0 mmap R0 2 rw anon => err=0
+    P0 open 0 => err=0
+    P0 dwrite 0 R0 0 2 0x1122334455667788 => err=0 cpages=2 faults=1
+    P0 snap 0 R0 0 2 => err=0 cpages=2 faults=0 snap=02,02
+    P0 pin R0 1 1 1 => err=0
+    P0 unpin => err=0
+    P0 pin R0 0 1 1 => err=0
+    P0 pinread 2 => err=0 data=1122334455667788,1122334455667789
+    P0 snap 0 R0 0 2 => err=0 cpages=2 faults=0 snap=02,02
+    P0 dread 0 R0 1 1 => err=0 cpages=1 faults=0 data=1122334455667789
+  `,
 };
 
 test.each(Object.entries(SCRIPTS))('%s', (_title, script) => {
@@ -261,4 +368,21 @@ test('an invariant that is broken ends the run, with the line', () => {
   });
   expect(broken).toMatch(/^test:3: TLB-PERM: /);
   expect(lines).toHaveLength(2);
+});
+
+test.each([
+  [
+    'the RAM that stands for a device-private page is not what the driver enters',
+    { 'test_hmm.backing_page': 'not-entered' },
+    'P0 open 0\nP0 mmap R0 1 rw anon\nP0 w R0 0 1\nP0 todev 0 R0 0 1\nP0 dread 0 R0 0 1\nP0 fork P1\nP0 dread 0 R0 0 1\n',
+    /^test:7: (SPTE-COHERENT|BUG-ON): /,
+  ],
+  [
+    "a CPU of another process brings a page back, and that process's own mirror of the device is not told",
+    {},
+    'P0 mmap R0 1 rw anon\nP0 w R0 0 1\nP0 open 0\nP0 todev 0 R0 0 1\nP0 fork P1\nP1 open 0\nP1 dread 0 R0 0 1\nP1 r R0 0\n',
+    /^test:8: SPTE-COHERENT: /,
+  ],
+] as const)('what is wrong with the driver of 6.12: %s', (_, knobs, script, property) => {
+  expect(runOps(script, 'test', knobs).broken).toMatch(property);
 });

@@ -4,7 +4,7 @@ import { load } from '../../core/primitives.js';
 import { type Cell, holder, type ValueType } from '../../core/system.js';
 import type { Device } from '../../machine/machine.js';
 import { type Kernel, knob } from '../kernel.js';
-import { defineMutex } from '../kernel/locking/mutex.js';
+import { driverLife } from '../kernel/module.js';
 import type { SrcuStruct } from '../kernel/rcu/srcu.js';
 import { lockdep_assert_held } from './lockdep.js';
 import type { Mm } from './mm_types.js';
@@ -18,8 +18,6 @@ const slotType: ValueType = { name: 'memslot', show: (value) => ['none', 'valid'
 
 /** struct kvm_memslots, where slots are deleted: one slot. */
 interface KvmMemslots {
-  /** Covers who changes slots. */
-  readonly slots_lock: Cell;
   readonly srcu: SrcuStruct;
   /** memslots[0], one of MEMSLOT. */
   readonly slot: Cell;
@@ -31,6 +29,8 @@ interface KvmMemslots {
  * @kernel 6.12 include/linux/kvm_host.h struct kvm: adapted (mmu_lock has one mode, one slot, no page tracking, no guest_memfd)
  */
 export class Kvm {
+  /** 0: the record was freed. Undefined: it stays. */
+  readonly life: Cell | undefined;
   /** Covers the guest's page tables, the counter of ranges under way, their hull and the number. */
   readonly mmu_lock: Cell;
   /** Covers mn_active_invalidate_count, and against it the change of slots. */
@@ -56,9 +56,12 @@ export class Kvm {
     { slotsChange = false }: { slotsChange?: boolean } = {},
   ) {
     const { system } = kernel;
-    const cell = (field: string, initial = 0): Cell => system.cell(`kvm.${field}`, initial);
+    const ends = slotsChange ? driverLife(system, 'kvm') : undefined;
+    const guarded = ends === undefined ? {} : { guard: ends.guard };
+    const cell = (field: string, initial = 0): Cell => system.cell(`kvm.${field}`, initial, guarded);
     const spinlock = (field: string): Cell =>
-      system.cell(`kvm.${field}`, 0, { type: holder, lockClass: `kvm.${field}` });
+      system.cell(`kvm.${field}`, 0, { type: holder, lockClass: `kvm.${field}`, ...guarded });
+    this.life = ends?.life;
     this.mmu_lock = spinlock('mmu_lock');
     this.mn_invalidate_lock = spinlock('mn_invalidate_lock');
     this.mn_active_invalidate_count = cell('mn_active_invalidate_count');
@@ -68,7 +71,6 @@ export class Kvm {
     this.mmu_invalidate_range_end = cell('mmu_invalidate_range_end', INVALID_GPA);
     this.memslots = slotsChange
       ? {
-          slots_lock: defineMutex(system, 'kvm.slots_lock'),
           srcu: kernel.addSrcu('kvm'),
           slot: system.cell('kvm.memslot', MEMSLOT.VALID, { type: slotType }),
         }

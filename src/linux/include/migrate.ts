@@ -16,6 +16,10 @@ export const migrate_pfn_to_page = (mpfn: number): Page | undefined =>
 export const lockedByFault = (fault_page: Page | undefined, page: Page): boolean =>
   fault_page === page && knob('do_swap_page.device_private') === 'trylock';
 
+/** References that a fault has on the page that it is about: knob do_swap_page.device_private. */
+export const heldByFault = (fault_page: Page | undefined, page: Page): number =>
+  fault_page === page && knob('do_swap_page.device_private') !== 'none' ? 1 : 0;
+
 /** Which pages are to be migrated. @kernel 6.12 include/linux/migrate.h enum migrate_vma_direction: faithful */
 export const MIGRATE_VMA_SELECT = { SYSTEM: 1, DEVICE_PRIVATE: 2, DEVICE_COHERENT: 4 } as const;
 

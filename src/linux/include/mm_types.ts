@@ -191,6 +191,11 @@ export class Vma {
   readonly attached: Cell;
   /** anon_vma_chain: how many anon_vmas it is linked to, and which, oldest first. undefined: one for each mm. */
   readonly anon_vma_chain: { readonly length: Cell; readonly anon_vma: Cell[] } | undefined;
+  /**
+   * Where there are chains: its place among the VMAs with the same vm_pgoff in the interval tree of its file, and in
+   * those of its anon_vmas. Walks go in that order.
+   */
+  readonly rb: { readonly i_mmap: Cell; readonly anon: Cell } | undefined;
   /** The userfaultfd that watches it, set at set-up; a forked VMA has none. */
   vm_userfaultfd_ctx: UserfaultfdCtx | undefined;
 
@@ -210,6 +215,9 @@ export class Vma {
     this.attached = system.cell(`${name}.attached`);
     this.anon_vma_chain = chains
       ? { length: system.cell(`${name}.anon_vma_chain.length`), anon_vma: [] }
+      : undefined;
+    this.rb = chains
+      ? { i_mmap: system.cell(`${name}.rb.i_mmap`), anon: system.cell(`${name}.rb.anon`) }
       : undefined;
   }
 

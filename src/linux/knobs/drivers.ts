@@ -64,6 +64,10 @@ export const DRIVERS = {
     on: '5.13: slots change when no range is under way',
     off: 'N-35 twin: at any time',
   },
+  'umem_odp.dirty': {
+    on: '6.12: ib_umem_odp_unmap_dma_pages() marks pages dirty that the card might store to',
+    off: 'N-25 twin: it does not',
+  },
   'mlx5.callback': {
     'tears-down': '6.12: takes the range off the card, then marks a child that has no page left for removal',
     'marks-only': 'N-25 twin: marks it, and leaves the rest to the work',
@@ -86,6 +90,11 @@ export const DRIVERS = {
     flush: 'N-25: waits until the work has returned',
     reference: '6.12: waits for the reference that the work drops at its end',
     none: 'N-25 twin: waits for nothing',
+  },
+  'test_hmm.migrate_event': {
+    ignored:
+      '5.8: MMU_NOTIFY_MIGRATE of the device itself is left alone: neither counted, nor is anything taken off the mirror',
+    obeyed: 'N-32b: is an event as any other',
   },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',

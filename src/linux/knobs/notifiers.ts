@@ -17,6 +17,10 @@ export const NOTIFIERS = {
     none: '6.12: when a classic subscription fails, the range stays begun for the interval ones',
     interval: 'N-30b: it is ended for them',
   },
+  'mn_hlist_invalidate_range_start.undo': {
+    end: '5.12: when a classic subscription fails, those that have begun are told of the end',
+    none: 'before 5.12: they are not',
+  },
   '__mmu_notifier_invalidate_range_start.order': {
     'interval-first': '6.12: interval subscriptions are called before classic ones',
     'classic-first': 'N-27 twin: after them',

@@ -19,12 +19,12 @@ export function* dmirror_fops_open({ notifier, mm }: Dmirror): Path<number> {
 /**
  * The last use of the device file ends.
  * @context may sleep
- * @kernel 6.12 lib/test_hmm.c dmirror_fops_release: adapted (the record stays)
+ * @kernel 6.12 lib/test_hmm.c dmirror_fops_release: adapted (the record stays; its entries go before the device's memory, since nobody can use them)
  */
 export function* dmirror_fops_release(dmirror: Dmirror): Path {
   yield* mmu_interval_notifier_remove(dmirror.notifier!);
-  if (dmirror.mdevice !== undefined) yield* evictChunks(dmirror.mdevice);
   yield* deviceErase(dmirror.device, 0, dmirror.mm.space.pages); // xa_destroy()
+  if (dmirror.mdevice !== undefined) yield* evictChunks(dmirror.mdevice);
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   is_device_private_page,
 } from '../include/memremap.js';
 import {
+  heldByFault,
   lockedByFault,
   MIGRATE_PFN,
   migrate_pfn,
@@ -62,7 +63,7 @@ function* folio_mapping(folio: Folio): Path<boolean> {
  */
 function* migrate_vma_check_page(page: Page, fault_page: Page | undefined): Path<boolean> {
   const folio = yield* page_folio(page);
-  let extra = 1 + (page === fault_page ? 1 : 0);
+  let extra = 1 + heldByFault(fault_page, page);
   if (yield* folio_test_large(folio)) return false;
   if (yield* folio_is_zone_device(folio)) extra++;
   if (yield* folio_mapping(folio)) extra++;
@@ -206,8 +207,7 @@ function* __migrate_device_pages(
       src_pfns[i]! &= ~MIGRATE_PFN.MIGRATE;
       continue;
     }
-    const extra_cnt = migrate?.fault_page === page ? 1 : 0;
-    const r = yield* folio_migrate_mapping(newfolio, folio, extra_cnt);
+    const r = yield* folio_migrate_mapping(newfolio, folio, heldByFault(migrate?.fault_page, page));
     if (r !== 0) src_pfns[i]! &= ~MIGRATE_PFN.MIGRATE;
     else yield* folio_migrate_flags(newfolio, folio);
   }

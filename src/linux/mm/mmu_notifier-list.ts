@@ -90,7 +90,7 @@ export function* mn_hlist_invalidate_range_start(
     }
     at = yield* read(subscription.next);
   }
-  if (ret !== 0) {
+  if (ret !== 0 && knob('mn_hlist_invalidate_range_start.undo') === 'end') {
     at = yield* read(subscriptions.first);
     while (at !== 0) {
       const subscription = notifiers[at - 1]!;

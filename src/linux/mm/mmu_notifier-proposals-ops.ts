@@ -39,6 +39,13 @@ export function defineProposalOps(kernel: Kernel) {
       sleeps: true,
       args: ['cell', 'plain', 'plain'],
       enabled: (a, b) => (system.mem[a]! & b) === 0,
+      waits: (a) => ({
+        until: 'wake_up_all()',
+        counted: mms.flatMap(({ notifier_subscriptions: subscriptions }) =>
+          subscriptions?.wq?.at === a ? [subscriptions.active_invalidate_ranges.at] : [],
+        ),
+        by: 'mmu_notifier_invalidate_range_end()',
+      }),
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) => void access.reads.push(a),
       describe: () => 'is woken',
@@ -97,18 +104,6 @@ export function defineProposalOps(kernel: Kernel) {
       exec: (a) => (system.set(interval_subs[a]!.life.at, LIFE.DRIVER), 0),
       touches: (a, _b, _c, _agent, access) => void access.writes.push(interval_subs[a]!.life.at),
       describe: (a) => `${interval_subs[a]!.name} is its driver's again, the mm is not dropped`,
-    }),
-    /** mmdrop() of mm a, for a subscription that was released. */
-    notifierMmdrop: system.op({
-      name: 'mmdrop',
-      exec: (a) => {
-        const { mm_count } = mms[a]!.notifier_subscriptions!;
-        system.set(mm_count.at, mm_count.value - 1);
-        return 0;
-      },
-      touches: (a, _b, _c, _agent, access) =>
-        void access.writes.push(mms[a]!.notifier_subscriptions!.mm_count.at),
-      describe: (a) => `mmdrop(${mms[a]!.name})`,
     }),
     /** The first subscription with the ops of a that intersects b = start << 15 | last; c is of FIND. Number + 1, or 0. */
     itreeFind: system.op({

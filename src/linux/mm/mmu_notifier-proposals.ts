@@ -2,7 +2,7 @@
 /**
  * mm/mmu_notifier.c as posted in v5 (16 Dec 2019) and v6 (13 Jan 2020): a subscription that is given up, or changes its
  * range, from its own callback. Never merged: knob mmu_interval_notifier.updates. find() and the batch, which only mails
- * spoke of, are in mmu_notifier-proposals-find.ts.
+ * spoke of, are in mmu_notifier-find.ts.
  */
 import { request, type Path } from '../../core/path.js';
 import {
@@ -24,7 +24,9 @@ import type {
   MmuIntervalNotifierOps,
   MmuNotifierSubscriptions,
 } from '../include/mmu_notifier.js';
+import { mmdrop } from '../include/sched/mm.js';
 import { current, knob } from '../kernel.js';
+import { __mmdrop } from '../kernel/fork.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { mn_itree_is_invalidating, subscriptionOf, waitForSeq } from './mmu_notifier.js';
 import { __mmu_interval_notifier_insert, isReady, previousSeq, sameOps } from './mmu_notifier-interval.js';
@@ -94,7 +96,7 @@ export function* releaseSubscription(interval_sub: MmuIntervalNotifier): Path {
   if (users !== undefined && !(yield* subAndTest(users, 1))) return;
   yield* request(op.subscriptionRelease, interval_sub.number);
   yield* ops.release!(interval_sub);
-  yield* request(op.notifierMmdrop, mm.number);
+  yield* mmdrop(mm);
 }
 
 /**
@@ -191,8 +193,8 @@ export function* removeProposed(interval_sub: MmuIntervalNotifier): Path {
   lockMapRelease(map!);
   if (seq !== 0)
     yield* waitForSeq(subscriptions, seq, knob('mmu_interval_notifier_remove.wait') === 'locked');
-  if (release === undefined) yield* request(op.subscriptionDrop, interval_sub.number, 0);
-  else yield* request(op.subscriptionFreed, interval_sub.number);
+  if (release !== undefined) yield* request(op.subscriptionFreed, interval_sub.number);
+  else if (yield* request(op.subscriptionDrop, interval_sub.number, 0)) yield* __mmdrop(interval_sub.mm);
 }
 
 /**

@@ -37,6 +37,14 @@ import { finishDeferred, waitQueued } from './mmu_notifier-proposals.js';
 export const subscriptionOf = (number: number): MmuIntervalNotifier | undefined =>
   number === 0 ? undefined : current.kernel.interval_subs[number - 1]!;
 
+/** What a callback returned; a driver's file is not type-checked before it runs. */
+function answerOf({ name }: MmuIntervalNotifier, returned: unknown): boolean {
+  if (typeof returned === 'boolean') return returned;
+  throw new Error(
+    `invalidate() of ${name} returned ${String(returned)}: it must return true, or false if it would have to sleep and may not`,
+  );
+}
+
 /** Whether the mm has a tree. @context any @kernel 6.12 mm/mmu_notifier.c has_itree: adapted (no access where the answer can't change) */
 export function* hasItree(subscriptions: MmuNotifierSubscriptions): Path<boolean> {
   if (subscriptions.interval_subs.length === 0) return false;
@@ -175,7 +183,7 @@ function* callInvalidate(
   if (itree_map !== undefined) lockMapAcquire(itree_map);
   const ret = yield* interval_sub.ops.invalidate(interval_sub, range, cur_seq);
   if (itree_map !== undefined) lockMapRelease(itree_map);
-  return ret;
+  return answerOf(interval_sub, ret);
 }
 
 /** Tells all interval subscriptions that the mm goes away. @context may sleep @kernel 6.12 mm/mmu_notifier.c mn_itree_release: faithful */

@@ -9,7 +9,7 @@ import { current, type Kernel } from '../kernel.js';
 import { PG, type Folio, type Page } from '../include/mm_types.js';
 import { folio_nr_pages } from '../include/page-flags.js';
 import { HPAGE_PMD_NR } from '../include/pgtable.js';
-import { try_to_free_pages } from './vmscan-direct.js';
+import { try_to_free_pages, wakeup_kswapd } from './vmscan-direct.js';
 
 /** What freeing a frame wipes, so that states differ in nothing that nobody may look at. */
 const cleared = (page: Page): Cell[] => [
@@ -161,6 +161,7 @@ function* __alloc_pages_direct_reclaim(gfp_mask: number): Path<boolean> {
  * @kernel 6.12 mm/page_alloc.c __alloc_pages_slowpath: adapted (fails where reclaim finds nothing: no retry, no compaction, no OOM killer; GFP_ATOMIC finds the reserves empty)
  */
 export function* __alloc_pages_slowpath(gfp_mask: number): Path<boolean> {
+  if (gfp_mask & __GFP.KSWAPD_RECLAIM) yield* wakeup_kswapd(); // wake_all_kswapds()
   if (yield* reclaims()) return true; // ALLOC_NO_WATERMARKS
   if (!gfpflags_allow_blocking(gfp_mask)) return false;
   return yield* __alloc_pages_direct_reclaim(gfp_mask);

@@ -79,14 +79,22 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
   const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
-  /** The next VMA after number c (counted over all mms, from 1) that may map page offset b and that `linked` accepts; 0 for none. */
-  const next = (b: number, c: number, linked: (vma: Vma) => boolean): number => {
+  /**
+   * The VMA that comes after number c (counted over all mms, from 1; 0: the first) in a walk over those that may map page
+   * offset b and that `linked` accepts; 0 for none. Where there are chains the order is that of the interval tree.
+   */
+  const next = (b: number, c: number, tree: 'i_mmap' | 'anon', linked: (vma: Vma) => boolean): number => {
     const vmas = mms.flatMap((mm) => mm.vmas);
-    const found = vmas.findIndex((vma, i) => {
+    const maps = (vma: Vma): boolean => {
       const from = vma.vm_pgoff.value;
-      return i >= c && from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
-    });
-    return found + 1;
+      return from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
+    };
+    if (kernel.anon_vma_pool === undefined) return vmas.findIndex((vma, i) => i >= c && maps(vma)) + 1;
+    const walked = vmas
+      .filter(maps)
+      .sort((x, y) => x.vm_pgoff.value - y.vm_pgoff.value || x.rb![tree].value - y.rb![tree].value);
+    const found = walked[c === 0 ? 0 : walked.indexOf(vmas[c - 1]!) + 1];
+    return found === undefined ? 0 : vmas.indexOf(found) + 1;
   };
   const readsVmas = (_a: number, _b: number, _c: number, _agent: number, access: Access): void => {
     for (const mm of mms)
@@ -98,7 +106,7 @@ export function defineRmapOps(kernel: Kernel) {
     anonVmaNext: system.op({
       name: 'anon_vma_interval_tree',
       exec: (a, b, c) =>
-        next(b, c, (vma) =>
+        next(b, c, 'anon', (vma) =>
           vma.anon_vma_chain!.anon_vma.some(
             (link, i) => i < vma.anon_vma_chain!.length.value && link.value === a,
           ),
@@ -108,7 +116,8 @@ export function defineRmapOps(kernel: Kernel) {
     /** The next VMA that maps inode a. */
     iMmapNext: system.op({
       name: 'vma_interval_tree',
-      exec: (a, b, c) => next(b, c, (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
+      exec: (a, b, c) =>
+        next(b, c, 'i_mmap', (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
       touches: readsVmas,
     }),
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** mm/vma.c: VMAs are merged and split. */
-import type { Path } from '../../core/path.js';
+import { request, type Path } from '../../core/path.js';
 import { load, store } from '../../core/primitives.js';
 import { ENOMEM } from '../include/errno.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
@@ -110,6 +110,7 @@ function* dup_anon_vma(dst: Vma, src: Vma): Path {
  */
 interface VmaPrepare {
   readonly vma: Vma;
+  readonly adj_next?: Vma | undefined;
   readonly file: Inode | undefined;
   readonly anon_vma: number;
   readonly insert: Vma | undefined;
@@ -122,8 +123,17 @@ function* vma_prepare({ file, anon_vma }: VmaPrepare): Path {
   if (anon_vma !== 0 && current.kernel.anon_vma_pool !== undefined) yield* anon_vma_lock_write(anon_vma);
 }
 
+/** A VMA with another range takes its place in the interval trees. Not a step without chains. @context under vma_prepare() */
+function* reinsert(vma: Vma, file: Inode | undefined, anon_vma: number): Path {
+  if (vma.rb === undefined) return;
+  const trees = (file === undefined ? 0 : 1) | (anon_vma === 0 ? 0 : 2);
+  yield* request(current.kernel.op.rbReinsert, vma.vm_mm.number, vma.number, trees);
+}
+
 /** @context mmap_lock held for write; may sleep @kernel 6.12 mm/vma.c vma_complete: adapted (the trees are what the ranges say) */
-function* vma_complete({ file, anon_vma, insert, remove }: VmaPrepare): Path {
+function* vma_complete({ vma: changed, adj_next, file, anon_vma, insert, remove }: VmaPrepare): Path {
+  if (adj_next !== undefined) yield* reinsert(adj_next, file, anon_vma);
+  yield* reinsert(changed, file, anon_vma);
   if (insert !== undefined) yield* vma_iter_store(insert);
   if (anon_vma !== 0 && current.kernel.anon_vma_pool !== undefined) yield* anon_vma_unlock_write(anon_vma);
   if (file !== undefined) yield* up_write(file.i_mmap_rwsem);
@@ -183,7 +193,7 @@ function* commit_merge(vmg: VmaMerge, { adjust, adj_start = 0, remove }: Merged)
   let anon_vma = yield* load(vma.anon_vma);
   if (anon_vma === 0 && adjust !== undefined) anon_vma = yield* load(adjust.anon_vma);
   const file = yield* vmaFile(vma);
-  const vp: VmaPrepare = { vma, file, anon_vma, insert: undefined, remove };
+  const vp: VmaPrepare = { vma, adj_next: adjust, file, anon_vma, insert: undefined, remove };
   yield* vma_prepare(vp);
   yield* store(vma.vm_start, vmg.start); // vma_set_range()
   yield* store(vma.vm_end, vmg.end);

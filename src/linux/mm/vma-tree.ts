@@ -63,6 +63,21 @@ export function defineVmaOps(kernel: Kernel) {
     if (vma !== undefined) system.set(vma.attached.at, VMA.DETACHED);
     return vma;
   };
+  /** It becomes the last of those with its vm_pgoff. */
+  const append = (vma: Vma, tree: 'i_mmap' | 'anon'): void => {
+    if (vma.rb === undefined) return;
+    const last = Math.max(...mms.flatMap((mm) => mm.vmas.map(({ rb }) => rb![tree].value)));
+    system.set(vma.rb[tree].at, last + 1);
+  };
+  /** It becomes the one after `prev`. @kernel 6.12 include/linux/mm.h vma_interval_tree_insert_after: faithful */
+  const insertAfter = (vma: Vma, prev: Vma): void => {
+    if (vma.rb === undefined) return;
+    const place = prev.rb!.i_mmap.value;
+    for (const mm of mms)
+      for (const { rb } of mm.vmas)
+        if (rb!.i_mmap.value > place) system.set(rb!.i_mmap.at, rb!.i_mmap.value + 1);
+    system.set(vma.rb.i_mmap.at, place + 1);
+  };
   return {
     /** The first VMA of mm a that ends after b and begins before c: its number + 1, 0 for none. */
     vmaFind: system.op({
@@ -89,6 +104,8 @@ export function defineVmaOps(kernel: Kernel) {
         // anon_vma_prepare(), folded in: one for each mm, if the set-up has any. Chains are made at the first fault.
         if (kernel.anon_vma_pool === undefined && kernel.anon_vmas[a + 1] !== undefined)
           system.set(vma.anon_vma.at, a + 1);
+        append(vma, 'i_mmap');
+        append(vma, 'anon');
         return numberOf(vma);
       },
       touches: (a, _b, _c, _agent, access) => touchesRecords(a, access),
@@ -101,11 +118,28 @@ export function defineVmaOps(kernel: Kernel) {
         if (vma === undefined) return 0;
         const from = fields(mms[a]!.vmas[b]!);
         fields(vma).forEach((field, i) => system.set(field.at, from[i]!.value));
+        if (a === c) append(vma, 'i_mmap');
+        else insertAfter(vma, mms[a]!.vmas[b]!);
+        append(vma, 'anon');
         return numberOf(vma);
       },
       touches: (a, b, c, _agent, access) => {
         for (const field of fields(mms[a]!.vmas[b]!)) access.reads.push(field.at);
         touchesRecords(c, access);
+      },
+    }),
+    /** With chains: VMA b of mm a is put into the interval trees anew: c & 1 that of its file, c & 2 those of its anon_vmas. */
+    rbReinsert: system.op({
+      name: 'interval_tree_insert',
+      exec: (a, b, c) => {
+        const vma = mms[a]!.vmas[b]!;
+        if (c & 1) append(vma, 'i_mmap');
+        if (c & 2) append(vma, 'anon');
+        return 0;
+      },
+      touches: (a, b, _c, _agent, access) => {
+        const { i_mmap, anon } = mms[a]!.vmas[b]!.rb!;
+        access.writes.push(i_mmap.at, anon.at);
       },
     }),
     /** Gives record b of mm a back. */

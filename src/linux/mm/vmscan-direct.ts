@@ -78,14 +78,19 @@ function* shrink_node(sc: ScanControl): Path<boolean> {
   return false;
 }
 
+/** Memory is low: kswapd begins to reclaim. Not a step where there is no kswapd. @context any @kernel 6.12 mm/vmscan.c wakeup_kswapd: adapted (one node) */
+export function* wakeup_kswapd(): Path {
+  const { pgdat } = current.kernel;
+  if (pgdat !== undefined) yield* write(pgdat.low, 1);
+}
+
 /**
  * Waits until kswapd has reclaimed. Who may not enter file systems may hold a lock that kswapd needs, so he waits no
  * longer than a second. Returns whether kswapd has reclaimed.
  * @context may sleep
- * @kernel 6.12 mm/vmscan.c throttle_direct_reclaim: adapted (nobody is a kernel thread, or killed; the second is over by choice)
+ * @kernel 6.12 mm/vmscan.c throttle_direct_reclaim: adapted (kswapd is awake; nobody is a kernel thread, or killed; the second is over by choice)
  */
 function* throttle_direct_reclaim(pgdat: PglistData, gfp_mask: number): Path<boolean> {
-  yield* write(pgdat.low, 1); // allow_direct_reclaim() wakes kswapd
   if (!(gfp_mask & __GFP.FS) && (yield* choose(2)) === 1) return false;
   yield* awaitValue(pgdat.low, 0);
   return true;

@@ -22,6 +22,11 @@ export function addIntervalNotifier(
   ops: MmuIntervalNotifierOps,
   { inserted = true, ready = inserted }: IntervalNotifierOptions,
 ): MmuIntervalNotifier {
+  // A user's file is not type-checked before it runs.
+  if (typeof (ops as Partial<typeof ops> | undefined)?.invalidate !== 'function')
+    throw new Error(
+      `${mm.name}.intervalNotifier(range, ops): ops needs *invalidate(sub, range, cur_seq) { … }`,
+    );
   const { interval_subs, system } = kernel;
   const subscriptions = kernel.notifierSubscriptions(mm);
   const number = interval_subs.length;

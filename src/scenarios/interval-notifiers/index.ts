@@ -8,7 +8,7 @@ import n05 from './n-05.js';
 import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n08 from './n-08.js';
-import n09 from './n-09.js';
+import { n09, n09b } from './n-09.js';
 import { n10, n10b } from './n-10.js';
 import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
@@ -17,16 +17,21 @@ import { n15, n15b } from './n-15.js';
 import n16 from './n-16.js';
 import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
-import n20 from './n-20.js';
+import { n20, n20c } from './n-20.js';
 import n20b from './n-20b.js';
 import n21 from './n-21.js';
 import n23 from './n-23.js';
-import { n25, n25b } from './n-25.js';
+import { n25, n25b, n25c } from './n-25.js';
 import n27 from './n-27.js';
 import n28 from './n-28.js';
 import { n29, n29b, n29c } from './n-29.js';
 import n29d from './n-29d.js';
-import { n30, n30b } from './n-30.js';
+import { n30, n30b, n30c } from './n-30.js';
+import n31 from './n-31.js';
+import n32 from './n-32.js';
+import n32b from './n-32b.js';
+import n33 from './n-33.js';
+import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
 
 /** Interval notifiers: how drivers keep their page tables in step with a process, and what they asked for besides. */
@@ -42,6 +47,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n07,
   n08,
   n09,
+  n09b,
   n10,
   n10b,
   n11,
@@ -56,10 +62,12 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n19b,
   n20,
   n20b,
+  n20c,
   n21,
   n23,
   n25,
   n25b,
+  n25c,
   n27,
   n28,
   n29,
@@ -68,6 +76,12 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n29d,
   n30,
   n30b,
+  n30c,
+  n31,
+  n32,
+  n32b,
+  n33,
+  n34,
   n35,
   n35b,
   n35c,

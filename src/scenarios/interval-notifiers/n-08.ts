@@ -13,6 +13,7 @@ import {
   madvise_dontneed,
   mmu_interval_notifier_insert,
   mmu_interval_notifier_insert_locked,
+  mmu_interval_notifier_insert_safe,
   munmap,
   VM,
   vm_mmap,
@@ -37,7 +38,8 @@ export default scenario({
   knobs: {
     insert: ['thread', 'interval-callback', 'classic-callback'],
     tree: ['there', 'none'],
-    call: ['insert', 'insert_locked'],
+    // insert_safe: the proposal's, which never registers.
+    call: ['insert', 'insert_safe', 'insert_locked'],
     by: ['fixed', 'munmap', 'dontneed'],
   },
   bounds:
@@ -53,6 +55,7 @@ export default scenario({
     const sub = p.intervalNotifier(y, ops, { inserted: false, ready });
     function* insertIt(): Path {
       if (call === 'insert') yield* mmu_interval_notifier_insert(sub, p.mm, y.start, 1);
+      else if (call === 'insert_safe') yield* mmu_interval_notifier_insert_safe(sub, p.mm, y.start, 1);
       else yield* mmu_interval_notifier_insert_locked(sub, p.mm, y.start, 1);
       yield* write(inserted, 1);
     }
@@ -102,6 +105,10 @@ export default scenario({
     'insert=classic-callback,tree=none': deadlocks({ reports: ['LOCK-ORDER'] }),
     'insert=classic-callback,tree=none,by=munmap': deadlocks({ reports: ['LOCK-ORDER'] }),
     'insert=classic-callback,tree=none,by=dontneed': deadlocks({ reports: ['LOCK-ORDER'] }),
+    'insert=interval-callback,call=insert_safe': 'safe',
+    'insert=interval-callback,call=insert_safe,by=munmap': 'safe',
+    'insert=interval-callback,call=insert_safe,by=dontneed': 'safe',
+    'insert=classic-callback,call=insert_safe': 'safe',
     // Whoever invalidates has mmap_lock for write: it is not taken again, and nobody is asked to.
     'insert=interval-callback,call=insert_locked': 'safe',
     // The tree appears between a start, which has not counted the range in, and the end, which counts it out.

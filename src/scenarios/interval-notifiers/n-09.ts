@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { deadlocks, type Path, scenario, see, violates } from '../../litmus/index.js';
+import { deadlocks, type Path, safe, scenario, see, violates } from '../../litmus/index.js';
 import {
   madvise_dontneed,
   mmap_write_lock,
@@ -18,6 +18,7 @@ import {
 } from '../../linux/index.js';
 import { deviceFlush, deviceMap, deviceUnmap } from '../../machine/machine.js';
 import { look, type Mirror, mirror, serveFault, tearDown } from './mirror.js';
+import { lazyfree } from './n-20.js';
 
 const stuck = deadlocks({ reports: ['LOCK-ORDER'] });
 const stale = violates('SPTE-COHERENT', { reports: ['LOCK-ORDER'] });
@@ -59,7 +60,7 @@ function putBack(
  * mmu_interval_read_begin(): once the callback has set the number it waits for the end of the very range that it is
  * called for. And before, what is found is what goes away.
  */
-export default scenario({
+export const n09 = scenario({
   id: 'N-09',
   family: 'interval-notifiers',
   title: 'hmm_range_fault() from a callback',
@@ -125,5 +126,69 @@ export default scenario({
     // A writer waits between the two times that mmap_lock is taken for read.
     'fault=callback,by=munmap,begin=before,retry=off,writer=one': stuck,
     'fault=callback,by=dontneed,begin=before,retry=off,writer=one': stuck,
+  },
+});
+
+/**
+ * Besides, a fault allocates. Where memory is low it reclaims, and the driver is told of the page that goes: inside of
+ * its own callback, whose lock it has.
+ */
+export const n09b = scenario({
+  id: 'N-09b',
+  family: 'interval-notifiers',
+  title: 'a fault from a callback that has to reclaim',
+  question: 'What becomes of a callback whose fault finds no memory?',
+  machine: ({ reclaim }) => ({
+    cpus: 2,
+    frames: 4,
+    ptrsPerPte: 4,
+    fill: 'demand',
+    rcuCallbacks: 0,
+    reclaim: reclaim === 'none' ? undefined : reclaim,
+  }),
+  kernelKnobs: { 'mmu_gather.table_free': 'with-flush' },
+  knobs: {
+    fault: ['thread', 'callback'],
+    reclaim: ['direct', 'none'],
+  },
+  bounds:
+    'one MADV_DONTNEED, one device fault on a page that is not there, by a thread or in the callback; one more page that reclaim may find',
+  setup(m, { fault }) {
+    const p = m.process('P');
+    const x = p.mmap({ pages: 1, touched: true });
+    const y = p.mmap({ pages: 1 });
+    lazyfree(p);
+    const gpu0 = mirror(m, p);
+    const { mm, gpu, user_lock } = gpu0;
+    const ops: MmuIntervalNotifierOps = {
+      *invalidate(sub, range, cur_seq) {
+        yield* mutex_lock(user_lock);
+        yield* mmu_interval_set_seq(sub, cur_seq);
+        yield* deviceUnmap(gpu, range.start, range.end);
+        yield* deviceFlush(gpu, range.start, range.end);
+        if (fault === 'callback' && range.start === x.start) yield* look(mm, sub, cur_seq, y.start);
+        yield* mutex_unlock(user_lock);
+        return true;
+      },
+    };
+    return { x, y, gpu0, sub: p.intervalNotifier({ start: 0, end: mm.space.pages }, ops) };
+  },
+  agents: ({ x, y, gpu0, sub }, { fault }) => ({
+    *unmapper() {
+      yield* madvise_dontneed(x.vma, x.start, x.end);
+      see('invalidated');
+    },
+    ...(fault === 'thread' && {
+      *worker() {
+        yield* serveFault(gpu0, sub, y.start);
+      },
+    }),
+  }),
+  sometimes: ['invalidated'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'fault=callback': stuck,
+    'fault=callback,reclaim=none': safe({ reports: ['LOCK-ORDER'] }),
   },
 });

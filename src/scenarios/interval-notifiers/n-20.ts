@@ -79,7 +79,7 @@ function mirrors(m: Testbed, k: Knobs & { readonly page: 'same-mm' | 'other-mm' 
  * of this process or of another: then the driver's callback is called inside of its callback. Only flags that don't allow
  * reclaim keep that from happening; which files may be entered does not matter to anonymous pages.
  */
-export default scenario({
+export const n20 = scenario({
   id: 'N-20',
   family: 'interval-notifiers',
   title: 'allocation in a callback',
@@ -96,7 +96,7 @@ export default scenario({
     gfp: ['GFP_NOWAIT', 'GFP_ATOMIC', 'GFP_NOFS', 'GFP_KERNEL'],
     where: ['under-mutex', 'before-mutex'],
     page: ['same-mm', 'other-mm'],
-    reclaim: ['direct', 'kswapd', 'none'],
+    reclaim: ['direct', 'none'],
   },
   bounds:
     'one device fault, whose allocation may reclaim; one MADV_DONTNEED; one more page that reclaim may find',
@@ -125,13 +125,51 @@ export default scenario({
     'gfp=GFP_ATOMIC,page=other-mm': 'safe',
     'gfp=GFP_NOFS,page=other-mm': deadlocks(told),
     'gfp=GFP_KERNEL,page=other-mm': deadlocks(told),
-    'reclaim=kswapd': 'safe',
-    'gfp=GFP_KERNEL,reclaim=kswapd': deadlocks(told),
-    'gfp=GFP_KERNEL,page=other-mm,reclaim=kswapd': deadlocks(told),
     // Memory never runs out, and lockdep tells all the same.
     'reclaim=none': 'safe',
     'gfp=GFP_NOFS,reclaim=none': safe(told),
     'gfp=GFP_KERNEL,reclaim=none': safe(told),
     'gfp=GFP_KERNEL,where=before-mutex': safe(told),
+  },
+});
+
+/** As N-20, where an allocation waits for kswapd: that calls the callback then, and waits for the driver's lock. */
+export const n20c = scenario({
+  id: 'N-20c',
+  family: 'interval-notifiers',
+  title: 'allocation in a callback, and kswapd',
+  question: 'May a callback wait for kswapd?',
+  machine: ({ page }) => ({
+    cpus: 1,
+    frames: page === 'same-mm' ? 3 : 4,
+    ptrsPerPte: 2,
+    fill: 'demand',
+    rcuCallbacks: 0,
+    reclaim: 'kswapd',
+  }),
+  knobs: {
+    gfp: ['GFP_NOWAIT', 'GFP_ATOMIC', 'GFP_NOFS', 'GFP_KERNEL'],
+    where: ['under-mutex', 'before-mutex'],
+    page: ['same-mm', 'other-mm'],
+  },
+  bounds: 'one MADV_DONTNEED; kswapd; one page that it may find',
+  setup: (m, k) => mirrors(m, k),
+  agents: ({ x }) => ({
+    *unmapper() {
+      yield* madvise_dontneed(x.vma, x.start, x.end);
+      see('unmapped');
+    },
+  }),
+  sometimes: ['unmapped', 'allocated', 'reclaimed'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'gfp=GFP_ATOMIC': 'safe',
+    // The second that it waits for kswapd is over, and it reclaims for itself.
+    'gfp=GFP_NOFS': deadlocks(told),
+    'gfp=GFP_KERNEL': deadlocks(told),
+    'gfp=GFP_KERNEL,where=before-mutex': safe(told),
+    'page=other-mm': 'safe',
+    'gfp=GFP_KERNEL,page=other-mm': deadlocks(told),
   },
 });

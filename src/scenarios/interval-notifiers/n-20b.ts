@@ -3,6 +3,7 @@ import { deadlocks, read, safe, scenario, see } from '../../litmus/index.js';
 import {
   FAULT_ACCESS,
   GFP_KERNEL,
+  GFP_NOWAIT,
   kmalloc,
   mk_pte,
   NouveauMnOps,
@@ -39,7 +40,7 @@ export default scenario({
     reclaim: ['direct', 'kswapd', 'none'],
   },
   bounds:
-    'one fault of the GPU, served by a thread of the process; one allocation that may reclaim; one more page, which the GPU has mapped',
+    'one fault of the GPU, served by a thread of the process; one allocation that may reclaim, or wake kswapd; one more page, which the GPU has mapped',
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
@@ -60,7 +61,7 @@ export default scenario({
       cpu: 0,
       *run() {
         if (reclaim === 'none') yield* shrink_inactive_list([page]);
-        else yield* kmalloc(1, GFP_KERNEL);
+        else yield* kmalloc(1, reclaim === 'kswapd' ? GFP_NOWAIT : GFP_KERNEL);
         if ((yield* read(mapping)) === 0) see('reclaimed');
       },
     },

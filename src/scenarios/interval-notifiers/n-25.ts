@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { deadlocks, equals, scenario, see, type Testbed, violates } from '../../litmus/index.js';
+import {
+  claim,
+  deadlocks,
+  deviceStore,
+  equals,
+  scenario,
+  see,
+  type Testbed,
+  violates,
+} from '../../litmus/index.js';
 import {
   madvise_dontneed,
   mk_pte,
@@ -8,19 +17,24 @@ import {
   Mlx5MnOps,
   type MmuIntervalNotifierOps,
   pagefault_implicit_mr,
+  PG,
   setDmaPage,
+  shrink_inactive_list,
+  userLoad,
 } from '../../linux/index.js';
 import { PTE } from '../../machine/pte.js';
 
-/** A card that has a page of a process mapped. */
+/** A card that has a page of a process mapped, and has used it. */
 function card(m: Testbed) {
   const p = m.process('P');
   const x = p.mmap({ pages: 1, touched: true });
   const device = m.device('mlx5', { mirrors: p });
   const imr = new Mlx5ImplicitMr(m.kernel, device, p.mm, x);
-  const entry = mk_pte(p.page(x.start), PTE.PRESENT | PTE.RW);
+  const page = p.page(x.start);
+  const entry = mk_pte(page, PTE.PRESENT | PTE.RW);
   setDmaPage(imr.umem, x.start, entry);
   device.pte[x.start]!.init(entry);
+  device.tlb[x.start]!.init(entry);
   const ops = new Mlx5MnOps(imr);
   const watched: MmuIntervalNotifierOps = {
     *invalidate(sub, range, cur_seq) {
@@ -29,7 +43,7 @@ function card(m: Testbed) {
     },
   };
   imr.umem.notifier = p.intervalNotifier(x, watched);
-  return { x, imr };
+  return { x, imr, page };
 }
 
 /**
@@ -41,7 +55,7 @@ export const n25 = scenario({
   family: 'interval-notifiers',
   title: 'removal from a work queue',
   question: 'What may a callback leave to a work, if its driver has no use for the interval any more?',
-  machine: { cpus: 2, frames: 3, fill: 'demand', rcuCallbacks: 0 },
+  machine: { cpus: 2, frames: 2, fill: 'demand', rcuCallbacks: 0 },
   knobs: {
     'mlx5.callback': ['tears-down', 'marks-only'],
     'mlx5.remove': ['work', 'callback'],
@@ -98,5 +112,41 @@ export const n25b = scenario({
     'mlx5.unload=none': violates('DRIVER-LIVE'),
     // Flushing helps here too, if it comes before the record is freed.
     'mlx5.deref=then-wake': 'safe',
+  },
+});
+
+/**
+ * What the card has stored is in no CPU's entry. The callback, in which the page is still there, says that the page is
+ * dirty: else reclaim would take one that MADV_FREE has given up for what it was before.
+ */
+export const n25c = scenario({
+  id: 'N-25c',
+  family: 'interval-notifiers',
+  title: 'what the card has stored',
+  question: 'What must the callback say of a page that it takes from a card?',
+  machine: { cpus: 2, frames: 3, data: true, fill: 'demand', rcuCallbacks: 0 },
+  knobs: { 'umem_odp.dirty': ['on', 'off'] },
+  bounds: 'one store of the card, and a load of the process after it; reclaim of the page, after MADV_FREE',
+  setup(m) {
+    const { x, imr, page } = card(m);
+    page.flags.init(page.flags.value & ~PG.swapbacked);
+    return { x, imr, page };
+  },
+  agents: ({ x, imr, page }) => ({
+    *card() {
+      if ((yield* deviceStore(imr.device, x.start, 7)) === undefined) return;
+      const value = yield* userLoad(x.start);
+      yield* claim(value === 7, 'DATA', 'what the card has stored is gone');
+      see('stored');
+    },
+    *reclaim() {
+      yield* shrink_inactive_list([page]);
+    },
+  }),
+  sometimes: ['stored'],
+  expect: {
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'umem_odp.dirty=off': violates('DATA'),
   },
 });

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import {
+  type Device,
+  deviceStore,
   type Path,
   type Process,
   type Region,
@@ -25,28 +27,36 @@ import {
   VM,
 } from '../../linux/index.js';
 
-/** Serves a fault of the device at an address. Returns whether the device has the page now. */
-type Fault = (addr: number) => Path<boolean>;
+/** A GPU, and what serves its fault at an address: returns whether it may try again. */
+interface Driver {
+  readonly gpu: Device;
+  fault(addr: number): Path<boolean>;
+}
 
 /** nouveau: a subscription for the time of a fault, and perhaps a classic one for good. */
-function nouveau(m: Testbed, p: Process, x: Region, registered: boolean): Fault {
-  const svmm = new NouveauSvmm(m.kernel, m.device('gpu0', { mirrors: p }), p.mm);
+function nouveau(m: Testbed, p: Process, x: Region, registered: boolean): Driver {
+  const gpu = m.device('gpu0', { mirrors: p });
+  const svmm = new NouveauSvmm(m.kernel, gpu, p.mm);
   p.mmuNotifier(new NouveauMnOps(svmm), { registered });
   const notifier = p.intervalNotifier(x, new NouveauSvmMniOps(svmm), { inserted: false, ready: true });
-  return (addr) => nouveau_svm_fault(svmm, addr, FAULT_ACCESS.WRITE, notifier);
+  return { gpu, fault: (addr) => nouveau_svm_fault(svmm, addr, FAULT_ACCESS.WRITE, notifier) };
 }
 
 /** test_hmm: one subscription to the whole mm. */
-function testHmm(m: Testbed, p: Process): Fault {
-  const dmirror = new Dmirror(m.kernel, m.device('gpu0', { mirrors: p }), p.mm);
+function testHmm(m: Testbed, p: Process): Driver {
+  const gpu = m.device('gpu0', { mirrors: p });
+  const dmirror = new Dmirror(m.kernel, gpu, p.mm);
   const all = { start: 0, end: p.mm.space.pages };
   dmirror.notifier = p.intervalNotifier(all, new DmirrorMinOps(dmirror));
-  return function* (addr) {
-    const counted = p.mm.mm_users !== undefined;
-    if (counted && !(yield* mmget_not_zero(p.mm))) return false;
-    const err = yield* dmirror_fault(dmirror, addr, addr + 1, true);
-    if (counted) yield* mmput(p.mm);
-    return err === 0;
+  return {
+    gpu,
+    *fault(addr) {
+      const counted = p.mm.mm_users !== undefined;
+      if (counted && !(yield* mmget_not_zero(p.mm))) return false;
+      const err = yield* dmirror_fault(dmirror, addr, addr + 1, true);
+      if (counted) yield* mmput(p.mm);
+      return err === 0;
+    },
   };
 }
 
@@ -73,16 +83,17 @@ export default scenario({
   },
   kernelKnobs: ({ by }) => (by === 'exit' ? { 'mmu_gather.table_free': 'with-flush' } : {}),
   bounds:
-    'two faults of the device for stores, one after the other; one MADV_DONTNEED, munmap or mprotect of the page, or the exit of the process',
+    'two faults of the GPU for a store, one after the other, and the store; one MADV_DONTNEED, munmap or mprotect of the page, or the exit of the process',
   setup(m, { driver, classic, by }) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     if (by === 'exit') p.users(1);
-    return { p, x, fault: driver === 'nouveau' ? nouveau(m, p, x, classic === 'registered') : testHmm(m, p) };
+    return { p, x, ...(driver === 'nouveau' ? nouveau(m, p, x, classic === 'registered') : testHmm(m, p)) };
   },
-  agents: ({ p, x, fault }, { by }) => ({
+  agents: ({ p, x, gpu, fault }, { by }) => ({
     *worker() {
-      for (let round = 0; round < 2; round++) if (yield* fault(x.start)) see('mapped');
+      for (let round = 0; round < 2; round++) if (!(yield* fault(x.start))) return;
+      if ((yield* deviceStore(gpu, x.start, 1)) !== undefined) see('the GPU stored');
     },
     *unmapper() {
       if (by === 'exit') yield* mmput(p.mm);
@@ -91,7 +102,7 @@ export default scenario({
       else yield* madvise_dontneed(x.vma, x.start, x.end);
     },
   }),
-  sometimes: ['mapped'],
+  sometimes: ['the GPU stored'],
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',

@@ -13,6 +13,7 @@ import {
   munmap,
   mutex_lock,
   mutex_unlock,
+  shrink_inactive_list,
 } from '../../linux/index.js';
 import { deviceMap } from '../../machine/machine.js';
 import { deviceEntry, mirror, tearDown } from './mirror.js';
@@ -27,22 +28,22 @@ export default scenario({
   family: 'interval-notifiers',
   title: 'insertion where pages are faulted in',
   question: 'May a driver insert a subscription right before hmm_range_fault()?',
-  machine: { cpus: 2, frames: 3, fill: 'demand' },
+  machine: ({ by }) => ({ cpus: 2, frames: 3, fill: 'demand', swapSlots: by === 'reclaim' ? 1 : 0 }),
   knobs: {
     at: ['before-lock', 'under-lock'],
     tree: ['none', 'there'],
     begin: ['read_begin', 'none'],
-    by: ['dontneed', 'munmap'],
+    by: ['dontneed', 'munmap', 'reclaim'],
   },
-  bounds: 'one insertion with one device fault after it, one MADV_DONTNEED or munmap of the page',
-  setup(m, { tree }) {
+  bounds: 'one insertion with one device fault after it, one MADV_DONTNEED, munmap or reclaim of the page',
+  setup(m, { tree, by }) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const gpu0 = mirror(m, p);
     const sub = p.intervalNotifier(x, tearDown(gpu0), { inserted: false, ready: tree === 'there' });
-    return { p, x, gpu0, sub };
+    return { p, x, gpu0, sub, page: by === 'reclaim' ? p.page(x.start) : undefined };
   },
-  agents: ({ p, x, gpu0, sub }, { at, begin, by }) => ({
+  agents: ({ p, x, gpu0, sub, page }, { at, begin, by }) => ({
     *worker() {
       const { mm, gpu, user_lock } = gpu0;
       if (at === 'under-lock') yield* mmap_read_lock(mm);
@@ -74,7 +75,8 @@ export default scenario({
     },
     *unmapper() {
       if (by === 'munmap') yield* munmap(p.mm, x.vma);
-      else yield* madvise_dontneed(x.vma, x.start, x.end);
+      else if (by === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
+      else yield* shrink_inactive_list([page!]);
     },
   }),
   sometimes: ['mapped'],
@@ -83,10 +85,13 @@ export default scenario({
     'machine=bcast': 'safe',
     'tree=there': 'safe',
     'by=munmap': 'safe',
+    // No mmap_lock there: mm_take_all_locks() waits until a range is over that no tree has counted.
+    'by=reclaim': 'safe',
     'at=under-lock': deadlocks({ reports: ['LOCK-ORDER'] }),
     'at=under-lock,by=munmap': deadlocks({ reports: ['LOCK-ORDER'] }),
     'at=under-lock,tree=there': safe({ reports: ['LOCK-ORDER'] }),
     'begin=none': violates('SPTE-COHERENT'),
+    'begin=none,by=reclaim': violates('SPTE-COHERENT'),
     'tree=there,begin=none': violates('SPTE-COHERENT'),
     'tree=there,begin=none,by=munmap': 'safe',
   },

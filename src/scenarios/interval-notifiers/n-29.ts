@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { type Path, read, scenario, see, testAndSetBits, violates, write } from '../../litmus/index.js';
 import {
-  claim,
-  type Path,
-  read,
-  scenario,
-  see,
-  testAndSetBits,
-  violates,
-  write,
-} from '../../litmus/index.js';
-import {
+  executes,
+  free_module,
   kfreeNotifier,
   madvise_dontneed,
   mmput,
@@ -17,6 +10,7 @@ import {
   mmu_notifier_put,
   mmu_notifier_synchronize,
   mmu_notifier_unregister,
+  Module,
   type MmuNotifier,
   type MmuNotifierOps,
 } from '../../linux/index.js';
@@ -193,29 +187,25 @@ export const n29c = scenario({
   setup(m) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
-    const unloaded = m.flag('module.unloaded');
+    const module = new Module(m.kernel.system, 'driver');
     const sub = p.mmuNotifier({
       *invalidate_range_start() {
-        yield* claim((yield* read(unloaded)) === 0, 'TEXT-LIFE', 'a callback runs, and its module is gone');
+        yield* executes(module);
         return 0;
       },
       *free_notifier(it) {
         yield* kfreeNotifier(it);
-        yield* claim(
-          (yield* read(unloaded)) === 0,
-          'TEXT-LIFE',
-          'free_notifier() runs, and its module is gone',
-        );
+        yield* executes(module);
         see('freed');
       },
     });
-    return { x, sub, unloaded };
+    return { x, sub, module };
   },
-  agents: ({ x, sub, unloaded }, { unload }) => ({
+  agents: ({ x, sub, module }, { unload }) => ({
     *rmmod() {
       yield* mmu_notifier_put(sub);
       if (unload === 'synchronize') yield* mmu_notifier_synchronize();
-      yield* write(unloaded, 1);
+      yield* free_module(module);
       see('unloaded');
     },
     *unmapper() {
@@ -227,7 +217,7 @@ export const n29c = scenario({
     base: 'safe',
     'mmu_notifier_synchronize.waits=callbacks': 'safe',
     'call_srcu.list=per-cpu,mmu_notifier_synchronize.waits=callbacks': 'safe',
-    'call_srcu.list=per-cpu': violates('TEXT-LIFE'),
-    'unload=at-once': violates('TEXT-LIFE'),
+    'call_srcu.list=per-cpu': violates('DRIVER-LIVE'),
+    'unload=at-once': violates('DRIVER-LIVE'),
   },
 });

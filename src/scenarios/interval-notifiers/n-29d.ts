@@ -4,10 +4,12 @@ import {
   EINVAL,
   madvise_dontneed,
   mmu_notifier_register,
+  mmu_notifier_unregister,
   type MmuNotifierOps,
   mutex_lock,
   mutex_unlock,
   shrink_inactive_list,
+  userLoad,
 } from '../../linux/index.js';
 import { deviceFlush } from '../../machine/machine.js';
 
@@ -28,10 +30,12 @@ export default scenario({
     by: ['dontneed', 'reclaim'],
     'rmap.defer_flush': ['off', 'on'],
     sleeps: ['no', 'yes'],
+    driver: ['stays', 'unbinds'],
   },
-  bounds: 'two accesses of the device, one MADV_DONTNEED or reclaim of the page',
+  bounds:
+    'two accesses of the device, and perhaps its mmu_notifier_unregister(); one MADV_DONTNEED or reclaim of the page, perhaps with one load of a CPU',
   setup(m, { method, sleeps }) {
-    const p = m.process('P', { cpus: [0, 1] });
+    const p = m.process('P', { cpus: [0, 2] });
     const x = p.mmap({ pages: 1, touched: true });
     const gpu = m.device('iommu0', { mirrors: p, shares: true });
     const lock = m.mutex('iommu0.lock');
@@ -57,22 +61,33 @@ export default scenario({
     };
     return { p, x, gpu, page: p.page(x.start), sub: p.mmuNotifier(ops, { registered: method !== 'both' }) };
   },
-  agents: ({ p, x, gpu, page, sub }, { method, by }) => ({
+  agents: ({ p, x, gpu, page, sub }, { method, by, driver, 'rmap.defer_flush': defer }) => ({
     *unmapper() {
       if (method === 'both' && (yield* mmu_notifier_register(sub, p.mm)) === -EINVAL) see('refused');
       if (by === 'dontneed') yield* madvise_dontneed(x.vma, x.start, x.end);
       else yield* shrink_inactive_list([page]);
     },
     *device() {
-      if ((yield* deviceLoad(gpu, x.start)) === undefined) return;
-      if ((yield* deviceLoad(gpu, x.start)) !== undefined) see('twice');
+      if ((yield* deviceLoad(gpu, x.start)) === undefined) see('a fault at once');
+      else if ((yield* deviceLoad(gpu, x.start)) !== undefined) see('twice');
       else see('a fault after the flush');
+      if (driver === 'stays') return;
+      yield* deviceFlush(gpu, x.start, x.end);
+      yield* mmu_notifier_unregister(sub, p.mm);
     },
+    // A CPU that the batch is for.
+    ...(defer === 'on' && {
+      *user() {
+        yield* userLoad(x.start);
+      },
+    }),
   }),
   sometimes: ['twice', 'a fault after the flush'],
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
+    'driver=unbinds': 'safe',
+    'method=invalidate_range_start,driver=unbinds': violates('FRAME-REUSE'),
     'by=reclaim': 'safe',
     'by=reclaim,rmap.defer_flush=on': 'safe',
     'method=invalidate_range_start': violates('FRAME-REUSE'),

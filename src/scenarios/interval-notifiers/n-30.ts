@@ -1,5 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { awaitValue, deadlocks, leaks, type Path, safe, scenario, see, write } from '../../litmus/index.js';
+import {
+  add,
+  awaitValue,
+  deadlocks,
+  leaks,
+  type Path,
+  safe,
+  scenario,
+  see,
+  write,
+} from '../../litmus/index.js';
 import {
   EAGAIN,
   mmput,
@@ -192,5 +202,61 @@ export const n30b = scenario({
     'classic=nouveau,__mmu_notifier_invalidate_range_start.undo=interval': 'safe',
     'classic=nouveau,__mmu_notifier_invalidate_range_start.undo=interval,driver=removes': 'safe',
     'classic=nouveau,__mmu_notifier_invalidate_range_start.undo=interval,driver=inserts': 'safe',
+  },
+});
+
+/**
+ * The same among classic subscriptions. KVM counts the ranges that are under way, and a vCPU that faults waits for their
+ * end. Another subscription refuses the range; the one that can fail has no end to be told of, so all others are.
+ */
+export const n30c = scenario({
+  id: 'N-30c',
+  family: 'interval-notifiers',
+  title: 'the OOM reaper, and a start that fails for another one',
+  question: 'Is a classic subscription told of the end of a range that another one has refused?',
+  machine: { cpus: 2, frames: 2, fill: 'demand', rcuCallbacks: 0 },
+  kernelKnobs: { 'mmu_gather.table_free': 'with-flush' },
+  knobs: {
+    other: ['none', 'refuses'],
+    'mn_hlist_invalidate_range_start.undo': ['end', 'none'],
+  },
+  bounds: 'one attempt to reap a page; one vCPU that waits once',
+  setup(m, { other }) {
+    const p = m.process('P');
+    p.mmap({ pages: 1, touched: true });
+    p.oomVictim();
+    const in_progress = m.flag('kvm.mmu_invalidate_in_progress');
+    p.mmuNotifier({
+      *invalidate_range_start() {
+        yield* add(in_progress, 1);
+        return 0;
+      },
+      *invalidate_range_end() {
+        yield* add(in_progress, -1);
+      },
+    });
+    if (other === 'refuses')
+      p.mmuNotifier({
+        *invalidate_range_start(_, { blockable }) {
+          return blockable ? 0 : -EAGAIN;
+        },
+      });
+    return { p, in_progress };
+  },
+  agents: ({ p, in_progress }) => ({
+    *reaper() {
+      yield* oom_reap_task(p.mm, 1);
+    },
+    *vcpu() {
+      yield* awaitValue(in_progress, 0);
+      see('the vCPU has gone on');
+    },
+  }),
+  sometimes: ['the vCPU has gone on'],
+  expect: {
+    base: 'safe',
+    'other=refuses': 'safe',
+    'mn_hlist_invalidate_range_start.undo=none': 'safe',
+    'other=refuses,mn_hlist_invalidate_range_start.undo=none': deadlocks(),
   },
 });

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import {
+  awaitValue,
+  claim,
+  deviceLoad,
   deviceStore,
   type MachineSpec,
   type Path,
@@ -8,6 +11,7 @@ import {
   see,
   type Testbed,
   violates,
+  write,
 } from '../../litmus/index.js';
 import {
   Kvm,
@@ -102,7 +106,7 @@ export const n35b = scenario({
   family: 'interval-notifiers',
   title: "the hull of KVM's ranges",
   question: 'Which pages must a fault of the guest not enter while several ranges are under way?',
-  machine: { ...machine, cpus: 3 },
+  machine: { ...machine, cpus: 3, frames: 2 },
   knobs: { 'kvm.range': ['hull', 'last'] },
   bounds:
     'one fault of the guest; MADV_DONTNEED of its page; another thread that invalidates the page beside it',
@@ -130,8 +134,9 @@ export const n35b = scenario({
 });
 
 /**
- * The slot goes while a range is under way. Its end looks for slots as its beginning did: did it not find the one that is
- * gone, the counter would stay, and no fault would be served any more.
+ * The slot goes while a range is under way: its end looks for slots as its beginning did, and did it not find the one
+ * that is gone, the counter would stay, and no fault would be served any more. Or it goes while a fault is served, which
+ * must not enter a page after all have been taken away.
  */
 export const n35c = scenario({
   id: 'N-35c',
@@ -139,25 +144,38 @@ export const n35c = scenario({
   title: 'a memory slot is deleted',
   question: 'What does KVM count mn_active_invalidate_count for?',
   machine,
-  knobs: { 'kvm_swap_active_memslots.wait': ['on', 'off'] },
+  knobs: { beside: ['range', 'fault'], 'kvm_swap_active_memslots.wait': ['on', 'off'] },
   bounds:
-    'one MADV_DONTNEED; the slot is deleted and the virtual machine ends; one fault of the guest before',
-  setup: (m) => guest(m, true),
-  agents: ({ x, kvm }) => ({
+    'the slot is deleted, beside two MADV_DONTNEED or a store of the guest; then the virtual machine ends',
+  setup: (m) => ({ ...guest(m, true), stopped: m.flag('the vCPU has stopped') }),
+  agents: ({ x, kvm, stopped }, { beside }) => ({
     *vm() {
-      if ((yield* kvm_mmu_page_fault(kvm, x.start)) === RET_PF.FIXED) see('entered');
       yield* kvm_delete_memslot(kvm);
-      if ((yield* kvm_mmu_page_fault(kvm, x.start)) === RET_PF.EMULATE) see('no slot');
+      const reached = yield* deviceLoad(kvm.device, x.start);
+      yield* claim(reached === undefined, 'MEMSLOT', 'the guest reaches memory of a slot that was deleted');
+      if (beside === 'fault') yield* awaitValue(stopped, 1);
       yield* kvm_destroy_vm(kvm);
+      see('ended');
     },
-    *unmapper() {
-      yield* madvise_dontneed(x.vma, x.start, x.end);
-    },
+    ...(beside === 'fault'
+      ? {
+          *vcpu() {
+            yield* vcpu(kvm, x.start);
+            yield* write(stopped, 1);
+          },
+        }
+      : {
+          *unmapper() {
+            yield* madvise_dontneed(x.vma, x.start, x.end);
+            yield* madvise_dontneed(x.vma, x.start, x.end);
+          },
+        }),
   }),
-  sometimes: ['entered', 'no slot'],
+  sometimes: ['ended'],
   expect: {
-    base: safe(plain),
-    'machine=bcast': safe(plain),
-    'kvm_swap_active_memslots.wait=off': violates('WARN-ON', plain),
+    base: 'safe',
+    'machine=bcast': 'safe',
+    'kvm_swap_active_memslots.wait=off': violates('WARN-ON'),
+    'beside=fault': 'safe',
   },
 });

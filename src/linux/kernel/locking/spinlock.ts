@@ -2,7 +2,12 @@
 import { Op } from '../../../core/ops.js';
 import { request, type Path } from '../../../core/path.js';
 import { lock, trylock, unlock } from '../../../core/primitives.js';
-import type { Cell } from '../../../core/system.js';
+import { type Cell, holder, type System } from '../../../core/system.js';
+
+/** A spinlock, for set-up: `name` is its lock class. */
+export function defineSpinlock(system: System, name: string): Cell {
+  return system.cell(name, 0, { type: holder, lockClass: name });
+}
 
 /**
  * @context any; does not sleep

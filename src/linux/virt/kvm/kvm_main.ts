@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** virt/kvm/kvm_main.c: what a virtual machine hears of the mm that its memory is in. */
 import type { Path } from '../../../core/path.js';
-import { awaitValue, claim, equals, load, read, store, write } from '../../../core/primitives.js';
+import { claim, equals, load, read, store, write } from '../../../core/primitives.js';
 import type { Cell } from '../../../core/system.js';
 import { deviceFlush, deviceUnmap } from '../../../machine/machine.js';
 import { INVALID_GPA, type Kvm, MEMSLOT } from '../../include/kvm_host.js';
 import { lockdep_assert_held } from '../../include/lockdep.js';
 import type { MmuNotifier, MmuNotifierOps, MmuNotifierRange } from '../../include/mmu_notifier.js';
-import { mutex_lock, mutex_unlock } from '../../kernel/locking/mutex.js';
 import { spin_lock, spin_unlock } from '../../kernel/locking/spinlock.js';
 import { srcu_read_lock, srcu_read_unlock, synchronize_srcu } from '../../kernel/rcu/srcu.js';
+import { rcuwait } from '../../kernel/sched/core.js';
 import { knob } from '../../kernel.js';
 import { mmu_notifier_unregister } from '../../mm/mmu_notifier-list.js';
 
@@ -146,9 +146,9 @@ function* kvm_swap_active_memslots(kvm: Kvm, slot: number): Path {
   const memslots = kvm.memslots!;
   yield* spin_lock(mn_invalidate_lock);
   if (knob('kvm_swap_active_memslots.wait') === 'on')
-    while ((yield* read(mn_active_invalidate_count)) !== 0) {
+    while ((yield* load(mn_active_invalidate_count)) !== 0) {
       yield* spin_unlock(mn_invalidate_lock);
-      yield* awaitValue(mn_active_invalidate_count, 0);
+      yield* rcuwait(mn_active_invalidate_count, 0);
       yield* spin_lock(mn_invalidate_lock);
     }
   yield* write(memslots.slot, slot);
@@ -158,16 +158,13 @@ function* kvm_swap_active_memslots(kvm: Kvm, slot: number): Path {
 
 /**
  * Deletes the slot: faults find it invalid, then the guest's pages go, then the slot.
- * @context may sleep
+ * @context kvm->slots_lock held (nobody else changes slots); may sleep
  * @kernel 6.12 virt/kvm/kvm_main.c kvm_set_memslot: adapted (KVM_MR_DELETE)
  */
 export function* kvm_delete_memslot(kvm: Kvm): Path {
-  const { slots_lock } = kvm.memslots!;
-  yield* mutex_lock(slots_lock);
   yield* kvm_swap_active_memslots(kvm, MEMSLOT.INVALID); // kvm_invalidate_memslot()
   yield* kvm_arch_flush_shadow(kvm);
   yield* kvm_swap_active_memslots(kvm, MEMSLOT.NONE);
-  yield* mutex_unlock(slots_lock);
 }
 
 /**
@@ -177,10 +174,11 @@ export function* kvm_delete_memslot(kvm: Kvm): Path {
  */
 export function* kvm_destroy_vm(kvm: Kvm): Path {
   yield* mmu_notifier_unregister(kvm.mmu_notifier!, kvm.mm);
-  if ((yield* read(kvm.mn_active_invalidate_count)) !== 0) return;
-  yield* claim(
-    yield* equals(kvm.mmu_invalidate_in_progress, 0),
-    'WARN-ON',
-    'a range is counted, and none is under way (kvm_destroy_vm)',
-  );
+  if ((yield* read(kvm.mn_active_invalidate_count)) === 0)
+    yield* claim(
+      yield* equals(kvm.mmu_invalidate_in_progress, 0),
+      'WARN-ON',
+      'a range is counted, and none is under way (kvm_destroy_vm)',
+    );
+  yield* write(kvm.life!, 0); // kvm_arch_free_vm()
 }

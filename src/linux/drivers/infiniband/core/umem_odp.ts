@@ -12,7 +12,7 @@ import { mmu_interval_read_retry, type MmuIntervalNotifier } from '../../../incl
 import { page_folio } from '../../../include/page_ref.js';
 import { mk_pte, PAGE_SIZE, pte_page } from '../../../include/pgtable.js';
 import { mutex_lock, mutex_unlock } from '../../../kernel/locking/mutex.js';
-import type { Kernel } from '../../../kernel.js';
+import { type Kernel, knob } from '../../../kernel.js';
 import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault } from '../../../mm/hmm.js';
 import { mmu_interval_read_begin } from '../../../mm/mmu_notifier.js';
 import { mmu_interval_notifier_remove } from '../../../mm/mmu_notifier-interval.js';
@@ -115,7 +115,8 @@ export function* ib_umem_odp_unmap_dma_pages(odp: IbUmemOdp, virt: number, bound
     const dma = dma_list[addr - start]!;
     const entry = yield* read(dma);
     if (entry === 0) continue;
-    if (entry & PTE.RW) yield* folio_mark_dirty(yield* page_folio(pte_page(entry)));
+    if (entry & PTE.RW && knob('umem_odp.dirty') === 'on')
+      yield* folio_mark_dirty(yield* page_folio(pte_page(entry)));
     yield* write(dma, 0);
     yield* add(npages, -1);
   }
