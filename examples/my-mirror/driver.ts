@@ -48,9 +48,9 @@ export interface MyMirror {
 }
 
 /** Set-up: the device, the driver's lock, and the subscription to the range. Nothing runs yet. */
-export function myMirror(m: Testbed, p: Process, range: Region, mistake: Mistake): MyMirror {
-  const gpu = m.device('gpu0', { mirrors: p });
-  const lock = m.mutex('gpu0.lock');
+export function myMirror(m: Testbed, p: Process, range: Region, mistake: Mistake, name = 'gpu0'): MyMirror {
+  const gpu = m.device(name, { mirrors: p });
+  const lock = m.mutex(`${name}.lock`);
   const sub = p.intervalNotifier(range, myOps(gpu, lock, mistake));
   return { mm: p.mm, gpu, lock, sub };
 }

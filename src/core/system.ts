@@ -217,6 +217,11 @@ export class System {
     return this.agents.push(agent) - 1;
   }
 
+  /** The numbers of the agents of that name. */
+  agentsNamed(wanted: string): number[] {
+    return this.agents.flatMap(({ name }, agent) => (name === wanted ? [agent] : []));
+  }
+
   /** Called by a step: the step broke `property`. The first fault of a step counts. */
   fail(property: string, detail: string): void {
     this.fault ??= { property, detail };

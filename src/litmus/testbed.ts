@@ -102,10 +102,10 @@ export class Testbed {
   /** A device with a page table of its own, empty, that mirrors a process; one that `shares` walks the process's instead. */
   device(name: string, options: { mirrors: Process; shares?: boolean }): Device {
     // A user's file is not type-checked before it runs.
-    const mirrors = (options as Partial<typeof options> | undefined)?.mirrors;
+    const { mirrors, shares = false } = (options as Partial<typeof options> | undefined) ?? {};
     if (!(mirrors instanceof Process))
       throw new Error(`device ${name}: say whose memory it mirrors: m.device('${name}', { mirrors: p })`);
-    return this.kernel.addDevice(name, mirrors.mm, options.shares ?? false);
+    return this.kernel.addDevice(name, mirrors.mm, shares);
   }
 
   /**
@@ -136,11 +136,17 @@ export class Testbed {
   }
 
   /**
-   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents. `gpu` has it
-   * mapped.
+   * The page that `owner` maps at `addr` is in device memory, in a page that was free, with its contents; with `backed`
+   * those stay in RAM, as test_hmm has it. `gpu` has it mapped.
    */
-  inDeviceMemory(owner: Process, addr: number, pgmap: DevPagemap, gpu?: Device): Page {
-    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu);
+  inDeviceMemory(
+    owner: Process,
+    addr: number,
+    pgmap: DevPagemap,
+    gpu?: Device,
+    { backed = false }: { backed?: boolean } = {},
+  ): Page {
+    return putInDeviceMemory(this.kernel, owner, addr, pgmap, gpu, backed);
   }
 
   /** An entry of a device's page table, empty; a driver fills it with mk_pte(). It must name a frame in use: FRAME-REUSE. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 import type { Cell } from '../core/system.js';
+import { ownerOf } from '../linux/drivers/gpu/drm/nouveau/nouveau_svm.js';
 import { MEMORY_DEVICE } from '../linux/include/memremap.js';
+import type { Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { Use } from '../machine/machine.js';
+import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, showEntry, swapType, SwapType } from '../machine/pte.js';
 
 /** The frame that has the contents of a page: of device memory that RAM stands for, the RAM. */
@@ -13,41 +15,38 @@ export function contentsFrame({ mem_map }: Kernel, pfn: number): number {
   return backing === 0 ? pfn : backing - 1;
 }
 
-/** What {@link contentsFrame} and {@link migrating} look at. */
-export const contentsCells = ({ mem_map, pgmaps }: Kernel): Cell[] =>
-  pgmaps.length === 0
-    ? []
-    : mem_map.flatMap(({ zone_device_data, frame, lock, mapping, index }) => [
-        ...(zone_device_data === undefined ? [] : [zone_device_data, frame.use]),
-        lock,
-        mapping,
-        index,
-      ]);
+/** What {@link contentsFrame} looks at. */
+export const contentsCells = ({ mem_map }: Kernel): Cell[] =>
+  mem_map.flatMap(({ zone_device_data, frame }) =>
+    zone_device_data === undefined ? [] : [zone_device_data, frame.use],
+  );
+
+/** Whether a device has memory of its own, so that its driver migrates pages: events of that it need not obey. */
+export function hasMemory({ pgmaps, dmirror_devices }: Kernel, device: Device): boolean {
+  const owners = pgmaps.map(({ owner }) => owner).filter((owner) => owner !== 0);
+  return owners.some(
+    (owner) =>
+      owner === ownerOf(device) ||
+      dmirror_devices.some((each) => each.owner === owner && each.mirrors.some((m) => m.device === device)),
+  );
+}
 
 /**
- * Whether a migration between RAM and device memory allows a mirror's entry, while the process has a migration entry. The
- * driver is the one that migrates: until it has copied it may leave the old page mapped, and once migrate_vma_pages() is
- * done it may map the new one, which is what the old one was, and locked.
+ * Whether the page is on the way to or from device memory, as the entry of a process says: the driver that migrates it knows
+ * where it is, and what its device has mapped meanwhile is its own business, until the locks are dropped.
  */
-export function migrating(kernel: Kernel, entry: number, mirror: number): boolean {
-  const { mem_map } = kernel;
+export function onTheWay({ mem_map, machine }: Kernel, mm: Mm, page: number, entry: number): boolean {
   const type = swapType(entry);
-  const writable = type === SwapType.MIGRATION_WRITE;
-  if (!writable && type !== SwapType.MIGRATION_READ && type !== SwapType.MIGRATION_READ_EXCLUSIVE)
-    return false;
-  if ((mirror & PTE.RW) !== 0 && !writable) return false;
-  const src = mem_map[frameOf(entry)];
-  if (src === undefined || kernel.pgmaps.length === 0) return false;
-  const named = frameOf(mirror);
-  if (contentsFrame(kernel, src.pfn) === named) return src.lock.value !== 0;
-  return mem_map.some(
-    (dst) =>
-      dst.zone_device_data !== undefined &&
-      dst.lock.value !== 0 &&
-      contentsFrame(kernel, dst.pfn) === named &&
-      dst.mapping.value === src.mapping.value &&
-      dst.index.value === src.index.value,
-  );
+  if (type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE)
+    return mem_map[frameOf(entry)]!.lock.value !== 0;
+  if (entry !== 0)
+    return (
+      type === SwapType.MIGRATION_READ ||
+      type === SwapType.MIGRATION_READ_EXCLUSIVE ||
+      type === SwapType.MIGRATION_WRITE
+    );
+  const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
+  return table >= 0 && mem_map[table]!.ptl.value !== 0;
 }
 
 /** The RAM that stands for device memory in use: each has a reference of the device's. */

@@ -4,7 +4,7 @@ import { type Device, Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry, swapType, SwapType } from '../machine/pte.js';
 import { VM, type Mm } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
-import { contentsCells, contentsFrame, migrating } from './device-memory.js';
+import { contentsCells, contentsFrame, hasMemory, onTheWay } from './device-memory.js';
 import { deviceSwapEntryLive } from './lifetime.js';
 
 export const isExclusive = (entry: number): boolean => {
@@ -15,15 +15,6 @@ export const isExclusive = (entry: number): boolean => {
 const isPrivate = (entry: number): boolean => {
   const type = swapType(entry);
   return type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE;
-};
-
-const isMigration = (entry: number): boolean => {
-  const type = swapType(entry);
-  return (
-    type === SwapType.MIGRATION_READ ||
-    type === SwapType.MIGRATION_READ_EXCLUSIVE ||
-    type === SwapType.MIGRATION_WRITE
-  );
 };
 
 /** The entry of the page tables of `mm` for a page, present or not; 0 where there is no table. */
@@ -185,20 +176,15 @@ function ownsPages(kernel: Kernel): void {
  * and not yet reached the device needs no exception: the entry is still as it was. An exclusive entry has all permission
  * for whichever device it is for (EXCL says that it is one), if it is writable and the VMA is; the VMA counts unless
  * somebody is changing it, and the entry where its type tells. A driver that migrates pages to its own memory or back need
- * not be told, and knows where they are: nothing is said of what is on the way. A device that walks the CPUs' page tables may
+ * not be told, and knows where they are: nothing is said of what is on the way, to devices that have memory. A device that walks the CPUs' page tables may
  * be behind as their TLBs may, until what it names is freed.
  */
 function coherent(kernel: Kernel): void {
-  const { system, mms, mem_map, devices, machine } = kernel;
-  const migrates = kernel.pgmaps.some(({ owner }) => owner !== 0);
-  const onTheWay = (mm: Mm, page: number, entry: number): boolean => {
-    if (isPrivate(entry)) return mem_map[frameOf(entry)]!.lock.value !== 0;
-    if (entry !== 0) return isMigration(entry);
-    const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
-    return table >= 0 && mem_map[table]!.ptl.value !== 0;
-  };
+  const { system, mms, mem_map, devices } = kernel;
   const single = kernel.knobs['exclusive.entry'] === 'single';
   const mirrors = devices.filter(({ shares }) => !shares);
+  const withMemory = new Set(mirrors.filter((device) => hasMemory(kernel, device)));
+  const locks = withMemory.size === 0 ? [] : mem_map.flatMap(({ ptl, lock }) => [ptl, lock]);
   const mirrored = mms.filter((mm) => mirrors.some(({ space }) => space === mm.number));
   const mayWrite = (mm: Mm, page: number): boolean =>
     mm.mmap_lock.count.value < 0 ||
@@ -216,21 +202,23 @@ function coherent(kernel: Kernel): void {
       ...mirrors.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
       ...tableCells(kernel),
       ...contentsCells(kernel),
-      ...(migrates ? mem_map.flatMap(({ ptl, lock }) => [ptl, lock]) : []),
+      ...locks,
       ...mirrored.flatMap(({ mmap_lock, vmas }) => [
         mmap_lock.count,
         ...vmas.flatMap(({ attached, vm_start, vm_end, vm_flags }) => [attached, vm_start, vm_end, vm_flags]),
       ]),
     ],
+    excuses: locks,
     check() {
-      for (const { space, pte, tlb } of mirrors)
+      for (const device of mirrors) {
+        const { space, pte, tlb } = device;
         for (let page = 0; page < pte.length; page++)
           for (const cell of [pte[page]!, tlb[page]!]) {
             const mirror = cell.value;
             if (mirror === 0) continue;
             const mm = mms[space]!;
             const entry = cpuEntry(kernel, mm, page);
-            if (migrates && onTheWay(mm, page, entry)) continue;
+            if (withMemory.has(device) && onTheWay(kernel, mm, page, entry)) continue;
             const present = (entry & PTE.PRESENT) !== 0;
             const own = isExclusive(entry) || isPrivate(entry);
             const named = contentsFrame(kernel, frameOf(entry));
@@ -240,10 +228,10 @@ function coherent(kernel: Kernel): void {
               : isPrivate(entry)
                 ? swapType(entry) === SwapType.DEVICE_WRITE
                 : (single || swapType(entry) === SwapType.DEVICE_EXCLUSIVE_WRITE) && mayWrite(mm, page);
-            if (!same && migrating(kernel, entry, mirror)) continue;
             if (!same || ((mirror & PTE.RW) !== 0 && !writable))
               return `${cell.name} = ${showEntry(mirror)}, and the entry of ${mm.name} is ${showEntry(entry)}${same && !present ? ' (the VMA may not be written to)' : ''}`;
           }
+      }
       return undefined;
     },
   });

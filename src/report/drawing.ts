@@ -6,6 +6,7 @@ import type { Columns, Row } from './columns.js';
 import { HeldLocks } from './locks.js';
 import { isLook } from './looks.js';
 import { isTold } from './loud.js';
+import { innermost } from './stacks.js';
 import { effects, racesWith, sawThere, waitsFor } from './words.js';
 
 export interface DrawingOptions {
@@ -145,7 +146,7 @@ export class Drawing {
     }
     for (const pending of trace.pending) {
       if (!isTold(trace, pending)) continue;
-      const fn = pending.stack.at(-1)?.fn;
+      const fn = innermost(pending.stack);
       const does =
         trace.verdict !== 'deadlock'
           ? racesWith(trace, pending)
@@ -154,7 +155,7 @@ export class Drawing {
             : waitsFor(trace, pending);
       drawn.push({
         column: this.column(pending.agent),
-        text: pending.stack.length < 2 ? does : `${fn!}(): ${does}`,
+        text: fn === undefined ? does : `${fn}(): ${does}`,
         mark: '(!!)',
       });
     }

@@ -4,11 +4,12 @@ import type { TraceFrame } from '../explore/trace.js';
 
 /**
  * `mutex_lock in invalidate <- mn_itree_invalidate <- ... <- madvise_dontneed`: the innermost functions that `room`
- * allows, `least` of them at least, and the outermost. The agent's own function is left out, unless there is no other.
+ * allows, `least` of them at least, and the outermost if there is room. The agent's own function is left out, unless there is no other.
  */
 export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): string {
   const names = stack
     .slice(1)
+    .filter((frame) => !isOurs(frame))
     .map(({ fn }) => fn)
     .reverse();
   if (names.length === 0) return stack[0]?.callee ?? 'its start';
@@ -21,5 +22,16 @@ export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): st
     if (text.length <= room) return text;
     if (count === least) return first(2).length <= room ? first(2) : text;
   }
-  return first(1);
+  const inner = `${names[0]!} in ${names[1]!} <- ...`;
+  return names.length > 2 && inner.length <= room ? inner : first(1);
+}
+
+/** The innermost function that is not one of ours; undefined: the agent's own. */
+export function innermost(stack: readonly TraceFrame[]): string | undefined {
+  return stack.slice(1).findLast((frame) => !isOurs(frame))?.fn;
+}
+
+/** A helper in a kernel path that the kernel does not have: it would not be found there. */
+function isOurs({ fn, at }: TraceFrame): boolean {
+  return /[A-Z]/.test(fn) && at.startsWith('src/linux/');
 }

@@ -35,6 +35,7 @@ export function defineWorkqueueOps({ system, works }: Kernel) {
       name: 'worker_thread',
       drains: false,
       enabled: () => queued().length > 0,
+      waits: () => ({ until: 'work', by: 'queue_work()' }),
       choices: () => queued().length,
       exec: (_a, _b, _c, _agent, choice) => {
         const { pending, running, number } = queued()[choice]!;
@@ -52,6 +53,11 @@ export function defineWorkqueueOps({ system, works }: Kernel) {
       sleeps: true,
       drains: false,
       enabled: (a) => works[a]!.pending.value === 0 && works[a]!.running.value === 0,
+      waits: (a) => ({
+        until: `the end of ${system.cells[works[a]!.pending.at]!.name.replace(/\.pending$/, '')}`,
+        agents: system.agentsNamed('kworker'),
+        by: 'worker_thread()',
+      }),
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) =>
         void access.reads.push(works[a]!.pending.at, works[a]!.running.at),

@@ -91,6 +91,11 @@ export const DRIVERS = {
     reference: '6.12: waits for the reference that the work drops at its end',
     none: 'N-25 twin: waits for nothing',
   },
+  'test_hmm.migrate_event': {
+    ignored:
+      '5.8: MMU_NOTIFY_MIGRATE of the device itself is left alone: neither counted, nor is anything taken off the mirror',
+    obeyed: 'N-32b: is an event as any other',
+  },
   'test_hmm.owner_filter': {
     off: '5.14: makes pages exclusive for nobody, and acts on every event',
     on: 'D-13: names itself, and ignores its own',

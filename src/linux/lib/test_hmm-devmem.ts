@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** lib/test_hmm.c: the memory of a device, in chunks, and its list of free pages. */
 import type { Path } from '../../core/path.js';
-import { awaitValue, load, store } from '../../core/primitives.js';
+import { awaitValue, claim, load, store } from '../../core/primitives.js';
 import { type Cell, frameRef, holder } from '../../core/system.js';
 import { Use } from '../../machine/machine.js';
 import { ENOMEM } from '../include/errno.js';
@@ -99,6 +99,11 @@ const dmirror_is_private_zone = (mdevice: DmirrorDevice): boolean => mdevice.zon
 export function* BACKING_PAGE(page: Page): Path<Page> {
   if (!(yield* is_device_private_page(page))) return page;
   const backing = yield* load(page.zone_device_data!);
+  yield* claim(
+    backing !== 0,
+    'FRAME-REUSE',
+    'the RAM of a page is asked for that was given back (BACKING_PAGE)',
+  );
   return current.kernel.mem_map[backing - 1]!;
 }
 

@@ -96,7 +96,8 @@ export class DmirrorMinOps implements MmuIntervalNotifierOps {
   *invalidate(mni: MmuIntervalNotifier, range: MmuNotifierRange, cur_seq: number): Path<boolean> {
     const { dmirror } = this;
     const own = range.owner === dmirror.owner;
-    if (range.event === MMU_NOTIFY.MIGRATE && own) return true;
+    if (range.event === MMU_NOTIFY.MIGRATE && own && knob('test_hmm.migrate_event') === 'ignored')
+      return true;
     if (range.event === MMU_NOTIFY.EXCLUSIVE && own && knob('test_hmm.owner_filter') === 'on') return true;
     if (mmu_notifier_range_blockable(range)) yield* mutex_lock(dmirror.mutex);
     else if (!(yield* mutex_trylock(dmirror.mutex))) return false;

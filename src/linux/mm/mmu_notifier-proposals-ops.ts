@@ -39,6 +39,13 @@ export function defineProposalOps(kernel: Kernel) {
       sleeps: true,
       args: ['cell', 'plain', 'plain'],
       enabled: (a, b) => (system.mem[a]! & b) === 0,
+      waits: (a) => ({
+        until: 'wake_up_all()',
+        counted: mms.flatMap(({ notifier_subscriptions: subscriptions }) =>
+          subscriptions?.wq?.at === a ? [subscriptions.active_invalidate_ranges.at] : [],
+        ),
+        by: 'mmu_notifier_invalidate_range_end()',
+      }),
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) => void access.reads.push(a),
       describe: () => 'is woken',

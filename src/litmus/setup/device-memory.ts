@@ -14,6 +14,7 @@ export function putInDeviceMemory(
   addr: number,
   pgmap: DevPagemap,
   gpu: Device | undefined,
+  backed: boolean,
 ): Page {
   const entry = kernel.machine.leaf(owner.mm.space, addr);
   const ram = kernel.mem_map[pfnOf(entry)]!;
@@ -27,11 +28,16 @@ export function putInDeviceMemory(
   page.flags.init(page.flags.value | (ram.flags.value & ~PG.lru));
   ram.flags.init(0);
   page.frame.use.init(Use.DATA);
-  ram.frame.use.init(Use.FREE);
-  page.frame.words.forEach((word, i) => {
-    word.init(ram.frame.words[i]!.value);
-    ram.frame.words[i]!.init(0);
-  });
+  if (backed) {
+    ram._refcount.init(1);
+    page.zone_device_data!.init(ram.pfn + 1);
+  } else {
+    ram.frame.use.init(Use.FREE);
+    page.frame.words.forEach((word, i) => {
+      word.init(ram.frame.words[i]!.value);
+      ram.frame.words[i]!.init(0);
+    });
+  }
   const writable = (entry & PTE.RW) !== 0;
   owner.setPte(
     addr,
@@ -39,6 +45,7 @@ export function putInDeviceMemory(
       ? makeSwapEntry(writable ? SwapType.DEVICE_WRITE : SwapType.DEVICE_READ, page.pfn)
       : makeEntry(page.pfn, entry & ((1 << PTE.PFN_SHIFT) - 1)),
   );
-  gpu?.pte[addr]!.init(makeEntry(page.pfn, PTE.PRESENT | (writable ? PTE.RW : 0)));
+  const named = backed ? ram.pfn : page.pfn;
+  gpu?.pte[addr]!.init(makeEntry(named, PTE.PRESENT | (writable ? PTE.RW : 0)));
   return page;
 }

@@ -74,7 +74,7 @@ export default scenario({
   expect: {
     base: 'safe',
     'machine=bcast': 'safe',
-    'migrate_vma.notifier=off': violates('SPTE-COHERENT'),
+    'migrate_vma.notifier=off': violates('NOTIFY-ORDER'),
     'forked=yes': 'safe',
     'forked=yes,machine=bcast': 'safe',
     'forked=yes,migrate_vma.flush=off': violates('TLB-LIVE'),

@@ -144,8 +144,11 @@ export function defineSrcuOps(kernel: Kernel) {
       enabled: (a, _b, _c, agent) =>
         srcu[a]!.waitsFor[agent]!.value === 0 && (srcu[a]!.waitsForHeads[agent]?.value ?? 0) === 0,
       waits: (a, _b, _c, agent) => ({
-        until: `the readers of ${srcu[a]!.name}, and its callbacks`,
-        agents: bits(srcu[a]!.waitsFor[agent]!.value),
+        until: `the readers of ${srcu[a]!.name}`,
+        agents: [
+          ...bits(srcu[a]!.waitsFor[agent]!.value),
+          ...(srcu[a]!.waitsForHeads[agent]?.value ? system.agentsNamed('srcu') : []),
+        ],
         by: 'srcu_read_unlock()',
         inside: ['srcu-lock'],
       }),
@@ -173,6 +176,11 @@ export function defineSrcuOps(kernel: Kernel) {
     srcuBarrierWait: system.op({
       name: 'srcu_barrier_wait',
       enabled: (a, _b, _c, agent) => srcu[a]!.waitsForHeads[agent]!.value === 0,
+      waits: (a) => ({
+        until: `the callbacks of ${srcu[a]!.name}`,
+        agents: system.agentsNamed('srcu'),
+        by: 'srcu_invoke_callbacks()',
+      }),
       exec: () => 0,
       touches: (a, _b, _c, agent, access) => void access.reads.push(srcu[a]!.waitsForHeads[agent]!.at),
       describe: (a) => `${srcu[a]!.name}: callbacks have returned`,
@@ -201,6 +209,12 @@ export function defineSrcuOps(kernel: Kernel) {
       name: 'srcu_invoke_callbacks',
       drains: false,
       enabled: (a) => srcu[a]!.heads.some(isReady),
+      waits: (a) => ({
+        until: `a callback of ${srcu[a]!.name}, and the readers that it waits for`,
+        agents: bits(srcu[a]!.heads.reduce((readers, { mask }) => readers | mask.value, 0)),
+        by: 'srcu_read_unlock()',
+        inside: ['srcu-lock'],
+      }),
       choices: (a) => srcu[a]!.heads.filter(isReady).length,
       exec: (a, _b, _c, _agent, choice) => {
         const { heads } = srcu[a]!;

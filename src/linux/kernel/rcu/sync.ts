@@ -43,7 +43,7 @@ export function defineRcuSyncOps({ system }: Kernel) {
       enabled: (a) => system.mem[a]! >= GP.PASSED,
       waits: (a) => ({
         until: `${system.cells[a]!.name} to be ${gpState.show(GP.PASSED)}`,
-        agents: system.agents.flatMap(({ name }, agent) => (name === 'rcu' ? [agent] : [])),
+        agents: system.agentsNamed('rcu'),
         by: 'rcu_sync_func()',
       }),
       exec: () => 0,

@@ -19,6 +19,7 @@ export function defineSchedOps(system: System) {
       drains: false,
       args: ['cell', 'plain', 'plain'],
       enabled: (a, b) => system.mem[a] === b,
+      waits: (a, b) => ({ until: `${system.cells[a]!.name} = ${b}`, counted: [a] }),
       exec: () => 0,
       touches: (a, _b, _c, _agent, access) => void access.silent.push(a),
       describe: (a, b) => `waits until ${system.cells[a]!.name} is ${b}`,
