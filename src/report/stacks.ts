@@ -30,7 +30,7 @@ export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): st
 }
 
 /** The innermost function that is not one of ours; undefined: the agent's own. */
-export function innermost(stack: readonly TraceFrame[]): string | undefined {
+export function innermostOf(stack: readonly TraceFrame[]): string | undefined {
   return stack.slice(1).findLast((frame) => !isOurs(frame))?.fn;
 }
 
