@@ -5,6 +5,7 @@ export * from './arch/irqflags.js';
 export * from './arch/kvm/mmu.js';
 export * from './arch/tlb.js';
 export * from './drivers/base/memory.js';
+export * from './drivers/gpu/drm/nouveau/nouveau_dmem.js';
 export * from './drivers/gpu/drm/nouveau/nouveau_svm.js';
 export * from './drivers/gpu/drm/nouveau/nouveau_svm-fault.js';
 export * from './drivers/infiniband/core/umem_odp.js';

@@ -7,101 +7,44 @@ import { GUP_PIN_COUNTING_BIAS, type Mm, type Page } from '../linux/include/mm_t
 import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { Kernel } from '../linux/kernel.js';
-import { type Knobs, RELEASES } from '../linux/knobs.js';
-import type { Dmirror } from '../linux/lib/test_hmm.js';
-import { exclusiveRange } from '../linux/lib/test_hmm-exclusive.js';
-import {
-  dmirror_fops_open,
-  dmirror_fops_release,
-  dmirror_fops_unlocked_ioctl,
-} from '../linux/lib/test_hmm-fops.js';
-import { HMM_DMIRROR, type HmmDmirrorCmd } from '../linux/lib/test_hmm_uapi.js';
+import { RELEASES } from '../linux/knobs.js';
+import { DmirrorDevice } from '../linux/lib/test_hmm-devmem.js';
+import { HMM_DMIRROR_MEMORY_DEVICE } from '../linux/lib/test_hmm_uapi.js';
 import { FOLL, unpin_user_page } from '../linux/mm/gup.js';
 import { pin_user_pages_fast } from '../linux/mm/gup-slow.js';
 import { do_madvise, MADV } from '../linux/mm/madvise.js';
 import { exit_mmap, MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
 import { do_mprotect_pkey, PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
-import { deviceAtomicAdd, type TlbFill, type TlbFlush, Use } from '../machine/machine.js';
 import { lockdep, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
 import { addDmirror } from './setup/dmirror.js';
+import type { Process, Runner, Target, WorkloadOptions } from './workload-checks.js';
+import { WorkloadDevices } from './workload-devices.js';
 
-export interface WorkloadOptions {
-  readonly seed: number;
-  readonly tlb?: TlbFlush;
-  readonly fill?: TlbFill;
-  readonly frames?: number;
-  /** Virtual pages of each process. */
-  readonly pages?: number;
-  readonly ptrsPerPte?: number;
-  /** Whose device-exclusive memory: see RELEASES in linux/knobs.ts. */
-  readonly release?: keyof typeof RELEASES;
-  readonly knobs?: Partial<Knobs>;
-}
-
-/** Runs a path as an agent, from its start to its end. */
-export type Runner = <T>(agent: number, path: () => Path<T>) => T;
-
-/** A page as a process should see it. */
-interface Expected {
-  contents: number;
-  prot: number;
-}
-
-/** A process, or the place for one. */
-interface Process {
-  readonly mm: Mm;
-  /** Its threads, one on each CPU. */
-  readonly threads: readonly number[];
-  readonly dmirror: Dmirror;
-  /** By page; undefined where nothing is mapped. */
-  pages: (Expected | undefined)[];
-  lives: boolean;
-  /** It has the device's file open. */
-  mirrored: boolean;
-}
-
-interface Pin {
-  readonly owner: Process;
-  readonly addr: number;
-  readonly page: Page;
-  /** The owner has the page at that address since. */
-  mapped: boolean;
-}
-
-/** What an operation is done to. */
-interface Target {
-  readonly process: Process;
-  readonly agent: number;
-  readonly addr: number;
-  readonly run: Runner;
-}
+export type { Runner, WorkloadOptions } from './workload-checks.js';
 
 const PROCESSES = 4;
 const CPUS = 2;
 const MAX_PINS = 12;
-/** A fault may take a page and a page table: with fewer free frames it may fail. */
-const SHORT = 4;
-const MAX_RANGE = 6;
+/** Pages of a device's memory: now and then they run out as well. */
+const CHUNK_PAGES = 5;
+const CHUNKS = 2;
 const RW = PROT_READ | PROT_WRITE;
 
 /**
  * Random operations of four processes on one kernel, of which any may fork and any but the last may exit; each has a
- * device that mirrors it. Beside the kernel it keeps what each page should contain, and compares what CPUs and devices
+ * device with memory of its own that mirrors it. Beside the kernel it keeps what each page should contain, and compares what CPUs and devices
  * load: DATA. The runner decides how the paths are run.
  */
-export class Workload {
+export class Workload extends WorkloadDevices {
   readonly kernel: Kernel;
   readonly properties: readonly string[];
   /** Operations by name, how often. */
   readonly done = new Map<string, number>();
   private readonly processes: readonly Process[];
-  private pins: Pin[] = [];
-  private state: number;
-  private written = 0;
 
-  constructor(private readonly options: WorkloadOptions) {
-    this.state = options.seed | 0;
+  constructor(options: WorkloadOptions) {
+    super(options);
     const pages = options.pages ?? 24;
     const ptrsPerPte = options.ptrsPerPte ?? 8;
     this.kernel = new Kernel({
@@ -111,7 +54,7 @@ export class Workload {
         fill: options.fill ?? 'demand',
         memory: 'sc',
         // Now and then they run out.
-        frames: options.frames ?? 40,
+        frames: options.frames ?? 48,
         ptrsPerPte,
         pae: undefined,
         pageWalkCache: false,
@@ -144,20 +87,17 @@ export class Workload {
       const name = `${mm.name}.${cpu}`;
       return kernel.addTask({ name, cpu, daemon: false, fair: true, mm, start: () => nothing() }).agent;
     });
-    const dmirror = addDmirror(kernel, mm, `gpu${number}`);
+    const mdevice = new DmirrorDevice(kernel, `hmm_dmirror${number}`, number, {
+      zone_device_type: HMM_DMIRROR_MEMORY_DEVICE.PRIVATE,
+      chunkPages: CHUNK_PAGES,
+      chunks: CHUNKS,
+    });
+    const dmirror = addDmirror(kernel, mm, `gpu${number}`, mdevice);
     return { mm, threads, dmirror, pages: unmapped(pages), lives: false, mirrored: false };
   }
 
   monitor(): NodeMonitor {
     return lockdep(this.kernel.system);
-  }
-
-  /** A number below `count`, of the seeded sequence. */
-  choose(count: number): number {
-    this.state = (this.state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % count;
   }
 
   /** Runs one random operation; returns its name. Throws if the contents are not what they should be. */
@@ -187,7 +127,11 @@ export class Workload {
 
   private operation(target: Target): string {
     const { process, agent, run } = target;
-    const roll = this.choose(100);
+    const roll = this.choose(112);
+    if (roll >= 111) return this.releaseMemory(target);
+    if (roll >= 109) return this.snapshot(target);
+    if (roll >= 106) return this.toSystem(target);
+    if (roll >= 100) return this.toDevice(target);
     if (roll < 9) return this.mmap(target);
     if (roll < 14) return this.munmap(target);
     if (roll < 22) return this.mprotect(target);
@@ -278,69 +222,6 @@ export class Workload {
     return 'add';
   }
 
-  private deviceRead(target: Target): string {
-    const { addr } = target;
-    const cmd = command(addr, 1);
-    if (this.ioctl(target, HMM_DMIRROR.READ, cmd) !== 0)
-      return this.refused(target, PROT_READ, 'device read refused');
-    this.same(target, cmd.ptr[0]!, this.allowed(target, PROT_READ, 'has a device load from').contents);
-    return 'device read';
-  }
-
-  private deviceWrite(target: Target): string {
-    const { addr } = target;
-    const value = ++this.written;
-    if (this.ioctl(target, HMM_DMIRROR.WRITE, command(addr, 1, value)) !== 0)
-      return this.refused(target, PROT_WRITE, 'device write refused');
-    this.allowed(target, PROT_WRITE, 'has a device store to').contents = value;
-    return 'device write';
-  }
-
-  private deviceAtomic(target: Target): string {
-    const { addr } = target;
-    const value = this.mirrored(target, (dmirror) => atomicAdd(dmirror, addr));
-    if (value === undefined) return this.refused(target, PROT_WRITE, 'device atomic refused');
-    this.same(target, value, this.allowed(target, PROT_WRITE, 'has a device add to').contents++);
-    return 'device atomic';
-  }
-
-  private exclusive(target: Target): string {
-    const { process, addr } = target;
-    const npages = 1 + this.choose(Math.min(4, process.pages.length - addr));
-    const cmd = command(addr, npages);
-    const err = this.ioctl(target, HMM_DMIRROR.EXCLUSIVE, cmd);
-    const writable = process.pages
-      .slice(addr, addr + npages)
-      .every((page) => page !== undefined && (page.prot & PROT_WRITE) !== 0);
-    this.expect(
-      (err === 0) === writable || this.isShort(),
-      `making ${npages} pages of ${process.mm.name} from ${addr} exclusive returns ${err}`,
-    );
-    return err === 0 ? 'exclusive' : 'exclusive refused';
-  }
-
-  /** A command of the process's device file. */
-  private ioctl(target: Target, number: number, cmd: HmmDmirrorCmd): number {
-    return this.mirrored(target, (dmirror) => dmirror_fops_unlocked_ioctl(dmirror, number, cmd));
-  }
-
-  /** Runs a call of the process's device file, which is opened if it is not. */
-  private mirrored<T>({ process, agent, run }: Target, call: (dmirror: Dmirror) => Path<T>): T {
-    const { dmirror } = process;
-    if (!process.mirrored) {
-      const err = run(agent, () => dmirror_fops_open(dmirror));
-      this.expect(err === 0, `the device file of ${process.mm.name} can't be opened: ${err}`);
-      process.mirrored = true;
-    }
-    return run(agent, () => call(dmirror));
-  }
-
-  private close(process: Process, agent: number, run: Runner): string {
-    if (process.mirrored) run(agent, () => dmirror_fops_release(process.dmirror));
-    process.mirrored = false;
-    return 'close';
-  }
-
   private pin(target: Target): string {
     const { process, agent, addr, run } = target;
     const { pages, err } = run(agent, () => pin_user_pages_fast(addr, 1, FOLL.WRITE));
@@ -386,65 +267,7 @@ export class Workload {
     process.pages = unmapped(process.pages.length);
     return 'exit';
   }
-
-  private length({ process, addr }: Target): number {
-    return 1 + this.choose(Math.min(MAX_RANGE, process.pages.length - addr));
-  }
-
-  /** The process has given these pages up: what is still pinned there is not what it sees. */
-  private forget(process: Process, addr: number, len: number): void {
-    for (const pin of this.pins)
-      if (pin.owner === process && pin.addr >= addr && pin.addr < addr + len) pin.mapped = false;
-  }
-
-  private isShort(): boolean {
-    return this.kernel.mem_map.filter(({ frame }) => frame.use.value === Use.FREE).length < SHORT;
-  }
-
-  /** An operation on ranges has failed: only memory can be the reason. */
-  private failed(name: string): string {
-    this.expect(this.isShort(), `${name} fails, and there is memory`);
-    return `${name} failed`;
-  }
-
-  /** An access has been refused: right if the page does not allow it, or if memory has run out. */
-  private refused({ process, addr }: Target, prot: number, how: string): string {
-    const page = process.pages[addr];
-    const may = page !== undefined && (page.prot & prot) !== 0;
-    this.expect(!may || this.isShort(), `${process.mm.name} at page ${addr}: ${how}`);
-    return may ? 'OOM' : how;
-  }
-
-  /** The page of an access that was made, which must allow it. */
-  private allowed({ process, addr }: Target, prot: number, does: string): Expected {
-    const page = process.pages[addr];
-    this.expect(
-      page !== undefined && (page.prot & prot) !== 0,
-      `${process.mm.name} ${does} page ${addr}, and it must not`,
-    );
-    return page!;
-  }
-
-  private same({ process, addr }: Target, value: number, expected: number): void {
-    this.expect(
-      value === expected,
-      `page ${addr} of ${process.mm.name} holds ${value}, and ${expected} was stored`,
-    );
-  }
-
-  private expect(holds: boolean, otherwise: string): void {
-    if (!holds) throw new Error(`DATA: ${otherwise} (seed ${this.options.seed})`);
-  }
 }
-
-/** What the device file is asked; a value is stored to each page. */
-const command = (addr: number, npages: number, value = 0): HmmDmirrorCmd => ({
-  addr,
-  npages,
-  ptr: Array<number>(npages).fill(value),
-  cpages: 0,
-  faults: 0,
-});
 
 function unmapped(pages: number): undefined[] {
   return Array<undefined>(pages).fill(undefined);
@@ -455,15 +278,6 @@ function* nothing(): Path {}
 function* forkInto(mm: Mm, oldmm: Mm): Path<number> {
   yield* mm_init(mm);
   return yield* dup_mmap(mm, oldmm);
-}
-
-/** The device adds 1; its driver serves a fault. Returns what was there before, or undefined if the fault is refused. */
-function* atomicAdd(dmirror: Dmirror, addr: number): Path<number | undefined> {
-  for (;;) {
-    const old = yield* deviceAtomicAdd(dmirror.device, addr);
-    if (old !== undefined) return old;
-    if ((yield* exclusiveRange(dmirror, addr, 1)) !== 0) return undefined;
-  }
 }
 
 /** A device writes to a page that is pinned for it. */

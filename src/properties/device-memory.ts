@@ -45,6 +45,8 @@ export function onTheWay({ mem_map, machine }: Kernel, mm: Mm, page: number, ent
       type === SwapType.MIGRATION_READ_EXCLUSIVE ||
       type === SwapType.MIGRATION_WRITE
     );
+  // Cleared, and the migration entry is to come: in a range that the driver need not obey.
+  if ((mm.notifier_subscriptions?.open[page]?.value ?? 0) === 0) return false;
   const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
   return table >= 0 && mem_map[table]!.ptl.value !== 0;
 }

@@ -184,8 +184,14 @@ function coherent(kernel: Kernel): void {
   const single = kernel.knobs['exclusive.entry'] === 'single';
   const mirrors = devices.filter(({ shares }) => !shares);
   const withMemory = new Set(mirrors.filter((device) => hasMemory(kernel, device)));
-  const locks = withMemory.size === 0 ? [] : mem_map.flatMap(({ ptl, lock }) => [ptl, lock]);
   const mirrored = mms.filter((mm) => mirrors.some(({ space }) => space === mm.number));
+  const excuses =
+    withMemory.size === 0
+      ? []
+      : [
+          ...mem_map.flatMap(({ ptl, lock }) => [ptl, lock]),
+          ...mirrored.flatMap((mm) => mm.notifier_subscriptions?.open ?? []),
+        ];
   const mayWrite = (mm: Mm, page: number): boolean =>
     mm.mmap_lock.count.value < 0 ||
     mm.vmas.some(
@@ -202,13 +208,13 @@ function coherent(kernel: Kernel): void {
       ...mirrors.flatMap(({ pte, tlb }) => [...pte, ...tlb]),
       ...tableCells(kernel),
       ...contentsCells(kernel),
-      ...locks,
+      ...excuses,
       ...mirrored.flatMap(({ mmap_lock, vmas }) => [
         mmap_lock.count,
         ...vmas.flatMap(({ attached, vm_start, vm_end, vm_flags }) => [attached, vm_start, vm_end, vm_flags]),
       ]),
     ],
-    excuses: locks,
+    excuses,
     check() {
       for (const device of mirrors) {
         const { space, pte, tlb } = device;

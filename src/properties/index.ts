@@ -8,7 +8,7 @@ import { watchNotifiers } from './notifier.js';
 import { balances } from './sums.js';
 import { tlbPermission } from './tlb.js';
 
-export { exclusivePrivate, watchSum } from './device.js';
+export { cpuEntry, exclusivePrivate, watchSum } from './device.js';
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
 export { PinWatch } from './pin.js';

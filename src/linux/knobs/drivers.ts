@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Drivers. */
 export const DRIVERS = {
+  'nouveau.migrate_event': {
+    ignored:
+      '5.8: nouveau_svmm_invalidate_range_start() leaves MMU_NOTIFY_MIGRATE of the GPU itself alone, also where RAM is migrated',
+    obeyed: 'N-32c: takes the range off the GPU, as for all others',
+  },
   'nouveau.owner_filter': {
     on: '5.14: nouveau_svm_range_invalidate() does not count MMU_NOTIFY_EXCLUSIVE events of its own device',
     off: 'D-13: counts them, so that each attempt invalidates itself',

@@ -63,16 +63,18 @@ export function defineVmaOps(kernel: Kernel) {
     if (vma !== undefined) system.set(vma.attached.at, VMA.DETACHED);
     return vma;
   };
+  const last = kernel.anon_vma_pool === undefined ? undefined : system.cell('rb.last');
   /** It becomes the last of those with its vm_pgoff. */
-  const append = (vma: Vma, tree: 'i_mmap' | 'anon'): void => {
-    if (vma.rb === undefined) return;
-    const last = Math.max(...mms.flatMap((mm) => mm.vmas.map(({ rb }) => rb![tree].value)));
-    system.set(vma.rb[tree].at, last + 1);
+  const append = ({ rb }: Vma, tree: 'i_mmap' | 'anon'): void => {
+    if (rb === undefined || last === undefined) return;
+    system.set(last.at, last.value + 1);
+    system.set(rb[tree].at, last.value);
   };
   /** It becomes the one after `prev`. @kernel 6.12 include/linux/mm.h vma_interval_tree_insert_after: faithful */
   const insertAfter = (vma: Vma, prev: Vma): void => {
-    if (vma.rb === undefined) return;
+    if (vma.rb === undefined || last === undefined || prev.vm_file.value === 0) return;
     const place = prev.rb!.i_mmap.value;
+    system.set(last.at, last.value + 1);
     for (const mm of mms)
       for (const { rb } of mm.vmas)
         if (rb!.i_mmap.value > place) system.set(rb!.i_mmap.at, rb!.i_mmap.value + 1);

@@ -30,6 +30,8 @@ import { n30, n30b, n30c } from './n-30.js';
 import n31 from './n-31.js';
 import n32 from './n-32.js';
 import n32b from './n-32b.js';
+import n32c from './n-32c.js';
+import n32d from './n-32d.js';
 import n33 from './n-33.js';
 import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
@@ -80,6 +82,8 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n31,
   n32,
   n32b,
+  n32c,
+  n32d,
   n33,
   n34,
   n35,

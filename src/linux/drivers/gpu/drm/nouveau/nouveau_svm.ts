@@ -70,7 +70,7 @@ export class NouveauSvmm {
 }
 
 /** Clears the range on the GPU, and waits until the GPU is done with it. @context svmm->mutex held @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_svmm_invalidate: adapted (NVIF_VMM_V0_PFNCLR is the device's unmap and flush) */
-function* nouveau_svmm_invalidate(svmm: NouveauSvmm, start: number, limit: number): Path {
+export function* nouveau_svmm_invalidate(svmm: NouveauSvmm, start: number, limit: number): Path {
   if (limit <= start) return;
   yield* deviceUnmap(svmm.device, start, limit);
   yield* deviceFlush(svmm.device, start, limit);
@@ -101,7 +101,8 @@ export class NouveauMnOps implements MmuNotifierOps {
     if (!mmu_notifier_range_blockable(update)) return -EAGAIN;
     yield* mutex_lock(svmm.mutex);
     // The GPU's part in a migration of its own is its migration code's business.
-    if (update.event !== MMU_NOTIFY.MIGRATE || update.owner !== ownerOf(svmm.device))
+    const own = update.event === MMU_NOTIFY.MIGRATE && update.owner === ownerOf(svmm.device);
+    if (!own || knob('nouveau.migrate_event') === 'obeyed')
       yield* nouveau_svmm_invalidate(svmm, update.start, update.end);
     yield* mutex_unlock(svmm.mutex);
     return 0;
