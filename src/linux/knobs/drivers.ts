@@ -6,6 +6,10 @@ export const DRIVERS = {
       '5.8: nouveau_svmm_invalidate_range_start() leaves MMU_NOTIFY_MIGRATE of the GPU itself alone, also where RAM is migrated',
     obeyed: 'N-32c: takes the range off the GPU, as for all others',
   },
+  'nouveau.pfns_map': {
+    all: '5.8: nouveau_dmem_migrate_chunk() maps every page that it has copied, whether migrate_vma_pages() took it or not',
+    migrated: 'N-32e: only those of which src still says MIGRATE, as test_hmm does',
+  },
   'nouveau.owner_filter': {
     on: '5.14: nouveau_svm_range_invalidate() does not count MMU_NOTIFY_EXCLUSIVE events of its own device',
     off: 'D-13: counts them, so that each attempt invalidates itself',

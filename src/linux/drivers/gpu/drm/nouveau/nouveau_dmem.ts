@@ -18,7 +18,7 @@ import { lockNewFolio } from '../../../../include/pagemap.js';
 import { mk_pte, PAGE_SIZE } from '../../../../include/pgtable.js';
 import { mutex_lock, mutex_unlock } from '../../../../kernel/locking/mutex.js';
 import { spin_lock, spin_unlock } from '../../../../kernel/locking/spinlock.js';
-import { current, type Kernel } from '../../../../kernel.js';
+import { current, type Kernel, knob } from '../../../../kernel.js';
 import { clear_user_highpage, copy_user_page, VM_FAULT, type VmFault } from '../../../../mm/memory-fault.js';
 import { zone_device_page_init } from '../../../../mm/memremap.js';
 import { migrate_vma_finalize, migrate_vma_pages, migrate_vma_setup } from '../../../../mm/migrate_device.js';
@@ -125,9 +125,10 @@ function* nouveau_dmem_migrate_copy_one(dmem: NouveauDmem, src: number): Path<nu
 }
 
 /**
- * Puts the new pages into the GPU's page table, in the place of what it has there.
+ * Puts the new pages into the GPU's page table, in the place of what it has there: also those that migrate_vma_pages()
+ * has refused, and that migrate_vma_finalize() is about to give back.
  * @context may sleep; takes svmm->mutex
- * @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_pfns_map: adapted (of what was migrated)
+ * @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_pfns_map: adapted (makes the entries itself)
  */
 function* nouveau_pfns_map(svmm: NouveauSvmm, args: MigrateVma): Path {
   const { device } = svmm;
@@ -136,6 +137,7 @@ function* nouveau_pfns_map(svmm: NouveauSvmm, args: MigrateVma): Path {
     const page = migrate_pfn_to_page(args.dst[i]!);
     const at = args.start + i;
     if (page === undefined) continue;
+    if (knob('nouveau.pfns_map') === 'migrated' && !(args.src[i]! & MIGRATE_PFN.MIGRATE)) continue;
     const writable = args.dst[i]! & MIGRATE_PFN.WRITE ? PTE.RW : 0;
     yield* deviceErase(device, at, at + PAGE_SIZE);
     yield* deviceMap(device, at, mk_pte(page, PTE.PRESENT | PTE.USER | writable));
