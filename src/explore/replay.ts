@@ -194,12 +194,16 @@ export class Execution {
     this.log.clear();
     const observed = this.semantics.execute(agent, op, a, b, c, choice);
     const returned = this.advance(agent, observed);
-    const { seen, progressed, maps } = running;
+    const { seen, progressed, maps, asserted } = running;
     const reports: Reported[] = [];
     if (this.monitor !== undefined) {
       standing.context = this.monitor.after(standing.context, agent, op, a, b, c, observed);
       if (maps.length > 0 && this.monitor.marked !== undefined)
         standing.context = this.monitor.marked(standing.context, agent, maps, (report, detail) =>
+          reports.push({ name: report, detail }),
+        );
+      for (const cell of asserted)
+        this.monitor.asserts?.(standing.context, agent, cell, (report, detail) =>
           reports.push({ name: report, detail }),
         );
       const at = standing.request ?? { op: Op.DONE, a: 0, b: 0, c: 0 };

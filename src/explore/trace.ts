@@ -96,7 +96,12 @@ export interface TraceWait {
   readonly until: string;
   readonly isLock: boolean;
   /** Whose turn it is: who has the lock, or would have to do `by`. `since`: where that began. */
-  readonly on: readonly { readonly agent: number; readonly since?: TracePlace }[];
+  readonly on: readonly {
+    readonly agent: number;
+    readonly since?: TracePlace;
+    /** It does not have the lock either, and comes first. */
+    readonly queued?: true;
+  }[];
   readonly by?: string;
   /** Where it waits. */
   readonly stack: readonly TraceFrame[];
@@ -283,6 +288,7 @@ class Writer {
         on: on.map((one) => ({
           agent: one.agent,
           ...(one.since === undefined ? {} : { since: place(one.since) }),
+          ...(one.queued === true ? { queued: true as const } : {}),
         })),
         ...(by === undefined ? {} : { by }),
         stack: stack.map(frameOf),

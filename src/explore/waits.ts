@@ -20,6 +20,14 @@ export interface Hold {
 /** Where an agent did what others wait for the end of. */
 export type Since = Pick<Hold, 'index' | 'stack'>;
 
+/** Whom somebody waits for. */
+export interface Holder {
+  readonly agent: number;
+  readonly since: Since | undefined;
+  /** It does not have the lock, but stands before the other in the queue. */
+  readonly queued?: boolean;
+}
+
 /** An agent that can't go on. */
 export interface Waiting {
   readonly agent: number;
@@ -27,7 +35,7 @@ export interface Waiting {
   readonly lock: number | undefined;
   readonly wait: Wait;
   /** Whose turn it is, and where that began, if it is known. */
-  readonly on: readonly { readonly agent: number; readonly since: Since | undefined }[];
+  readonly on: readonly Holder[];
   readonly stack: readonly number[];
   readonly holds: readonly Hold[];
 }
@@ -142,7 +150,7 @@ export class Holdings {
     const { op } = request;
     const shared = op >= FIRST_OWN_OP && system.ops[op - FIRST_OWN_OP]!.shared === true;
     const owner = system.cells[lock]!.type === holder || system.gates.includes(lock) ? value - 1 : -1;
-    const found: { agent: number; since: Since | undefined }[] = [];
+    const found: Holder[] = [];
     held.forEach((holds, agent) => {
       const mine = stuck.find((other) => other.agent === agent);
       const since = holds.find(
@@ -151,7 +159,8 @@ export class Holdings {
           hold.cell === lock &&
           (shared ? !hold.shared : mine === undefined || !this.isQueued(hold, mine)),
       );
-      if (owner === agent || (owner < 0 && since !== undefined)) found.push({ agent, since });
+      const queued = since !== undefined && mine !== undefined && this.isQueued(since, mine);
+      if (owner === agent || (owner < 0 && since !== undefined)) found.push({ agent, since, queued });
     });
     return found;
   }

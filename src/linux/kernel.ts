@@ -23,6 +23,7 @@ import { definePageIsolationOps, Hotplug } from './mm/memory_hotplug.js';
 import { DevPagemap, type DevPagemapOps, MEMORY_DEVICE } from './include/memremap.js';
 import { defineDevPagemapOps } from './mm/memremap.js';
 import type { DmirrorDevice } from './lib/test_hmm-devmem.js';
+import { defineDeferredOps } from './mm/mmu_notifier-deferred-ops.js';
 import { defineMmuNotifierOps } from './mm/mmu_notifier-ops.js';
 import { defineProposalOps } from './mm/mmu_notifier-proposals-ops.js';
 import { defineVmaOps } from './mm/vma-tree.js';
@@ -91,6 +92,7 @@ function defineOps(kernel: Kernel) {
     ...defineShmemOps(kernel),
     ...definePteOps(kernel),
     ...defineSrcuOps(kernel),
+    ...defineDeferredOps(kernel),
     ...defineMmuNotifierOps(kernel),
     ...defineProposalOps(kernel),
   };

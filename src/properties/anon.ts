@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { PG } from '../linux/include/mm_types.js';
+import type { Cell } from '../core/system.js';
+import { type Mm, PG } from '../linux/include/mm_types.js';
 import type { Kernel } from '../linux/kernel.js';
 import { Use } from '../machine/machine.js';
 import { frameOf, PTE, pfnOf, showEntry } from '../machine/pte.js';
@@ -12,8 +13,8 @@ export function anonExclusive(kernel: Kernel): void {
   const { system, machine, mem_map, mms } = kernel;
   const check = (): string | undefined => {
     const entries = mem_map.map(() => 0);
-    /** By frame: how an entry that allows stores is told. */
-    const writable: ((() => string) | undefined)[] = [];
+    /** The last writable entry of each frame. */
+    const writable: ({ readonly mm: Mm; readonly cell: Cell; readonly entry: number } | undefined)[] = [];
     const locked = new Set<number>();
     for (const mm of mms) {
       for (const { value: pmd } of mm.pmd) {
@@ -27,8 +28,7 @@ export function anonExclusive(kernel: Kernel): void {
           const frame = frameOf(entry);
           if (held) locked.add(frame);
           entries[frame]!++;
-          if (entry & PTE.RW)
-            writable[frame] = () => `${mm.name}: ${table.pte[index]!.name} = ${showEntry(entry)}`;
+          if (entry & PTE.RW) writable[frame] = { mm, cell: table.pte[index]!, entry };
         }
       }
     }
@@ -36,9 +36,9 @@ export function anonExclusive(kernel: Kernel): void {
       if (entries[pfn] === 0 || locked.has(pfn) || frame.use.value !== Use.DATA) continue;
       if ((flags.value & PG.anon) === 0) continue;
       const exclusive = (flags.value & PG.anon_exclusive) !== 0;
-      const told = writable[pfn];
-      if (!exclusive && told !== undefined)
-        return `${told()}, and f${pfn} may be shared (not anon_exclusive)`;
+      const stores = writable[pfn];
+      if (!exclusive && stores !== undefined)
+        return `${stores.mm.name}: ${stores.cell.name} = ${showEntry(stores.entry)}, and f${pfn} may be shared (not anon_exclusive)`;
       if (exclusive && entries[pfn]! > 1)
         return `f${pfn} is anon_exclusive, and ${entries[pfn]} entries map it`;
     }

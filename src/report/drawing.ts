@@ -6,7 +6,7 @@ import type { Columns, Row } from './columns.js';
 import { HeldLocks } from './locks.js';
 import { isLook } from './looks.js';
 import { isTold } from './loud.js';
-import { innermost } from './stacks.js';
+import { innermostOf } from './stacks.js';
 import { effects, racesWith, sawThere, waitsFor } from './words.js';
 
 export interface DrawingOptions {
@@ -146,7 +146,7 @@ export class Drawing {
     }
     for (const pending of trace.pending) {
       if (!isTold(trace, pending)) continue;
-      const fn = innermost(pending.stack);
+      const fn = innermostOf(pending.stack);
       const does =
         trace.verdict !== 'deadlock'
           ? racesWith(trace, pending)

@@ -22,12 +22,15 @@ export function stackText(stack: readonly TraceFrame[], room = 0, least = 3): st
     if (text.length <= room) return text;
     if (count === least) return first(2).length <= room ? first(2) : text;
   }
-  const inner = `${names[0]!} in ${names[1]!} <- ...`;
-  return names.length > 2 && inner.length <= room ? inner : first(1);
+  for (let count = names.length - 1; count > 1; count--) {
+    const inner = `${names[0]!} in ${names.slice(1, count).join(' <- ')} <- ...`;
+    if (inner.length <= room) return inner;
+  }
+  return first(1);
 }
 
 /** The innermost function that is not one of ours; undefined: the agent's own. */
-export function innermost(stack: readonly TraceFrame[]): string | undefined {
+export function innermostOf(stack: readonly TraceFrame[]): string | undefined {
   return stack.slice(1).findLast((frame) => !isOurs(frame))?.fn;
 }
 

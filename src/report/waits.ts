@@ -76,8 +76,12 @@ class Teller {
       const what = by === undefined ? 'that' : by;
       this.line(2, isLock ? 'which nobody has' : `nobody is left who would do ${what}`);
     }
-    for (const { agent: other, since } of on) {
+    for (const { agent: other, since, queued } of on) {
       const { name } = trace.agents[other]!;
+      if (queued === true) {
+        this.line(2, `where ${name} queued first, at ${since!.index}`);
+        continue;
+      }
       const left = !trace.pending.some((pending) => pending.agent === other);
       if (isLock && !left && cycle.includes(other)) {
         // What an agent of the circle holds is told with it.

@@ -48,10 +48,12 @@ export * from '../../src/linux/include/errno.js';
 /** Pages that one PMD maps. */
 export const PTRS_PER_PTE = 8;
 /** Frames beyond those that a buffer takes: page tables, and what per-CPU batches keep. */
-const SPARE_FRAMES = 100;
+const SPARE_FRAMES = 70;
 
 /** Steps of one call: one that takes more is in a loop. */
 const MOST_STEPS = 50_000;
+const TURNS = 1009;
+const DEFAULT_PACE = 16;
 
 /** Numbers of the driver's devices, as in the names of their files. */
 export const HMM_PRIVATE_DEVICE_ONE = 0;
@@ -155,7 +157,7 @@ export class Process {
     if (signal !== undefined) throw new Killed(`${signal} at a store to page ${addr}`);
   }
 
-  /** A child that runs to its end, as by fork() and waitpid(); it has the parent's files open. */
+  /** A child, with the parent's files open: what it does, what the parent does while it lives, and its end. */
   fork(child: (process: Process) => void, parent: () => void = nothingElse): void {
     const { child: forked } = this.machine;
     const err = this.call(() => forkInto(forked.mm, this.mm));
@@ -223,10 +225,12 @@ export class Process {
     return this.call(() => __gup_test_ioctl(cmd, addr, pages, pages, flags));
   }
 
-  /** Another thread unmaps pages: between the steps of what this one does next, and at the latest in {@link join}. */
-  munmapBeside(addr: number, pages: number): void {
+  /**
+   * Another thread unmaps pages: a step after one in `pace` of what this one does next, and the rest in {@link join}.
+   */
+  munmapBeside(addr: number, pages: number, pace: number): void {
     Object.assign(this.job!, { addr, pages });
-    this.machine.set(this.job!.pending.at, 1);
+    this.machine.beside(this.job!, pace);
   }
 
   join(): void {
@@ -265,6 +269,8 @@ export class Machine {
   readonly main: Process;
   readonly child: Process;
   private readonly straight: Straight;
+  /** Other threads take a step after one step in so many, on an average. */
+  private pace = DEFAULT_PACE;
   private readonly deviceFiles = new Map<number, Inode>();
 
   constructor({ pages, units, childUnits = [], thp = false, knobs = {} }: MachineSpec, seed = 1) {
@@ -326,12 +332,14 @@ export class Machine {
     for (const each of mms) for (let i = 0; i < 10; i++) kernel.addVma(each);
     this.properties = watchAlways(kernel);
     let state = seed;
-    const choose = (count: number): number => {
+    const random = (count: number): number => {
       state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
       return (state >> 8) % count;
     };
+    // Whether a daemon has a turn is asked with a count of its own.
+    const choose = (count: number): number => random(count === TURNS ? this.pace : count);
     const monitor = (): NodeMonitor => lockdep(kernel.system);
-    this.straight = new Straight(kernel.system, { choose, monitor, limit: MOST_STEPS });
+    this.straight = new Straight(kernel.system, { choose, monitor, limit: MOST_STEPS, turns: TURNS });
   }
 
   /** The device file of a device, as mmap() takes it. */
@@ -357,13 +365,15 @@ export class Machine {
   }
 
   settle(): void {
+    this.pace = DEFAULT_PACE;
     this.straight.settle();
     this.straight.judge();
     this.report();
   }
 
-  set(cell: number, value: number): void {
-    this.kernel.system.set(cell, value);
+  beside(job: Job, pace: number): void {
+    this.pace = pace;
+    this.kernel.system.set(job.pending.at, 1);
   }
 
   /** LOCK-ORDER, CTX and LOCK-HELD are reported, not thrown. */

@@ -18,8 +18,8 @@ The real kernel (6.12.117 with \`CONFIG_TEST_HMM\`, in a virtual machine) passes
 
 What differs: a page has one word of contents; buffers have 20 pages, or 68 where the driver is to need more than one round,
 instead of 1024; a PMD maps 8 pages; the huge page of \`compound\` is one of anonymous memory, since the model has no
-hugetlbfs; \`anon_teardown\` unmaps between the driver's steps, in ten orders that a seed decides: the races are explored by
-the scenarios; the ioctls of \`gup_test\` also say that they got the page.
+hugetlbfs; \`anon_teardown\` unmaps between the driver's steps, from step for step to long after, and sees both outcomes: all orders
+are explored by the scenarios; the ioctls of \`gup_test\` also say that they got the page.
 
 So that a test that passes says something, each fails under a fault that is planted in \`src/linux\`: a call that is left out,
 or a knob that is not as in 6.12. The last column says which, and what finds it: an invariant, what is left in use, or an

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
+import type { Path } from '../../src/core/path.js';
+import { Straight } from '../../src/explore/straight.js';
 import {
   collapse_huge_page,
   deferred_split_scan,
+  do_mprotect_pkey,
+  dup_mmap,
+  exit_mmap,
   FOLL,
   folio_put,
   get_user_pages_fast,
@@ -10,12 +15,18 @@ import {
   munmap,
   page_folio,
   pin_user_pages_fast,
+  PROT_READ,
+  PROT_WRITE,
   unpin_user_page,
+  userLoad,
+  userStore,
+  VM,
   vm_munmap,
 } from '../../src/linux/index.js';
 import { Testbed } from '../../src/litmus/index.js';
 import { balances } from '../../src/properties/sums.js';
 import { Use } from '../../src/machine/machine.js';
+import { PTE, showEntry } from '../../src/machine/pte.js';
 import { onlyTask, smallKernel } from './fixtures/straight.js';
 
 /** A machine with tables of `ptrsPerPte` entries, a process, and a way to run a path as its only task. */
@@ -79,6 +90,76 @@ test('the slow path goes through a huge PMD', () => {
       yield* folio_put(yield* page_folio(page));
     });
   judge();
+});
+
+/** A parent with a huge page, faulted in, a child that fork has made of it, and what runs as each of them. */
+function forked(pinned: boolean) {
+  const kernel = smallKernel(
+    { frames: 16, ptrsPerPte: 2, data: true },
+    {
+      knobs: { 'mmu_gather.table_free': 'with-flush' },
+      thp: true,
+      zeroPage: true,
+    },
+  );
+  const m = new Testbed(kernel);
+  const parent = m.process('P');
+  const child = m.process('C');
+  parent.mmap({ pages: 2, vm_flags: VM.HUGEPAGE });
+  kernel.addVma(child.mm);
+  const start = function* () {};
+  const agents = [parent, child].map(
+    ({ mm }) => kernel.addTask({ name: mm.name, cpu: 0, daemon: false, fair: true, mm, start }).agent,
+  );
+  balances(kernel);
+  const straight = new Straight(kernel.system, { choose: () => 0 });
+  const as = <T>(who: 0 | 1, path: () => Path<T>): T => straight.run(agents[who]!, path);
+  as(0, () => userStore(0, 5));
+  const { pages } = pinned ? as(0, () => pin_user_pages_fast(0, 1, FOLL.WRITE)) : { pages: [] };
+  as(0, () => dup_mmap(child.mm, parent.mm));
+  for (const page of pages) as(0, () => unpin_user_page(page));
+  straight.judge();
+  return { parent, child, as, judge: () => straight.judge() };
+}
+
+test('fork shares a huge page; who stores to it splits his PMD, and copies that page alone', () => {
+  const { parent, child, as, judge } = forked(false);
+  expect([parent, child].map(({ mm }) => showEntry(mm.pmd[0]!.value))).toEqual([
+    'f2,R,d,huge',
+    'f2,R,d,huge',
+  ]);
+  as(0, () => userStore(0, 6));
+  judge();
+  expect(parent.mm.pmd[0]!.value & PTE.PSE).toBe(0);
+  expect([0, 1].map((who) => as(who as 0 | 1, () => userLoad(0)))).toEqual([6, 5]);
+  as(0, () => exit_mmap(parent.mm));
+  judge();
+  // The last who has it keeps it in one piece.
+  as(1, () => userStore(1, 7));
+  judge();
+  expect(child.mm.pmd[0]!.value & (PTE.PSE | PTE.RW)).toBe(PTE.PSE | PTE.RW);
+  expect([0, 1].map((page) => as(1, () => userLoad(page)))).toEqual([5, 7]);
+  as(1, () => exit_mmap(child.mm));
+  judge();
+});
+
+test('fork splits the PMD of a huge page that is pinned, and copies what the child gets', () => {
+  const { parent, child, as, judge } = forked(true);
+  expect([parent, child].map(({ mm }) => mm.pmd[0]!.value & PTE.PSE)).toEqual([0, 0]);
+  as(0, () => userStore(0, 6));
+  expect([0, 1].map((who) => as(who as 0 | 1, () => userLoad(0)))).toEqual([6, 5]);
+  as(1, () => exit_mmap(child.mm));
+  as(0, () => exit_mmap(parent.mm));
+  judge();
+});
+
+test('a protected huge page is writable at once when it is allowed again, and stays one page', () => {
+  const { parent, as, judge } = forked(false);
+  as(0, () => do_mprotect_pkey(parent.mm, 0, 2, PROT_READ));
+  judge();
+  as(0, () => do_mprotect_pkey(parent.mm, 0, 2, PROT_READ | PROT_WRITE));
+  judge();
+  expect(parent.mm.pmd[0]!.value & (PTE.PSE | PTE.RW)).toBe(PTE.PSE); // the child has it as well
 });
 
 test('a pin keeps khugepaged off; then it replaces the page, and GUP-fast finds the new one', () => {

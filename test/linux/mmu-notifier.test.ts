@@ -263,9 +263,11 @@ describe('registration', () => {
     const sub = p.intervalNotifier(world.x, world.interval(), { inserted: false });
     world.run(() => madvise_dontneed(world.x.vma, 0, 1));
     expect(world.told).toEqual([]);
-    world.run(() => mmap_write_lock(p.mm));
-    world.run(() => mmu_interval_notifier_insert_locked(sub, p.mm, 0, 4));
-    world.run(() => mmap_write_unlock(p.mm));
+    world.run(function* () {
+      yield* mmap_write_lock(p.mm);
+      yield* mmu_interval_notifier_insert_locked(sub, p.mm, 0, 4);
+      yield* mmap_write_unlock(p.mm);
+    });
     expect(sub.in_tree.value).toBe(1);
     world.run(() => mmu_interval_notifier_remove(sub));
     world.run(() => mmu_interval_notifier_insert(sub, p.mm, 0, 4));

@@ -125,8 +125,15 @@ const FAULTS: readonly Fault[] = [
   [
     'TREE-FROZEN',
     'deferring an insertion',
-    `${INTERVAL} __mmu_interval_notifier_insert mn_itree_is_invalidating#2`,
+    `${INTERVAL} linkInterval mn_itree_is_invalidating#1`,
     'N-06 base',
+    false,
+  ],
+  [
+    'LIST-CORRUPT',
+    'the look at what is queued already',
+    'mm/mmu_notifier-proposals.ts __mmu_interval_notifier_put isUpdated#1',
+    'N-15 calls=update-put',
     false,
   ],
   [
@@ -138,7 +145,7 @@ const FAULTS: readonly Fault[] = [
   [
     'SUB-LIFE',
     "remove's wait",
-    `${INTERVAL} mmu_interval_notifier_remove mmu_interval_seq_released#1`,
+    `mm/mmu_notifier.ts waitForSeq mmu_interval_seq_released#1`,
     'N-07 base',
     true,
   ],

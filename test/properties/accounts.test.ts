@@ -124,12 +124,17 @@ describe('drawn', () => {
     expect(text).toMatch(/^ {2}and then taking a: mutex_lock in innerLock <- one$/m);
   });
 
-  test.each([
-    ['N-07', 'from=callback'],
-    ['D-22', 'folio_lock=blocking,kernel=v8'],
-    ['D-29', 'callback=folio-lock'],
-  ])('%s %s in under 40 lines', (id, variant) => {
-    const text = drawn(byId(id), variant, 'LOCK-ORDER');
+  /** Of each scenario the first variant that declares one. */
+  const declared = SCENARIOS.flatMap(({ id, variants }) =>
+    (['LOCK-ORDER', 'CTX'] as const).flatMap((report) => {
+      const variant = variants.find(({ expect: said }) => said?.reports.includes(report) === true);
+      return variant === undefined ? [] : [[id, variant.name, report] as const];
+    }),
+  );
+
+  test.each(declared)('%s %s: %s in under 40 lines', (id, variant, report) => {
+    const text = drawn(byId(id), variant, report);
     expect(text.split('\n').length - 1, text).toBeLessThan(40);
+    expect(text).toMatch(report === 'CTX' ? /^\S+: .*, since: /m : /^\S+ holds [^]*^ {2}and takes /m);
   });
 });

@@ -16,8 +16,14 @@ export const DEVICE_MEMORY = {
     off: 'N-32 twin: mirrors hear nothing',
   },
   'migrate_vma.flush': {
-    on: '6.12: migrate_vma_collect_pmd() flushes once for all entries that it has cleared',
+    on: '6.1 (60bae7370896): migrate_vma_collect_pmd() flushes once for all entries that it has cleared, with the PTL held',
+    'after-unlock':
+      'before: when it has dropped the PTL, so that who zaps the entries meanwhile flushes nothing',
     off: 'N-32 twin: only for pages that were exclusive',
+  },
+  'migrate_vma.dirty': {
+    'passed-on': '6.1 (fd35ca3d12cc): migrate_vma_collect_pmd() marks the page dirty if its entry was',
+    lost: 'before: the entry is overwritten, and what it said is lost',
   },
   'migrate_vma_insert_page.recheck': {
     on: '6.12: looks under the PTL whether there is still nothing, or the zero page',

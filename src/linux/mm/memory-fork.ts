@@ -46,6 +46,7 @@ import { folio_lock } from '../include/pagemap.js';
 import { is_device_exclusive_entry, pfn_swap_entry_to_page } from '../include/swapops.js';
 import { userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { current, knob } from '../kernel.js';
+import { copy_huge_pmd } from './huge_memory-fork.js';
 import { copy_user_page, pte_alloc_map_lock } from './memory-fault.js';
 import { fileRss } from './memory-file.js';
 import { vm_page_prot } from './mprotect.js';
@@ -234,7 +235,7 @@ function* restoreIfLocked(folio: Folio, entry: Pte, ptep: PtePointer, vma: Vma, 
   return true;
 }
 
-/** @kernel 6.12 mm/memory.c copy_pmd_range: adapted (upper levels folded; no huge pages) */
+/** @kernel 6.12 mm/memory.c copy_pmd_range: adapted (upper levels folded) */
 function* copy_pmd_range(
   dst_vma: Vma,
   src_vma: Vma,
@@ -247,8 +248,13 @@ function* copy_pmd_range(
     next = pmd_addr_end(addr, end);
     const src_pmd = pmd_offset(src_vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(src_pmd);
-    if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
+    if (pmd_none(pmd)) continue;
     const dst_pmd = pmd_offset(dst_vma.vm_mm, addr);
+    if (pmd_leaf(pmd)) {
+      const err = yield* copy_huge_pmd(dst_pmd, src_pmd, addr, dst_vma, src_vma);
+      if (err === -ENOMEM) return -ENOMEM;
+      if (err === 0) continue;
+    }
     // Whatever went wrong: -EBUSY of a folio that somebody has locked becomes -ENOMEM as well.
     const ret = yield* copy_pte_range(dst_vma, src_vma, vm_flags, dst_pmd, src_pmd, addr, next);
     if (ret !== 0) return -ENOMEM;

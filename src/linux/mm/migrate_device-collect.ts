@@ -170,7 +170,8 @@ function* unmapEntry(
       return false;
     }
   } else pte = yield* ptep_get_and_clear(ptep);
-  if (pte_present(pte) && pte_dirty(pte)) yield* folio_mark_dirty(folio);
+  if (pte_present(pte) && pte_dirty(pte) && knob('migrate_vma.dirty') === 'passed-on')
+    yield* folio_mark_dirty(folio);
   const writable = (mpfn & MIGRATE_PFN.WRITE) !== 0;
   yield* set_pte(ptep, migrationEntry(page.pfn, writable, anon_exclusive, pte));
   yield* folio_remove_rmap_pte(page, vma);
@@ -199,8 +200,10 @@ function* migrate_vma_collect_pmd(pmdp: Cell, start: number, end: number, migrat
     const mapped = yield* pte_offset_map_lock(pmdp, start);
     if (mapped === undefined) continue;
     const unmapped = yield* collectTable(migrate, mapped.ptep, start, end);
-    if (unmapped && knob('migrate_vma.flush') === 'on') yield* flush_tlb_mm_range(vma.vm_mm, start, end);
+    const flush = knob('migrate_vma.flush');
+    if (unmapped && flush === 'on') yield* flush_tlb_mm_range(vma.vm_mm, start, end);
     yield* pte_unmap_unlock(mapped.ptl);
+    if (unmapped && flush === 'after-unlock') yield* flush_tlb_mm_range(vma.vm_mm, start, end);
     return;
   }
 }

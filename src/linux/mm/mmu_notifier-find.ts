@@ -46,6 +46,7 @@ export function* mmu_interval_notifier_find(
   const { active_invalidate_ranges, invalidate_seq, itree_map } = subscriptions;
   const hold = knob('mmu_interval_notifier_find.hold');
   const any = interval_subs.findIndex((each) => each.mm === mm && each.ops === ops);
+  if (any < 0) return undefined; // that driver has none
   const how = seen();
   yield* spin_lock(subscriptions.lock);
   const found = subscriptionOf(yield* request(op.itreeFind, any, (start << 15) | last, how));

@@ -47,19 +47,8 @@ export function defineMmuNotifierOps(kernel: Kernel) {
     access.reads.push(sub.mm.notifier_subscriptions!.walks.at);
     access.writes.push(sub.in_tree.at);
   };
-  const touchesDeferred = ({ mm }: MmuIntervalNotifier, access: Access): void => {
-    access.writes.push(...mm.notifier_subscriptions!.interval_subs.map(({ deferred }) => deferred.at));
-  };
   const treeCells = (subscriptions: MmuNotifierSubscriptions): number[] =>
     subscriptions.interval_subs.flatMap(({ in_tree, start, last }) => [in_tree.at, start.at, last.at]);
-  /** The one on deferred_list at a place from the end, or undefined. */
-  const deferredAt = ({ interval_subs: all }: MmuNotifierSubscriptions, place: number) =>
-    all.find(({ deferred }) => deferred.value === place);
-  const lengthOf = ({ interval_subs: all }: MmuNotifierSubscriptions): number =>
-    Math.max(0, ...all.map(({ deferred }) => deferred.value));
-  /** Number + 1 of the first one on deferred_list, or 0. */
-  const deferredFirst = (subscriptions: MmuNotifierSubscriptions): number =>
-    (deferredAt(subscriptions, Math.max(1, lengthOf(subscriptions)))?.number ?? -1) + 1;
   const listed = (value: number): string => (value === 0 ? 'none' : interval_subs[value - 1]!.name);
 
   return {
@@ -141,63 +130,6 @@ export function defineMmuNotifierOps(kernel: Kernel) {
         access.reads.push(active_invalidate_ranges.at);
         access.writes.push(active_invalidate_ranges.at, walks.at, ...open.map(({ at }) => at));
       },
-    }),
-    /** invalidate_seq++: a = mm. Observes the first subscription on deferred_list + 1, or 0. */
-    invSeqEven: system.op({
-      name: 'invalidate_seq++',
-      exec: (a) => {
-        const subscriptions = subscriptionsOf(a);
-        const { invalidate_seq } = subscriptions;
-        system.set(invalidate_seq.at, nextSeq(invalidate_seq.value, kernel.options.seqModulus ?? 0));
-        return deferredFirst(subscriptions);
-      },
-      touches: (a, _b, _c, _agent, access) => {
-        const { invalidate_seq, interval_subs: all } = subscriptionsOf(a);
-        access.writes.push(invalidate_seq.at);
-        access.reads.push(...all.map(({ deferred }) => deferred.at));
-      },
-      describe: (a) => `${mms[a]!.name}.invalidate_seq is even again`,
-    }),
-    /** hlist_add_head(&deferred_item, &deferred_list) of subscription a: what is on a list already spoils it. */
-    deferredAdd: system.op({
-      name: 'hlist_add_head',
-      exec: (a) => {
-        const sub = interval_subs[a]!;
-        const subscriptions = sub.mm.notifier_subscriptions!;
-        system.touch(sub.deferred.at);
-        if (sub.deferred.value !== 0) {
-          system.fail('LIST-CORRUPT', `${sub.name} is added to deferred_list, and is on it already`);
-          return 0;
-        }
-        const first = deferredAt(subscriptions, Math.max(1, lengthOf(subscriptions)));
-        if (first !== undefined) system.touch(first.deferred.at);
-        system.set(sub.deferred.at, lengthOf(subscriptions) + 1);
-        return 0;
-      },
-      touches: (a, _b, _c, _agent, access) => touchesDeferred(interval_subs[a]!, access),
-      describe: (a) => `${interval_subs[a]!.name} is put on deferred_list`,
-    }),
-    /** hlist_del(&deferred_item) of subscription a; observes the next one on deferred_list + 1, or 0. */
-    deferredDel: system.op({
-      name: 'hlist_del',
-      exec: (a) => {
-        const sub = interval_subs[a]!;
-        const subscriptions = sub.mm.notifier_subscriptions!;
-        system.touch(sub.deferred.at);
-        const place = sub.deferred.value;
-        if (place === 0) {
-          system.fail('LIST-CORRUPT', `${sub.name} is taken off deferred_list, and is not on it`);
-          return 0;
-        }
-        for (const each of subscriptions.interval_subs) {
-          if (each !== sub && Math.abs(each.deferred.value - place) === 1 && each.deferred.value !== 0)
-            system.touch(each.deferred.at); // its neighbours are linked with each other
-          if (each.deferred.value > place) system.set(each.deferred.at, each.deferred.value - 1);
-        }
-        system.set(sub.deferred.at, 0);
-        return place === 1 ? 0 : deferredAt(subscriptions, place - 1)!.number + 1;
-      },
-      touches: (a, _b, _c, _agent, access) => touchesDeferred(interval_subs[a]!, access),
     }),
     /** wait_event() until cell a is not b. */
     invSeqWait: system.op({
@@ -325,7 +257,3 @@ export function defineMmuNotifierOps(kernel: Kernel) {
     }),
   };
 }
-
-/** The sequence number that follows: it wraps where the scenario says so, which keeps its parity. */
-export const nextSeq = (seq: number, modulus: number): number =>
-  modulus === 0 ? seq + 1 : (seq + 1) % modulus;

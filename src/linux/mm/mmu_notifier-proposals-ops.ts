@@ -34,7 +34,7 @@ export function defineProposalOps(kernel: Kernel) {
   return {
     /** Sleeps until bit b of wait queue a is clear. */
     wqSleep: system.op({
-      name: 'schedule',
+      name: 'wait_event',
       drains: false,
       sleeps: true,
       args: ['cell', 'plain', 'plain'],

@@ -30,7 +30,7 @@ import { __mmdrop } from '../kernel/fork.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { mn_itree_is_invalidating, subscriptionOf, waitForSeq } from './mmu_notifier.js';
 import { __mmu_interval_notifier_insert, isReady, previousSeq, sameOps } from './mmu_notifier-interval.js';
-import { nextSeq } from './mmu_notifier-ops.js';
+import { nextSeq } from './mmu_notifier-deferred-ops.js';
 import { ADDRESSES_SHIFT } from './mmu_notifier-proposals-ops.js';
 
 /** Addresses in a page: with more than one, no page ends at address 0, and none is a single address. */
@@ -73,10 +73,10 @@ export function assertReadLocked({ itree_map }: MmuNotifierSubscriptions): void 
 export function* waitQueued({ wq, invalidate_seq }: MmuNotifierSubscriptions, seq: number): Path {
   if (!(yield* equals(invalidate_seq, seq))) return;
   const me = 1 << current.task.agent;
-  yield* setBits(wq!, me);
-  while (yield* equals(invalidate_seq, seq)) {
+  for (;;) {
+    yield* setBits(wq!, me); // before the look, or the waker comes between
+    if (!(yield* equals(invalidate_seq, seq))) break;
     yield* request(current.kernel.op.wqSleep, wq!.at, me);
-    yield* setBits(wq!, me);
   }
   yield* clearBits(wq!, me);
 }

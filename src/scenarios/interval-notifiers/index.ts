@@ -9,7 +9,7 @@ import { n06, n06b } from './n-06.js';
 import n07 from './n-07.js';
 import n08 from './n-08.js';
 import { n09, n09b } from './n-09.js';
-import { n10, n10b } from './n-10.js';
+import { n10, n10b, n10c } from './n-10.js';
 import n11 from './n-11.js';
 import { n13, n13b } from './n-13.js';
 import n14 from './n-14.js';
@@ -17,6 +17,7 @@ import { n15, n15b } from './n-15.js';
 import n16 from './n-16.js';
 import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
+import n19c from './n-19c.js';
 import { n20, n20c } from './n-20.js';
 import n20b from './n-20b.js';
 import n21 from './n-21.js';
@@ -31,6 +32,7 @@ import n31 from './n-31.js';
 import n32 from './n-32.js';
 import n32b from './n-32b.js';
 import n32c from './n-32c.js';
+import n32d from './n-32d.js';
 import n33 from './n-33.js';
 import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
@@ -51,6 +53,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n09b,
   n10,
   n10b,
+  n10c,
   n11,
   n13,
   n13b,
@@ -61,6 +64,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n18,
   n19,
   n19b,
+  n19c,
   n20,
   n20b,
   n20c,
@@ -82,6 +86,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n32,
   n32b,
   n32c,
+  n32d,
   n33,
   n34,
   n35,

@@ -2,6 +2,7 @@
 import { read, scenario, see, violates } from '../../litmus/index.js';
 import {
   EBUSY,
+  intervalBatch,
   madvise_dontneed,
   MMU_NOTIFY,
   mmu_interval_read_begin,
@@ -14,7 +15,7 @@ import {
 } from '../../linux/index.js';
 import { deviceMap } from '../../machine/machine.js';
 import { afterTheHole, covering, split, unmapHole } from './hole.js';
-import { look } from './mirror.js';
+import { look, mirror, serveFault, tearDown } from './mirror.js';
 
 const stale = violates('SPTE-COHERENT');
 
@@ -113,5 +114,61 @@ export const n10b = scenario({
     base: 'safe',
     'machine=bcast': 'safe',
     'mmu_interval_notifier_batch.state=each': stale,
+  },
+});
+
+/**
+ * What a batch inserts is where ranges may be in flight that hit nobody, as with any insertion: it counts as hit. Here both
+ * intervals come to where there was none, while that is invalidated, or while the old one is.
+ */
+export const n10c = scenario({
+  id: 'N-10c',
+  family: 'interval-notifiers',
+  title: 'a batch beside ranges that cover what it inserts',
+  question: 'Does a batch protect both intervals that it inserts from then on?',
+  machine: { cpus: 2, frames: 4, ptrsPerPte: 4, fill: 'demand' },
+  knobs: {
+    fault: ['first', 'second'],
+    'mmu_interval_notifier_batch.state': ['once', 'each'],
+    'mmu_interval_read_begin.wait': ['on', 'off'],
+  },
+  kernelKnobs: { 'mmu_interval_notifier.updates': 'v6' },
+  bounds:
+    'one batch with one device fault after it; a range that hits the old interval, then MADV_DONTNEED of both new ones',
+  setup(m) {
+    const p = m.process('P', { cpus: [1] });
+    const x = p.mmap({ pages: 2, touched: true });
+    const gpu0 = mirror(m, p);
+    const old = p.intervalNotifier({ start: x.end, end: x.end + 1 }, tearDown(gpu0));
+    const fresh = p.intervalNotifier(x, tearDown(gpu0), { inserted: false, ready: true });
+    return { p, x, gpu0, old, fresh };
+  },
+  agents: ({ p, x, gpu0, old, fresh }, { fault }) => ({
+    *worker() {
+      const [first, second] = [x.start, x.start + 1];
+      yield* mutex_lock(gpu0.user_lock);
+      yield* intervalBatch(
+        { interval_sub: old, start: first, last: first },
+        { interval_sub: fresh, start: second, last: second },
+      );
+      yield* mutex_unlock(gpu0.user_lock);
+      const sub = fault === 'first' ? old : fresh;
+      if (yield* serveFault(gpu0, sub, fault === 'first' ? first : second)) see('mapped');
+    },
+    *unmapper() {
+      const range = mmu_notifier_range_init(MMU_NOTIFY.CLEAR, 0, p.mm, x.end, x.end + 1);
+      yield* mmu_notifier_invalidate_range_start(range);
+      yield* mmu_notifier_invalidate_range_end(range);
+      yield* madvise_dontneed(x.vma, x.start, x.end);
+    },
+  }),
+  sometimes: ['mapped'],
+  expect: {
+    base: 'safe',
+    'fault=second': 'safe',
+    'mmu_interval_notifier_batch.state=each': 'safe',
+    'fault=second,mmu_interval_notifier_batch.state=each': 'safe',
+    'mmu_interval_read_begin.wait=off': stale,
+    'fault=second,mmu_interval_read_begin.wait=off': stale,
   },
 });

@@ -38,10 +38,10 @@ export const n15 = scenario({
   family: 'interval-notifiers',
   title: 'a subscription is released when nobody uses it',
   question: 'What may a driver call before and after it has given a subscription up?',
-  machine: { cpus: 3, frames: 3, fill: 'demand' },
+  machine: { cpus: 3, frames: 3, ptrsPerPte: 2, fill: 'demand' },
   knobs: {
     'mmu_interval_notifier.updates': ['v6', 'v5'],
-    calls: ['put', 'put-put', 'put-update', 'update-put', 'insert-put'],
+    calls: ['put', 'put-put', 'put-update', 'update-put', 'update-later-put', 'insert-put'],
     from: ['callback', 'thread', 'locked-thread'],
     release: ['locks', 'frees'],
     'mmu_interval_notifier_update.sentinel': ['last', 'empty-removes', 'empty-inserts'],
@@ -50,7 +50,7 @@ export const n15 = scenario({
     'one MADV_DONTNEED of the page and one more range that hits it; the calls are made once, at any time or by the first callback',
   setup(m, { 'mmu_interval_notifier.updates': updates, calls, from, release }) {
     const p = m.process('P');
-    const x = p.mmap({ pages: 1, touched: true });
+    const x = p.mmap({ pages: 1, touched: true, at: 1 });
     const gpu0 = mirror(m, p);
     const { user_lock } = gpu0;
     const ops = tearDown(gpu0);
@@ -72,10 +72,14 @@ export const n15 = scenario({
         yield* ops.invalidate(sub, range, cur_seq);
         if (from !== 'callback') return true;
         yield* mutex_lock(user_lock);
-        const first = (yield* read(given)) === 0;
-        yield* write(given, 1);
+        const before = yield* read(given);
+        yield* write(given, before + 1);
+        // Under the lock, or the other callback may come between: an update behind the put() again.
+        if (calls === 'update-later-put' && before === 0)
+          yield* mmu_interval_notifier_update(sub, x.start, x.end - 1);
+        else if (calls === 'update-later-put') yield* put(sub);
         yield* mutex_unlock(user_lock);
-        if (first) yield* giveUp(sub);
+        if (calls !== 'update-later-put' && before === 0) yield* giveUp(sub);
         return true;
       },
       *release() {
@@ -113,6 +117,9 @@ export const n15 = scenario({
     'machine=bcast': 'safe',
     'mmu_interval_notifier.updates=v5': 'safe',
     'calls=update-put': 'safe',
+    'calls=update-later-put': 'safe',
+    'calls=update-later-put,mmu_interval_notifier_update.sentinel=empty-removes': 'safe',
+    'calls=update-put,mmu_interval_notifier_update.sentinel=empty-removes': 'safe',
     'calls=insert-put': 'safe',
     'mmu_interval_notifier.updates=v5,calls=update-put': 'safe',
     'mmu_interval_notifier.updates=v5,calls=insert-put': 'safe',

@@ -135,10 +135,10 @@ export const n19b = scenario({
       const addr = x.start + 1;
       if (after === 'insert') yield* mmu_interval_notifier_insert_safe(sub, p.mm, addr, 1);
       if (after === 'put') yield* mmu_interval_notifier_put(sub);
-      if (after === 'update') yield* mmu_interval_notifier_update(sub, x.start, addr);
-      const at = after === 'put' ? x.start : addr;
+      if (after === 'update') yield* mmu_interval_notifier_update(sub, addr, addr);
+      const at = after === 'insert' ? addr : x.start;
       const found = yield* mmu_interval_notifier_find(p.mm, ops, at, at);
-      const right = after === 'put' ? undefined : sub;
+      const right = after === 'insert' ? sub : undefined;
       yield* claim(found === right, 'PROGRAM-ORDER', `find() does not see the ${after} before it`);
       see('as it was left');
     },

@@ -211,7 +211,7 @@ export function defineSrcuOps(kernel: Kernel) {
       enabled: (a) => srcu[a]!.heads.some(isReady),
       waits: (a) => ({
         until: `a callback of ${srcu[a]!.name}, and the readers that it waits for`,
-        agents: bits(srcu[a]!.heads.reduce((readers, { mask }) => readers | mask.value, 0)),
+        agents: bits(srcu[a]!.heads.reduce((all, { mask }) => all | mask.value, 0)),
         by: 'srcu_read_unlock()',
         inside: ['srcu-lock'],
       }),
