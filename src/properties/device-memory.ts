@@ -31,11 +31,17 @@ export function hasMemory({ pgmaps, dmirror_devices }: Kernel, device: Device): 
   );
 }
 
+/** Where a knob takes a notifier away the question is what comes of that, and NOTIFY-ORDER is not judged. */
+export const isSilenced = ({ knobs }: Kernel): boolean =>
+  knobs['fork.notifier'] === 'off' || knobs['make.notifier'] === 'none';
+
 /**
  * Whether the page is on the way to or from device memory, as the entry of a process says: the driver that migrates it knows
- * where it is, and what its device has mapped meanwhile is its own business, until the locks are dropped.
+ * where it is, and what its device has mapped meanwhile is its own business, until the locks are dropped. An entry that has
+ * been cleared, so that a migration entry can take its place, lies in a range that mirrors were told of: NOTIFY-ORDER.
  */
-export function onTheWay({ mem_map, machine }: Kernel, mm: Mm, page: number, entry: number): boolean {
+export function onTheWay(kernel: Kernel, mm: Mm, page: number, entry: number): boolean {
+  const { mem_map, machine } = kernel;
   const type = swapType(entry);
   if (type === SwapType.DEVICE_READ || type === SwapType.DEVICE_WRITE)
     return mem_map[frameOf(entry)]!.lock.value !== 0;
@@ -45,8 +51,7 @@ export function onTheWay({ mem_map, machine }: Kernel, mm: Mm, page: number, ent
       type === SwapType.MIGRATION_READ_EXCLUSIVE ||
       type === SwapType.MIGRATION_WRITE
     );
-  // Cleared, and the migration entry is to come: in a range that the driver need not obey.
-  if ((mm.notifier_subscriptions?.open[page]?.value ?? 0) === 0) return false;
+  if (isSilenced(kernel) && mm.notifier_subscriptions?.open[page]!.value === 0) return false;
   const table = frameOf(mm.pmd[Math.floor(page / machine.options.ptrsPerPte)]!.value);
   return table >= 0 && mem_map[table]!.ptl.value !== 0;
 }

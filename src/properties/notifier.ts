@@ -3,6 +3,7 @@ import { frameOf, PTE, pteType, showEntry } from '../machine/pte.js';
 import { LIFE, type MmuNotifierSubscriptions } from '../linux/include/mmu_notifier.js';
 import type { Kernel } from '../linux/kernel.js';
 import { cpuEntry, isExclusive, tableCells } from './device.js';
+import { isSilenced } from './device-memory.js';
 
 /**
  * The invariants that hold wherever an mm may have notifiers; returns their names. TREE-FROZEN, SUB-LIFE and LIST-CORRUPT
@@ -11,9 +12,7 @@ import { cpuEntry, isExclusive, tableCells } from './device.js';
 export function watchNotifiers(kernel: Kernel): string[] {
   const all = kernel.mms.flatMap(({ notifier_subscriptions: each }) => (each === undefined ? [] : [each]));
   if (all.length === 0) return [];
-  // Where a knob takes a notifier away the question is what comes of that.
-  const { 'fork.notifier': fork, 'make.notifier': make } = kernel.knobs;
-  const silenced = fork === 'off' || make === 'none';
+  const silenced = isSilenced(kernel);
   for (const subscriptions of all) {
     balanced(kernel, subscriptions);
     if (subscriptions.wq !== undefined) allReleased(kernel, subscriptions);
