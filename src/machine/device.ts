@@ -6,6 +6,7 @@ import { type Frame, Use } from './frame.js';
 import type { Machine } from './machine.js';
 import { pageAndWord, pageOf, showPage, touchesContents, wordOf } from './mmu.js';
 import { frameOf, PTE, pteType, showEntry } from './pte.js';
+import { packRange, rangeEnd, rangeStart } from './range.js';
 
 /**
  * A device with an MMU of its own: a page table that its driver fills, a TLB, and accesses that are under way. One that
@@ -50,13 +51,7 @@ export class Device {
   }
 }
 
-/** Pages [start, end) in one number. */
-const RANGE_SHIFT = 15;
-const packed = (start: number, end: number): number => (start << RANGE_SHIFT) | end;
-const startOf = (range: number): number => range >> RANGE_SHIFT;
-const endOf = (range: number): number => range & ((1 << RANGE_SHIFT) - 1);
-
-/** What devices do. Pages are numbered as in the space that the device mirrors; ranges are {@link packed}. */
+/** What devices do. Pages are numbered as in the space that the device mirrors; ranges are {@link packRange}. */
 export function defineDeviceOps(machine: Machine) {
   const { system } = machine;
   const device = (number: number): Device => machine.devices[number]!;
@@ -91,9 +86,9 @@ export function defineDeviceOps(machine: Machine) {
     touchesContents(machine, wordOf(b), writes, access);
   };
   const each = (cells: readonly Cell[], range: number): readonly Cell[] =>
-    cells.slice(startOf(range), endOf(range));
+    cells.slice(rangeStart(range), rangeEnd(range));
   const pages = (range: number): string => {
-    const [start, end] = [startOf(range), endOf(range)];
+    const [start, end] = [rangeStart(range), rangeEnd(range)];
     return end - start === 1 ? `page ${start}` : `pages ${start}..${end - 1}`;
   };
 
@@ -273,17 +268,17 @@ export function* deviceMap(device: Device, addr: number, entry: number): Path {
 
 /** Clears the entries of [start, end) in the device's page table. Goes with {@link deviceFlush}. */
 export function* deviceUnmap(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devUnmap, device.number, packed(start, end));
+  yield* request(device.machine.op.devUnmap, device.number, packRange(start, end));
 }
 
 /** Drops the device's TLB entries of [start, end), then waits for what is under way there. */
 export function* deviceFlush(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devFlush, device.number, packed(start, end));
-  yield* request(device.machine.op.devIdle, device.number, packed(start, end));
+  yield* request(device.machine.op.devFlush, device.number, packRange(start, end));
+  yield* request(device.machine.op.devIdle, device.number, packRange(start, end));
 }
 
 /** Clears the entries of [start, end) in the device's page table and TLB, then waits for what is under way there. */
 export function* deviceErase(device: Device, start: number, end: number): Path {
-  yield* request(device.machine.op.devErase, device.number, packed(start, end));
-  yield* request(device.machine.op.devIdle, device.number, packed(start, end));
+  yield* request(device.machine.op.devErase, device.number, packRange(start, end));
+  yield* request(device.machine.op.devIdle, device.number, packRange(start, end));
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 import type { Access } from '../core/ops.js';
 import type { Machine } from './machine.js';
+import { rangeEnd, rangeStart } from './range.js';
 
-/** TLB shoot-down: the steps that flush_tlb_*() and smp_call_function() are made of. Page ranges are packed start << 10 | end. */
+/** TLB shoot-down: the steps that flush_tlb_*() and smp_call_function() are made of. Page ranges are packed: packRange(). */
 export function defineTlbOps(machine: Machine) {
   const { system, options } = machine;
   const range = (packed: number): { start: number; end: number } => ({
-    start: packed >> 10,
-    end: packed & 1023,
+    start: rangeStart(packed),
+    end: rangeEnd(packed),
   });
   const cpuOf = (agent: number): number => system.agents[agent]!.cpu;
   const flushCpu = (cpu: number, space: number, packed: number): void => {

@@ -306,6 +306,21 @@ const SCRIPTS: Readonly<Record<string, string>> = {
       P0 R0[0..1): 0:f0,xd,m1,AMB
   `,
 
+  'a locked page goes to device memory and leaves it, in the last page of the last region as well': `
+    P0 mmap R15 64 rw anon => err=0
+    P0 open 0 => err=0
+    P0 dwrite 0 R15 62 2 0x10 => err=0 cpages=2 faults=1
+    P0 mlock R15 63 1 1 => err=0
+    P0 todev 0 R15 62 2 => err=0 cpages=2 faults=0 data=10,11
+    P0 release 0 R15 0 1 => err=0 cpages=0 faults=0
+    P0 r R15 63 => err=0 val=0x11
+    P0 w R15 63 0x12 => err=0
+    P0 excl 0 R15 63 1 => err=0 cpages=1 faults=0 data=12
+    P0 chkexcl 0 R15 62 2 => err=1 cpages=0 faults=0
+    P0 r R15 63 => err=0 val=0x12
+    P0 chkexcl 0 R15 62 2 => err=0 cpages=0 faults=0
+  `,
+
   'a mirror is that of the process that opened the file; when that is gone, nothing can be mirrored': `
     P0 mmap R0 1 rw anon => err=0
     P0 fork P1 => err=0

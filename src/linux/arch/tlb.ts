@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { request, type Path } from '../../core/path.js';
+import { packRange } from '../../machine/range.js';
 import { mmu_notifier_arch_invalidate_secondary_tlbs } from '../include/mmu_notifier-hooks.js';
 import type { Mm, PtePointer } from '../include/mm_types.js';
 import { is_swap_pte, PAGE_SIZE, type Pte, ptep_get_and_clear } from '../include/pgtable.js';
@@ -14,7 +15,7 @@ import { current } from '../kernel.js';
  */
 export function* flush_tlb_mm_range(mm: Mm, start: number, end: number): Path {
   const { machine } = current.kernel;
-  const range = (start << 10) | end;
+  const range = packRange(start, end);
   if (machine.options.tlb === 'bcast') yield* request(machine.op.flushBroadcast, mm.number, range);
   else {
     let others = 0;

@@ -97,6 +97,16 @@ export function* mlock_drain_local(): Path {
   yield* mlock_folio_batch(fbatches()!.mlock_fbatch);
 }
 
+/**
+ * An entry of a VM_LOCKED VMA has come or gone while its folio is being moved: the batch must not keep a reference that who
+ * moves it does not expect. Not a step without batches.
+ * @context PTL held
+ */
+export function* drainIfLocked(vma: Vma): Path {
+  if (fbatches() === undefined || !((yield* load(vma.vm_flags)) & VM.LOCKED)) return;
+  yield* mlock_drain_local();
+}
+
 /** Has the batch do it for the folio later; a full one is emptied at once. @context any */
 function* addToBatch(folio: Folio, mark: number): Path {
   const { mlock_fbatch } = fbatches()!;

@@ -63,6 +63,7 @@ import {
 } from './rmap.js';
 import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch } from './rmap-batch.js';
 import { clearDeferred } from './rmap-unmap.js';
+import { drainIfLocked } from './mlock.js';
 import { folio_put } from './swap.js';
 
 /**
@@ -105,6 +106,7 @@ function* try_to_migrate_one(
     const writable = present ? pte_write(pteval) : is_writable_device_private_entry(pteval);
     yield* set_pte(ptep, migrationEntry(pfnOf(pteval), writable, anon_exclusive, pteval));
     yield* folio_remove_rmap_pte(folio, vma);
+    yield* drainIfLocked(vma);
     yield* folio_put(folio);
   }
   yield* mmu_notifier_invalidate_range_end(range);
@@ -177,6 +179,7 @@ function* remove_migration_pte(src: Folio, dst: Folio, vma: Vma, address: number
       if (type !== SwapType.MIGRATION_READ) yield* setBits(dst.flags, PG.anon_exclusive);
     }
     yield* set_pte(ptep, pte);
+    yield* drainIfLocked(vma);
   }
 }
 

@@ -43,6 +43,7 @@ import {
   TTU,
   unmapBarrier,
 } from './rmap-batch.js';
+import { drainIfLocked } from './mlock.js';
 import { folio_put } from './swap.js';
 import { slotOfFolio, swap_duplicate, swap_free } from './swapfile.js';
 
@@ -118,6 +119,7 @@ function* try_to_unmap_one(
       break;
     }
     yield* folio_remove_rmap_pte(folio, vma);
+    yield* drainIfLocked(vma);
     yield* folio_put(folio);
   }
   yield* mmu_notifier_invalidate_range_end(range);
