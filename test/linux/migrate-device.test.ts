@@ -11,6 +11,7 @@ import {
   HMM_PFN,
   hmm_range_fault,
   madvise_dontneed,
+  madvise_free,
   MIGRATE_VMA_SELECT,
   migrate_vma_setup,
   mmap_read_lock,
@@ -21,6 +22,7 @@ import {
   pin_user_pages,
   pin_user_pages_fast,
   PROT_READ,
+  shrink_inactive_list,
   unpin_user_page,
   userLoad,
   userStore,
@@ -285,6 +287,19 @@ describe('coherent memory', () => {
     run(() => userStore(0, 3));
     expect(run(() => memory.load(0))).toBe(3);
     expect(world.kernel.mem_map[pfnOf(world.entry(0))]!.flags.value & PG.lru).toBe(0);
+    world.judge();
+  });
+
+  test('MADV_FREE leaves it alone', () => {
+    const world = booted(COHERENT);
+    const { p, memory, x, run } = world;
+    run(() => userStore(0, 6));
+    run(() => all(world));
+    run(() => madvise_free(p.mm, 0, 1));
+    expect(run(() => memory.toSystem(x.vma, 0, 1))).toBe(1);
+    const page = world.kernel.mem_map[pfnOf(world.entry(0))]!;
+    run(() => shrink_inactive_list([page]));
+    expect(run(() => userLoad(0))).toBe(6);
     world.judge();
   });
 
