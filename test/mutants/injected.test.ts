@@ -246,14 +246,14 @@ describe('the random workload finds', () => {
     ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`],
     ['REF-SUM', "zap's put", 'mm/memory-swap.ts zapNonpresent folio_put#1'],
     ['LOCK', "the fault's unlock", `${RESTORE} folio_unlock#1`],
-    ['NOTIFY-BALANCE', "the restore's start, and not its end", `${RESTORE} ${START}`],
+    ['(EXCL|NOTIFY-BALANCE)', "the restore's start, and not its end", `${RESTORE} ${START}`],
     ['NOTIFY-BALANCE', "zap's end", `mm/memory.ts zap_page_range_single ${END}`],
     ['NOTIFY-ORDER', "make's start", `${RMAP} startMakeRange ${START}`],
     ['MAP-SUM', "the restore's rmap", `${EXCLUSIVE} restore_exclusive_pte folio_add_anon_rmap_pte#1`],
     ['RSS-SUM', "zap's decrement", 'mm/memory.ts zap_pte_range add#1'],
     ['ANON-EXCL', "fork's write protection", `${FORK} copy_present_pte ptep_set_wrprotect#1`],
     ['TLB-PERM', "make's flush", 'arch/tlb.ts ptep_clear_flush flush_tlb_page#1'],
-    ['FRAME-REUSE', "the driver's unmapping", `${TEST_HMM} dmirror_do_update deviceErase#1`],
+    ['EXCL', "the driver's unmapping", `${TEST_HMM} dmirror_do_update deviceErase#1`],
     ['DATA', 'the copy of a page', 'mm/memory-fault.ts wp_page_copy copy_user_page#1'],
   ])('%s: without %s (%s)', (property, _, call) => {
     leaveOut(call);
