@@ -11,6 +11,7 @@ import {
   HMM_PFN,
   hmm_range_fault,
   madvise_dontneed,
+  madvise_free,
   MIGRATE_VMA_SELECT,
   migrate_vma_setup,
   mmap_read_lock,
@@ -285,6 +286,16 @@ describe('coherent memory', () => {
     run(() => userStore(0, 3));
     expect(run(() => memory.load(0))).toBe(3);
     expect(world.kernel.mem_map[pfnOf(world.entry(0))]!.flags.value & PG.lru).toBe(0);
+    world.judge();
+  });
+
+  test('MADV_FREE leaves it alone', () => {
+    const world = booted(COHERENT);
+    const { p, run } = world;
+    run(() => all(world));
+    run(() => userStore(0, 6));
+    run(() => madvise_free(p.mm, 0, 1));
+    expect(kind(world, 0)).toBe('f,W,d');
     world.judge();
   });
 

@@ -10,6 +10,7 @@ import {
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
+import { folio_is_zone_device } from '../include/memremap.js';
 import { PG, type Folio, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { page_folio, folio_get } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
@@ -64,6 +65,7 @@ function* __collapse_huge_page_isolate(ptep: PtePointer): Path<Folio | undefined
   const pteval = yield* ptep_get(ptep);
   if (pte_none(pteval) || !pte_present(pteval) || pte_special(pteval) || !pte_write(pteval)) return undefined;
   const folio = yield* page_folio(pte_page(pteval));
+  if (yield* folio_is_zone_device(folio)) return undefined;
   if (!(yield* folio_trylock(folio))) return undefined;
   if (!(yield* is_refcount_suitable(folio))) {
     yield* folio_unlock(folio);

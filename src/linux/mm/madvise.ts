@@ -18,6 +18,7 @@ import {
   mmu_notifier_invalidate_range_start,
   mmu_notifier_range_init,
 } from '../include/mmu_notifier.js';
+import { folio_is_zone_device } from '../include/memremap.js';
 import { PG, VM, VM_SPECIAL, type Folio, type Mm, type Vma } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import {
@@ -69,7 +70,7 @@ function* madvise_free_pte_range(tlb: MmuGather, pmdp: Cell, start: number, end:
       continue;
     }
     const folio = vm_normal_page(ptent);
-    if (folio === undefined) continue;
+    if (folio === undefined || (yield* folio_is_zone_device(folio))) continue;
     const swapcache = current.kernel.swap !== undefined && (yield* testBits(folio.flags, PG.swapcache));
     if (swapcache || (yield* testBits(folio.flags, PG.dirty))) {
       if (!(yield* folio_trylock(folio))) continue;

@@ -13,6 +13,7 @@ import {
 import type { Cell } from '../../core/system.js';
 import { EFAULT, EAGAIN, EINVAL, ENOMEM } from '../include/errno.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
+import { folio_is_zone_device } from '../include/memremap.js';
 import { PG, VM, VM_SPECIAL, type Folio, type Mm, type Vma } from '../include/mm_types.js';
 import {
   PAGE_SIZE,
@@ -153,7 +154,7 @@ function* mlock_pte_range(pmdp: Cell, start: number, end: number, locks: boolean
     );
     if (!pte_present(ptent)) continue;
     const folio = vm_normal_page(ptent);
-    if (folio === undefined) continue;
+    if (folio === undefined || (yield* folio_is_zone_device(folio))) continue;
     if (locks) yield* mlock_folio(folio);
     else yield* munlock_folio(folio);
   }

@@ -12,6 +12,7 @@ import {
   mmu_notifier_range_init,
   type MmuNotifierRange,
 } from '../include/mmu_notifier.js';
+import { folio_is_zone_device } from '../include/memremap.js';
 import { type Mm, VM, VM_ACCESS_FLAGS, type Vma } from '../include/mm_types.js';
 import { folio_test_anon, folio_test_ksm, PageAnonExclusive } from '../include/page-flags.js';
 import { folio_maybe_dma_pinned, page_folio } from '../include/page_ref.js';
@@ -121,7 +122,7 @@ export function* can_change_pte_writable(vma: Vma, pte: Pte): Path<boolean> {
 function* skippedByNumaScan(oldpte: Pte): Path<boolean> {
   if (pte_protnone(oldpte) || pte_special(oldpte)) return true;
   const folio = yield* page_folio(pte_page(oldpte));
-  if (yield* folio_test_ksm(folio)) return true;
+  if ((yield* folio_is_zone_device(folio)) || (yield* folio_test_ksm(folio))) return true;
   return (yield* folio_maybe_dma_pinned(folio)) || (yield* read(folio._mapcount)) > 1;
 }
 
