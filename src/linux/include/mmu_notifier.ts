@@ -257,7 +257,7 @@ export function* mm_has_notifiers(mm: Mm): Path<MmuNotifierSubscriptions | undef
  * Tells all who subscribed to the range that its page tables are about to change. When it returns, they have let go of
  * it, and they will not come back before the end.
  * @context may sleep; no spinlock held
- * @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_invalidate_range_start: faithful
+ * @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_invalidate_range_start: adapted (lockdep hears of it only where the mm has notifiers; that a callback sleeps is its own business)
  */
 export function* mmu_notifier_invalidate_range_start(range: MmuNotifierRange): Path {
   const subscriptions = yield* mm_has_notifiers(range.mm);
@@ -273,7 +273,7 @@ export function* mmu_notifier_invalidate_range_start(range: MmuNotifierRange): P
  * As mmu_notifier_invalidate_range_start(), for the OOM reaper, which can't wait. After an error the caller may not
  * change the page tables, nor call the end.
  * @context does not sleep
- * @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_invalidate_range_start_nonblock: faithful
+ * @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_invalidate_range_start_nonblock: adapted (lockdep hears of it only where the mm has notifiers)
  */
 export function* mmu_notifier_invalidate_range_start_nonblock(range: MmuNotifierRange): Path<number> {
   const subscriptions = yield* mm_has_notifiers(range.mm);
@@ -289,7 +289,7 @@ export function* mmu_notifier_invalidate_range_start_nonblock(range: MmuNotifier
 /**
  * The page tables have changed, and no CPU has an entry of before in its TLB.
  * @context may sleep if the range is blockable
- * @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_invalidate_range_end: faithful
+ * @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_invalidate_range_end: adapted (no might_sleep())
  */
 export function* mmu_notifier_invalidate_range_end(range: MmuNotifierRange): Path {
   const subscriptions = yield* mm_has_notifiers(range.mm);
