@@ -2,15 +2,20 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { check } from '../../src/explore/check.js';
 import { find } from '../../src/explore/find.js';
 import { FAMILY_MATRIX, SCENARIOS } from '../../src/scenarios/index.js';
 
 const text = readFileSync(join(resolve(import.meta.dirname, '../..'), 'docs', 'findings.md'), 'utf8');
 
+const wordsOf = (command: string): string[] =>
+  [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word!);
 /** The commands in inline code, a line break in one being a blank. */
-const commands = [...text.matchAll(/`npx shootdown ([^`]+)`/g)].map(([, command]) =>
-  [...command!.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word!),
-);
+const commands = [...text.matchAll(/`npx\s+shootdown ([^`]+)`/g)].map(([, command]) => wordsOf(command!));
+/** Commands with the figure that follows in parentheses. */
+const figures = [
+  ...text.matchAll(/`npx\s+shootdown ([^`]+)`\s+\((?:[A-Z-]+, )?([\d,]+) (steps|states)/g),
+].map(([, command, figure, of]) => [command!, Number(figure!.replaceAll(',', '')), of!] as const);
 
 describe('docs/findings.md', () => {
   test.each(commands.map((words) => [words.join(' '), words] as const))('%s', (_, words) => {
@@ -26,6 +31,16 @@ describe('docs/findings.md', () => {
       if (at >= 0) expect(variant!.expect!.verdict).toBe('safe');
     } else if (options.includes('--report')) expect(variant!.expect!.reports).toContain(options.at(-1));
     else expect(variant!.expect!.verdict).not.toBe('safe');
+  });
+
+  test.each(figures)('%s: %i %s', (command, figure, of) => {
+    const [, id, , name] = wordsOf(command);
+    const scenario = SCENARIOS.find((each) => each.id === id)!;
+    const { shown, states } = check(
+      scenario,
+      scenario.variants.find((one) => one.name === name)!,
+    );
+    expect(of === 'steps' ? shown!.run.length : states).toBe(figure);
   });
 
   test.each(SCENARIOS.filter(({ variants }) => variants.some(({ spec }) => spec !== undefined)))(
