@@ -37,7 +37,7 @@ import {
   IbUmemOdp,
 } from '../../core/umem_odp.js';
 
-/** struct mlx5_ib_mkey: who uses an MR holds a reference. @kernel 6.12 drivers/infiniband/hw/mlx5/mlx5_ib.h struct mlx5_ib_mkey: adapted */
+/** struct mlx5_ib_mkey: who uses an MR holds a reference. @kernel 6.12 drivers/infiniband/hw/mlx5/mlx5_ib.h struct mlx5_ib_mkey: adapted (its count and its wait queue) */
 class Mlx5IbMkey {
   readonly usecount: Cell;
   /** The wait queue; touched by who wakes. */
