@@ -96,7 +96,7 @@ export const n20d = scenario({
   id: 'N-20d',
   family: 'interval-notifiers',
   title: "allocation in nouveau's callback",
-  question: 'What does the callback of a driver allocate that only takes a page away?',
+  question: 'Why would a callback allocate that only takes a page away?',
   machine: ({ reclaim }) => ({
     cpus: 1,
     frames: 4,
