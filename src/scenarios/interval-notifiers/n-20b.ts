@@ -36,19 +36,20 @@ export default scenario({
     reclaim: reclaim === 'none' ? undefined : reclaim,
   }),
   knobs: {
-    'nouveau.pgt': ['present', 'preallocated', 'GFP_NOWAIT', 'GFP_NOFS', 'GFP_KERNEL'],
+    pgt: ['there', 'missing'],
+    'nouveau.pgt': ['GFP_KERNEL', 'GFP_NOFS', 'GFP_NOWAIT', 'preallocated'],
     reclaim: ['direct', 'kswapd', 'none'],
   },
   bounds:
-    'one fault of the GPU, served by a thread of the process; one allocation that may reclaim, or wake kswapd; one more page, which the GPU has mapped',
-  setup(m) {
+    'one fault of the GPU, which has a page table for the address from an earlier one, or not, served by a thread of the process; one allocation that may reclaim, or wake kswapd; one more page, which the GPU has mapped',
+  setup(m, { pgt }) {
     const p = m.process('P');
     const x = p.mmap({ pages: 1, touched: true });
     const gpu = m.device('gpu0', { mirrors: p });
     const y = lazyfree(p);
     const page = p.page(y.start);
     gpu.pte[y.start]!.init(mk_pte(page, PTE.PRESENT | PTE.RW));
-    const svmm = new NouveauSvmm(m.kernel, gpu, p.mm);
+    const svmm = new NouveauSvmm(m.kernel, gpu, p.mm, { hasPgt: pgt === 'there' });
     p.mmuNotifier(new NouveauMnOps(svmm));
     const notifier = p.intervalNotifier(x, new NouveauSvmMniOps(svmm), { inserted: false, ready: true });
     return { x, svmm, notifier, page, mapping: gpu.pte[y.start]! };
@@ -72,16 +73,16 @@ export default scenario({
     'machine=bcast': 'safe',
     'reclaim=kswapd': 'safe',
     'reclaim=none': 'safe',
-    'nouveau.pgt=preallocated': 'safe',
-    'nouveau.pgt=preallocated,reclaim=kswapd': 'safe',
-    'nouveau.pgt=GFP_NOWAIT': 'safe',
-    'nouveau.pgt=GFP_NOWAIT,reclaim=kswapd': 'safe',
-    'nouveau.pgt=GFP_NOFS': deadlocks(told),
-    'nouveau.pgt=GFP_NOFS,reclaim=kswapd': deadlocks(told),
-    'nouveau.pgt=GFP_NOFS,reclaim=none': safe(told),
-    'nouveau.pgt=GFP_KERNEL': deadlocks(told),
-    'nouveau.pgt=GFP_KERNEL,machine=bcast': deadlocks(told),
-    'nouveau.pgt=GFP_KERNEL,reclaim=kswapd': deadlocks(told),
-    'nouveau.pgt=GFP_KERNEL,reclaim=none': safe(told),
+    'pgt=missing': deadlocks(told),
+    'pgt=missing,machine=bcast': deadlocks(told),
+    'pgt=missing,reclaim=kswapd': deadlocks(told),
+    'pgt=missing,reclaim=none': safe(told),
+    'pgt=missing,nouveau.pgt=GFP_NOFS': deadlocks(told),
+    'pgt=missing,nouveau.pgt=GFP_NOFS,reclaim=kswapd': deadlocks(told),
+    'pgt=missing,nouveau.pgt=GFP_NOFS,reclaim=none': safe(told),
+    'pgt=missing,nouveau.pgt=GFP_NOWAIT': 'safe',
+    'pgt=missing,nouveau.pgt=GFP_NOWAIT,reclaim=kswapd': 'safe',
+    'pgt=missing,nouveau.pgt=preallocated': 'safe',
+    'pgt=missing,nouveau.pgt=preallocated,reclaim=kswapd': 'safe',
   },
 });

@@ -51,6 +51,8 @@ export class NouveauSvmm {
   readonly maker: Cell | undefined;
   /** Knob nouveau.release. */
   readonly unmapsAtRelease: boolean;
+  /** Whether the GPU has a page table for every address from earlier faults. */
+  readonly hasPgt: boolean;
 
   constructor(
     kernel: Kernel,
@@ -58,8 +60,10 @@ export class NouveauSvmm {
     readonly device: Device,
     /** notifier.mm */
     readonly mm: Mm,
+    { hasPgt = true }: { readonly hasPgt?: boolean } = {},
   ) {
     const { system, knobs } = kernel;
+    this.hasPgt = hasPgt;
     this.mutex = defineMutex(system, `${device.name}.svmm.mutex`, 'svmm.mutex');
     this.unmapsAtRelease = knobs['nouveau.release'] === 'unmaps';
     this.maker =
@@ -163,7 +167,7 @@ export function* nouveau_atomic_range_fault(
   notifier: MmuIntervalNotifier,
   timeout: Timeout = 'never',
 ): Path<number> {
-  const { mm, device } = svmm;
+  const { mm } = svmm;
   let ret = yield* mmu_interval_notifier_insert(notifier, mm, start, PAGE_SIZE);
   if (ret !== 0) return ret;
   let page: Page | undefined;
@@ -193,7 +197,7 @@ export function* nouveau_atomic_range_fault(
   if (ret === 0) {
     // NVIF_VMM_V0_PFNMAP
     const entry = mk_pte(page!, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC);
-    ret = yield* nvkm_vmm_pfn_map(device, start, entry);
+    ret = yield* nvkm_vmm_pfn_map(svmm, start, entry);
     yield* mutex_unlock(svmm.mutex);
     if (knob('nouveau.hold_folio') === 'on') yield* unlockAndPut(folio!);
   }
