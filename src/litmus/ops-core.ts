@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT
 import type { Path } from '../core/path.js';
+import { read } from '../core/primitives.js';
 import { fput } from '../linux/fs/file_table.js';
 import type { Mm } from '../linux/include/mm_types.js';
+import { folio_get } from '../linux/include/page_ref.js';
 import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
+import { current } from '../linux/kernel.js';
 import { do_madvise } from '../linux/mm/madvise.js';
 import { do_mlock, munlock } from '../linux/mm/mlock.js';
 import { MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
 import { do_mprotect_pkey } from '../linux/mm/mprotect.js';
 import { mremap } from '../linux/mm/mremap.js';
 import { shmem_file_setup } from '../linux/mm/shmem.js';
+import { folio_put } from '../linux/mm/swap.js';
+import { free_swap_cache } from '../linux/mm/swap_state.js';
+import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
 import { type MapKind, mapKind } from './ops-language.js';
 
 /** The system calls that answer nothing but an error number; `at` makes an address of two words, a region and its page. */
@@ -56,4 +62,19 @@ function* mapAnew(mm: Mm, addr: number, pages: number, prot: number, kind: MapKi
 export function* forkInto(mm: Mm, oldmm: Mm): Path<number> {
   yield* mm_init(mm);
   return yield* dup_mmap(mm, oldmm);
+}
+
+/**
+ * Takes away what only the swap cache has, as reclaim would: zapping a device-exclusive entry leaves it there. Nobody needs
+ * the slots.
+ */
+export function* dropSwapCache(): Path {
+  for (const { cache, map } of current.kernel.swap?.slots ?? []) {
+    const pfn = (yield* read(cache)) - 1;
+    if (pfn < 0 || (yield* read(map)) !== SWAP_HAS_CACHE) continue;
+    const folio = current.kernel.mem_map[pfn]!;
+    yield* folio_get(folio);
+    yield* free_swap_cache(folio);
+    yield* folio_put(folio);
+  }
 }

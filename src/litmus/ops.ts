@@ -13,7 +13,7 @@ import { exit_mmap } from '../linux/mm/mmap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
 import { lockdep, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
-import { forkInto, systemCall } from './ops-core.js';
+import { dropSwapCache, forkInto, systemCall } from './ops-core.js';
 import { Devices } from './ops-devices.js';
 import { type DeviceName, isDeviceName, type OpsLine, type Script } from './ops-language.js';
 import { Lives, needsOf } from './ops-lives.js';
@@ -145,6 +145,7 @@ export class Ops {
 
   private end(): void {
     for (const process of this.lives.living()) this.exit(process);
+    if (this.kernel.swap !== undefined) this.run(this.observer, () => dropSwapCache());
     this.leaked.push(...leftover(this.kernel));
   }
 

@@ -43,7 +43,7 @@ const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   },
   migrate_multiple: fault('expected', 'lib/test_hmm-devmem.ts dmirror_devmem_free store#2'),
   snapshot: fault('expected [', 'mm/hmm.ts walk_page_range hmm_vma_walk_hole#2'),
-  double_map: { by: 'SPTE-COHERENT', knobs: { 'migrate_vma.notifier': 'off' } },
+  double_map: { by: 'NOTIFY-ORDER', knobs: { 'migrate_vma.notifier': 'off' } },
   hmm_gup_test: {
     device_private: fault('MAP-SUM', 'mm/rmap-migrate.ts remove_migration_pte folio_add_anon_rmap_pte#1'),
     device_coherent: fault('WARN-ON', 'mm/gup-longterm.ts longtermPinned check_and_migrate_movable_pages#1'),

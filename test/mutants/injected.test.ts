@@ -103,7 +103,7 @@ const FAULTS: readonly Fault[] = [
     `${NOUVEAU} nouveau_svmm_invalidate deviceFlush#1`,
     'D-15 by=mprotect',
   ],
-  ['SPTE-COHERENT', "read_begin's wait", `${NOTIFIER} mmu_interval_read_begin request#1`, 'N-01 by=dontneed'],
+  ['SPTE-COHERENT', "read_begin's wait", `${NOTIFIER} mmu_interval_read_begin waitForSeq#1`, 'N-01 by=dontneed'],
   ['NOTIFY-ORDER', "zap's start", `mm/memory.ts zap_page_range_single ${START}`, 'N-07 base'],
   ['NOTIFY-ORDER', "make's start", `${RMAP} startMakeRange ${START}`, 'D-13 driver=single'],
   ['NOTIFY-ORDER', "exit's start", `mm/memory.ts unmap_vmas ${START}`, 'D-45 base'],

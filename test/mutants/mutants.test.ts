@@ -84,7 +84,7 @@ describe('mutants of the kernel paths', () => {
     const noticed = answers('mm/memory-fork.ts copy_present_pte folio_get#1 skip');
     expect(noticed.by).toMatch(/^core-\d, part \d+$/);
     // One thread does not need the lock; and what no operation of the scripts runs is not asked.
-    const lock = answers('arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock');
+    const lock = answers('mm/memory.ts zap_pte_range pte_offset_map_lock#1 lock');
     expect(lock.by).toBeUndefined();
     expect(lock.reaching).toBeGreaterThan(50);
     expect(answers('mm/gup.ts try_get_folio folioUnchanged#1 true')).toMatchObject({

@@ -321,6 +321,22 @@ const SCRIPTS: Readonly<Record<string, string>> = {
     P0 chkexcl 0 R15 62 2 => err=0 cpages=0 faults=0
   `,
 
+  'a page that came from swap and is exclusive leaves its place in the swap cache behind, for reclaim': `
+    autoobs R0 0 1
+    P0 mmap R0 1 rw anon => err=0
+      P0 R0[0..1): 0:-,d
+    P0 open 0 => err=0
+      P0 R0[0..1): 0:-,d
+    P0 w R0 0 0x10 => err=0
+      P0 R0[0..1): 0:f0,xd,m1,AMB
+    P0 madvise R0 0 1 pageout => err=0
+      P0 R0[0..1): 0:SWAP(f0),d
+    P0 r R0 0 => err=0 val=0x10
+      P0 R0[0..1): 0:f0,xd,m1,AMCB
+    P0 excl 0 R0 0 1 => err=0 cpages=1 faults=0 data=10
+      P0 R0[0..1): 0:EXCLW(f0),d
+  `,
+
   'a mirror is that of the process that opened the file; when that is gone, nothing can be mirrored': `
     P0 mmap R0 1 rw anon => err=0
     P0 fork P1 => err=0
