@@ -113,7 +113,7 @@ describe('what is wrong is found', () => {
     ['fork.flush_tlb', 'off', /^TLB-PERM: /],
     ['make.npages', 'unsigned', /^NO-TOUCH-FREED: /],
     ['test_hmm.backing_page', 'not-entered', /^SPTE-COHERENT: /],
-    ['migrate_vma.flush', 'off', /^TLB-LIVE: /, 2],
+    ['migrate_vma.flush', 'off', /^TLB-LIVE: /, 7],
     ['migrate_vma.notifier', 'off', /^NOTIFY-ORDER: /],
   ])('%s=%s', (knob, value, how, seed = 1) => {
     expect(() => runThrough({ seed, knobs: { [knob]: value } }, 1_500)).toThrow(how);
