@@ -28,6 +28,25 @@ const select = (options: readonly string[]): string => `if\n${options.map((optio
 const all = (conditions: readonly string[]): string => conditions.join(' && ') || 'true';
 const any = (conditions: readonly string[]): string => conditions.join(' || ') || 'false';
 
+/** SPIN takes some two thousand statements in a d_step. */
+const LONGEST = 1200;
+
+/** Divides options so that each piece fits into a d_step. */
+function inPieces(options: readonly string[]): string[][] {
+  const pieces: string[][] = [];
+  let left = 0;
+  for (const option of options) {
+    const statements = option.split(/; |:: /).length;
+    if (statements > left) {
+      pieces.push([]);
+      left = LONGEST;
+    }
+    pieces.at(-1)!.push(option);
+    left -= statements;
+  }
+  return pieces;
+}
+
 class Exporter {
   private readonly edges = new Map<number, Map<number, number>>();
   private readonly starts: number[] = [];
@@ -64,11 +83,16 @@ class Exporter {
         for (let i = 0; i < 2 * system.storeBufferDepth; i++) this.written.add(first + i);
   }
 
-  /** Ends the run; what was found first counts. */
-  private end(what: string): string {
+  /** The value of `dead` for what was found. */
+  private code(what: string): number {
     let at = this.ends.indexOf(what);
     if (at < 0) at = this.ends.push(what) - 1;
-    return `stop(${at + 1})`;
+    return at + 1;
+  }
+
+  /** Ends the run; what was found first counts. */
+  private end(what: string): string {
+    return `stop(${this.code(what)})`;
   }
 
   /** A cell in memory: a variable, or a number if nobody writes it. */
@@ -77,11 +101,17 @@ class Exporter {
     return `c${cell}_${this.system.cells[cell]!.name.replaceAll(/\W+/g, '_')}`;
   }
 
-  private assign(cell: number, value: string): string {
+  private assign(cell: number, value: string, passing = false): string {
     const changed = this.system.monitors.flatMap(({ cells }, i) =>
-      cells.some(({ at }) => at === cell) ? [`changed${i} = (changed${i} || ${this.cell(cell)} != ${value}); `] : [],
+      cells.some(({ at }) => at === cell)
+        ? [`changed${i} = ${passing ? '1' : `(changed${i} || ${this.cell(cell)} != ${value})`}; `]
+        : [],
     );
     return `${changed.join('')}${this.cell(cell)} = ${value}`;
+  }
+
+  private effect({ writes, passing }: Effect): string[] {
+    return [...writes].map(([cell, value]) => this.assign(cell, `${value}`, passing.has(cell)));
   }
 
   private tree<Leaf>(tree: Tree<Leaf> | undefined, text: (leaf: Leaf) => string): string {
@@ -92,6 +122,17 @@ class Exporter {
       ...[...tree.branches].map(([value, branch]) => `${this.cell(tree.cell)} == ${value} -> ${this.tree(branch, text)}`),
       `else -> ${this.end(UNKNOWN)}`,
     ]);
+  }
+
+  /** A tree as an expression: a number. */
+  private value<Leaf>(tree: Tree<Leaf> | undefined, number: (leaf: Leaf) => number): string {
+    if (tree === undefined) return `${this.code(UNKNOWN)}`;
+    if ('leaf' in tree) return `${number(tree.leaf)}`;
+    if (!this.written.has(tree.cell)) return this.value(tree.branches.get(this.recorded.initial[tree.cell]!), number);
+    return [...tree.branches].reduceRight(
+      (otherwise, [value, branch]) => `(${this.cell(tree.cell)} == ${value} -> ${this.value(branch, number)} : ${otherwise})`,
+      `${this.code(UNKNOWN)}`,
+    );
   }
 
   /** The condition under which a tree ends in a leaf that is wanted. */
@@ -305,9 +346,9 @@ class Exporter {
       if (choice > 0) when.push(`(${this.leads(request.choices, (choices) => choices > choice)})`);
       else first.push(this.tree(request.choices, (all) => (all > request.effects.length ? this.end(UNKNOWN) : NOTHING)));
     }
-    const step = this.tree(tree, ({ observed, writes, fault }) => {
-      if (fault !== undefined) return this.end(`violation ${fault}`);
-      return [...[...writes].map(([cell, value]) => this.assign(cell, `${value}`)), this.moveBy(agent, node, `${observed}`)].join('; ');
+    const step = this.tree(tree, (effect) => {
+      if (effect.fault !== undefined) return this.end(`violation ${effect.fault}`);
+      return [...this.effect(effect), this.moveBy(agent, node, `${effect.observed}`)].join('; ');
     });
     return this.option(agent, node, when, [...first, step].join('; '));
   }
@@ -348,16 +389,16 @@ class Exporter {
   private afterwards(agent: number): string {
     const { system, recorded } = this;
     const monitors = system.monitors.map((_, i) => {
-      const update = this.tree(recorded.monitors[i]!.get(agent), ({ writes, fault }) => {
-        if (fault !== undefined) return this.end(`violation ${fault}`);
-        return [...writes].map(([cell, value]) => this.assign(cell, `${value}`)).join('; ') || NOTHING;
+      const update = this.tree(recorded.monitors[i]!.get(agent), (effect) => {
+        if (effect.fault !== undefined) return this.end(`violation ${effect.fault}`);
+        return this.effect(effect).join('; ') || NOTHING;
       });
       return select([`dead == 0 && changed${i} -> ${update}`, `else -> ${NOTHING}`]);
     });
     const invariants = system.invariants.flatMap(({ when, property }, i) => {
       if (when !== 'always') return [];
-      const judge = this.tree(recorded.invariants[i], (wrong) => (wrong ? this.end(`violation ${property}`) : NOTHING));
-      return judge === NOTHING ? [] : [select([`dead == 0 -> ${judge}`, `else -> ${NOTHING}`])];
+      const judge = this.value(recorded.invariants[i], (wrong) => (wrong ? this.code(`violation ${property}`) : 0));
+      return judge === '0' ? [] : [`stop(${judge})`];
     });
     const forget = system.monitors.map((_, i) => `changed${i} = 0`);
     return [...monitors, ...invariants, 'seen = 0', ...forget, select(['dead != 0 -> wipe()', `else -> ${NOTHING}`])].join(
@@ -415,10 +456,11 @@ class Exporter {
     const options = [`${rests} && !(${this.returned()}) -> ${this.end('deadlock DEADLOCK')}; wipe()`];
     system.invariants.forEach(({ when, property, kind }, i) => {
       if (when !== 'end') return;
-      const judge = this.tree(recorded.invariants[i], (wrong) =>
-        wrong ? `${this.end(`${kind ?? 'violation'} ${property}`)}; wipe()` : NOTHING,
+      const judge = this.value(recorded.invariants[i], (wrong) =>
+        wrong ? this.code(`${kind ?? 'violation'} ${property}`) : 0,
       );
-      options.push(`${rests} && (${this.returned()}) -> ${judge}`);
+      const ends = select(['dead != 0 -> wipe()', `else -> ${NOTHING}`]);
+      options.push(`${rests} && (${this.returned()}) -> stop(${judge}); ${ends}`);
     });
     const races = this.races();
     if (races.length > 0)
@@ -429,9 +471,9 @@ class Exporter {
   export(): Exported {
     const { system, recorded, starts } = this;
     const processes = system.agents.map(({ name }, agent) => {
-      const steps = this.outcomes(agent).map(
-        (options) => `:: d_step {\n${select(options)};\n${this.afterwards(agent)}\n}\n`,
-      );
+      const steps = this.outcomes(agent)
+        .flatMap(inPieces)
+        .map((options) => `:: d_step {\n${select(options)};\n${this.afterwards(agent)}\n}\n`);
       const body = steps.length === 0 ? ':: false' : steps.join('');
       return `/* ${name.replaceAll('*/', '')} */\nactive proctype A${agent}() {\nend: do\n${body}od\n}\n`;
     });
@@ -443,7 +485,7 @@ class Exporter {
       '#define stop(found) dead = (dead -> dead : found)',
       'int dead;',
       'hidden int seen;',
-      ...system.monitors.map((_, i) => `hidden bool changed${i};`),
+      ...system.monitors.map((_, i) => `hidden byte changed${i};`),
       ...cells.map((cell) => `int ${this.cell(cell)} = ${recorded.initial[cell]!};`),
       ...starts.map((node, agent) => `int at${agent} = ${node};`),
       `inline wipe() {\n${wipe.map((name) => `${name} = 0`).join('; ')}\n}`,

@@ -5,6 +5,7 @@
  * down as a decision tree over the cells that it was seen to read, one for each function and not for each state; so what
  * it is told to touch plays no part.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { NodeMonitor } from '../../src/core/scenario.js';
 import type { System } from '../../src/core/system.js';
 import type { Automaton } from '../../src/explore/automaton.js';
@@ -18,6 +19,8 @@ export type Tree<Leaf> =
 export interface Effect {
   readonly observed: number;
   readonly writes: ReadonlyMap<number, number>;
+  /** Of these, the cells that held something else for a moment. */
+  readonly passing: ReadonlySet<number>;
   /** The property that it broke. */
   readonly fault: string | undefined;
 }
@@ -53,6 +56,7 @@ interface Call<T> {
   readonly value: T;
   readonly reads: readonly (readonly [cell: number, value: number])[];
   readonly writes: ReadonlyMap<number, number>;
+  readonly passing: ReadonlySet<number>;
 }
 
 /** Calls a function of the system and lists what it read, before it wrote there itself, and what it wrote. */
@@ -60,9 +64,8 @@ function followed<T>(system: System, call: () => T): Call<T> {
   const { mem, set } = system;
   const reads: [number, number][] = [];
   const seen = new Set<number>();
-  const before = new Map<number, number>();
   const writes = new Map<number, number>();
-  let changes = 0;
+  const passing = new Set<number>();
   system.mem = new Proxy(mem, {
     get(target, key) {
       const value: unknown = Reflect.get(target, key, target);
@@ -76,16 +79,13 @@ function followed<T>(system: System, call: () => T): Call<T> {
     },
   });
   system.set = (cell, value) => {
-    if (!before.has(cell)) before.set(cell, mem[cell]!);
-    if (mem[cell] !== value) changes++;
+    if (writes.has(cell) && writes.get(cell) !== value) passing.add(cell);
     writes.set(cell, value);
     set(cell, value);
   };
   try {
     const value = call();
-    const changed = [...writes].filter(([cell, now]) => before.get(cell) !== now).length;
-    if (changes !== changed) throw new Error('expected each cell to change once in a step');
-    return { value, reads, writes };
+    return { value, reads, writes, passing };
   } finally {
     system.mem = mem;
     system.set = set;
@@ -101,8 +101,10 @@ function grow<Leaf>(tree: Tree<Leaf> | undefined, reads: Call<unknown>['reads'],
   }
   if ('leaf' in tree ? read !== undefined : read?.[0] !== tree.cell)
     throw new Error('expected what a function reads next to depend on what it has read, and on nothing else');
-  if ('branches' in tree)
-    tree.branches.set(read![1], grow(tree.branches.get(read![1]), reads, leaf, depth + 1));
+  if ('leaf' in tree) {
+    if (!isDeepStrictEqual(tree.leaf, leaf))
+      throw new Error('expected what a function does to depend on what it reads, and on nothing else');
+  } else tree.branches.set(read![1], grow(tree.branches.get(read![1]), reads, leaf, depth + 1));
   return tree;
 }
 
@@ -118,9 +120,10 @@ export function record(
   const guardValues = new Map<number, Set<number>>();
   for (const guard of system.guards) if (guard !== undefined) guardValues.set(guard.cell.at, new Set());
 
-  const effectOf = ({ value, writes }: Call<number>): Effect => ({
+  const effectOf = ({ value, writes, passing }: Call<number>): Effect => ({
     observed: value,
     writes,
+    passing,
     fault: system.fault?.property,
   });
   system.ops.forEach((op, number) => {
