@@ -42,8 +42,7 @@ export interface Judgement {
 /** The number in what pan prints. */
 function numberIn(output: string, pattern: RegExp): number {
   const found = pattern.exec(output)?.[1];
-  if (found === undefined)
-    throw new Error(`expected ${String(pattern)} in what pan prints, got:\n${output}`);
+  if (found === undefined) throw new Error(`expected ${String(pattern)} in what pan prints, got:\n${output}`);
   return Number(found);
 }
 
@@ -54,7 +53,7 @@ export class Verifier {
   /** `flags` for gcc. */
   constructor(promela: string, flags: readonly string[] = ['-O2']) {
     writeFileSync(join(this.directory, 'model.pml'), promela);
-    this.execute('spin', ['-a', 'model.pml']);
+    this.execute('spin', ['-o2', '-a', 'model.pml']); // what is only written is part of a state, too
     // Safety only, whole states. Partial-order reduction removes nothing (every step touches a global) and costs time.
     this.execute('gcc', [...flags, '-DSAFETY', '-DNOREDUCE', '-o', 'pan', 'pan.c']);
   }

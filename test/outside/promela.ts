@@ -24,27 +24,36 @@ export const UNKNOWN = 'unknown to the engine';
 const NOTHING = 'skip';
 
 /** A selection, one option a line. */
-const select = (options: readonly string[]): string => `if\n${options.map((option) => `:: ${option}\n`).join('')}fi`;
+const select = (options: readonly string[]): string =>
+  `if\n${options.map((option) => `:: ${option}\n`).join('')}fi`;
 const all = (conditions: readonly string[]): string => conditions.join(' && ') || 'true';
 const any = (conditions: readonly string[]): string => conditions.join(' || ') || 'false';
 
 /** SPIN takes some two thousand statements in a d_step. */
-const LONGEST = 1200;
+const LONGEST = 1500;
 
-/** Divides options so that each piece fits into a d_step. */
-function inPieces(options: readonly string[]): string[][] {
+const statements = (text: string): number => text.split(/;|::/).length;
+
+/** Divides options so that each piece fits into a d_step, with what follows it there. */
+function inPieces(options: readonly string[], following: string): string[][] {
   const pieces: string[][] = [];
   let left = 0;
   for (const option of options) {
-    const statements = option.split(/; |:: /).length;
-    if (statements > left) {
+    const length = statements(option);
+    if (length > left) {
       pieces.push([]);
-      left = LONGEST;
+      left = LONGEST - statements(following);
     }
     pieces.at(-1)!.push(option);
-    left -= statements;
+    left -= length;
   }
   return pieces;
+}
+
+/** The leaves of a tree. */
+function leavesOf<Leaf>(tree: Tree<Leaf> | undefined): Leaf[] {
+  if (tree === undefined) return [];
+  return 'leaf' in tree ? [tree.leaf] : [...tree.branches.values()].flatMap(leavesOf);
 }
 
 class Exporter {
@@ -71,13 +80,10 @@ class Exporter {
       if (op >= FIRST_OWN_OP) continue;
       for (const cell of automaton.access(node).writes) this.written.add(cell);
     }
-    const effects = (tree: Tree<Effect> | undefined): void => {
-      if (tree === undefined) return;
-      if ('leaf' in tree) for (const cell of tree.leaf.writes.keys()) this.written.add(cell);
-      else for (const branch of tree.branches.values()) effects(branch);
-    };
-    for (const request of own.values()) request.effects.forEach(effects);
-    for (const trees of monitors) trees.forEach(effects);
+    const trees = [...own.values()].flatMap((request) => request.effects);
+    for (const byAgent of monitors) trees.push(...byAgent.values());
+    for (const { writes } of trees.flatMap(leavesOf))
+      for (const cell of writes.keys()) this.written.add(cell);
     if (this.tso)
       for (const first of system.storeBuffers)
         for (let i = 0; i < 2 * system.storeBufferDepth; i++) this.written.add(first + i);
@@ -117,21 +123,30 @@ class Exporter {
   private tree<Leaf>(tree: Tree<Leaf> | undefined, text: (leaf: Leaf) => string): string {
     if (tree === undefined) return this.end(UNKNOWN);
     if ('leaf' in tree) return text(tree.leaf);
-    if (!this.written.has(tree.cell)) return this.tree(tree.branches.get(this.recorded.initial[tree.cell]!), text);
+    if (!this.written.has(tree.cell))
+      return this.tree(tree.branches.get(this.recorded.initial[tree.cell]!), text);
     return select([
-      ...[...tree.branches].map(([value, branch]) => `${this.cell(tree.cell)} == ${value} -> ${this.tree(branch, text)}`),
+      ...[...tree.branches].map(
+        ([value, branch]) => `${this.cell(tree.cell)} == ${value} -> ${this.tree(branch, text)}`,
+      ),
       `else -> ${this.end(UNKNOWN)}`,
     ]);
   }
 
-  /** A tree as an expression: a number. */
-  private value<Leaf>(tree: Tree<Leaf> | undefined, number: (leaf: Leaf) => number): string {
-    if (tree === undefined) return `${this.code(UNKNOWN)}`;
-    if ('leaf' in tree) return `${number(tree.leaf)}`;
-    if (!this.written.has(tree.cell)) return this.value(tree.branches.get(this.recorded.initial[tree.cell]!), number);
+  /** A tree as an expression. */
+  private value<Leaf>(
+    tree: Tree<Leaf> | undefined,
+    text: (leaf: Leaf) => string | number,
+    unknown: string | number = this.code(UNKNOWN),
+  ): string {
+    if (tree === undefined) return `${unknown}`;
+    if ('leaf' in tree) return `${text(tree.leaf)}`;
+    if (!this.written.has(tree.cell))
+      return this.value(tree.branches.get(this.recorded.initial[tree.cell]!), text, unknown);
     return [...tree.branches].reduceRight(
-      (otherwise, [value, branch]) => `(${this.cell(tree.cell)} == ${value} -> ${this.value(branch, number)} : ${otherwise})`,
-      `${this.code(UNKNOWN)}`,
+      (otherwise, [value, branch]) =>
+        `(${this.cell(tree.cell)} == ${value} -> ${this.value(branch, text, unknown)} : ${otherwise})`,
+      `${unknown}`,
     );
   }
 
@@ -145,7 +160,9 @@ class Exporter {
     return any(
       ways
         .filter(([, way]) => way !== 'false')
-        .map(([value, way]) => `(${this.cell(tree.cell)} == ${value}${way === 'true' ? '' : ` && (${way})`})`),
+        .map(
+          ([value, way]) => `(${this.cell(tree.cell)} == ${value}${way === 'true' ? '' : ` && (${way})`})`,
+        ),
     );
   }
 
@@ -166,7 +183,9 @@ class Exporter {
     ]);
   }
 
-  private bufferOf(agent: number): { cell: (i: number) => string; value: (i: number) => string; first: number } | undefined {
+  private bufferOf(
+    agent: number,
+  ): { cell: (i: number) => string; value: (i: number) => string; first: number } | undefined {
     const { cpu } = this.system.agents[agent]!;
     if (!this.tso || cpu < 0) return undefined;
     const first = this.system.storeBuffers[cpu]!;
@@ -202,7 +221,8 @@ class Exporter {
     const { automaton } = this.recorded;
     const targets = new Set<number>();
     for (let node = 1; node < automaton.size; node++)
-      if ([Op.STORE, Op.WRITE, Op.UNLOCK].includes(automaton.op[node]! as 4 | 5 | 20)) targets.add(automaton.a[node]!);
+      if ([Op.STORE, Op.WRITE, Op.UNLOCK].includes(automaton.op[node]! as 4 | 5 | 20))
+        targets.add(automaton.a[node]!);
     const out = select([
       ...[...targets].map((cell) => {
         const write = this.assign(cell, this.cell(first + 1));
@@ -253,7 +273,11 @@ class Exporter {
   }
 
   /** An operation of the core: when it can run, what it observes (before it acts) and what it does. */
-  private core(agent: number, node: number, choice: number): { when?: string; observed: string; act: string } {
+  private core(
+    agent: number,
+    node: number,
+    choice: number,
+  ): { when?: string; observed: string; act: string } {
     const { automaton } = this.recorded;
     const op = automaton.op[node]!;
     const [a, b, c] = [automaton.a[node]!, automaton.b[node]!, automaton.c[node]!];
@@ -300,7 +324,10 @@ class Exporter {
       case Op.UNLOCK: {
         const mine = `${this.seen(agent, a)} == ${agent + 1}`;
         const release = this.store(agent, a, 0);
-        return { observed: '0', act: select([`${mine} -> ${release}`, `else -> ${this.end('violation LOCK')}`]) };
+        return {
+          observed: '0',
+          act: select([`${mine} -> ${release}`, `else -> ${this.end('violation LOCK')}`]),
+        };
       }
       case Op.AWAIT_EQ:
         return { when: `${m} == ${b}`, observed: '0', act: NOTHING };
@@ -343,8 +370,13 @@ class Exporter {
       first.push(this.tree(request.enabled, () => NOTHING));
     }
     if (request.choices !== undefined) {
-      if (choice > 0) when.push(`(${this.leads(request.choices, (choices) => choices > choice)})`);
-      else first.push(this.tree(request.choices, (all) => (all > request.effects.length ? this.end(UNKNOWN) : NOTHING)));
+      if (choice > 0) when.push(`(${this.leads(request.choices, (count) => count > choice)})`);
+      else
+        first.push(
+          this.tree(request.choices, (count) =>
+            count > request.effects.length ? this.end(UNKNOWN) : NOTHING,
+          ),
+        );
     }
     const step = this.tree(tree, (effect) => {
       if (effect.fault !== undefined) return this.end(`violation ${effect.fault}`);
@@ -356,7 +388,8 @@ class Exporter {
   private option(agent: number, node: number, when: readonly string[], step: string): string {
     const { op, a, b, c } = this.recorded.automaton;
     const name = this.system.opName(op[node]!);
-    const what = op[node]! >= Op.LOAD && op[node]! <= Op.BIT_LOCK ? this.system.cells[a[node]!]!.name : a[node]!;
+    const what =
+      op[node]! >= Op.LOAD && op[node]! <= Op.BIT_LOCK ? this.system.cells[a[node]!]!.name : a[node]!;
     const condition = all([`at${agent} == ${node}`, ...this.admitted(agent, op[node]!), ...when]);
     return `/* ${`${name} ${what} ${b[node]!} ${c[node]!}`.replaceAll('*/', '')} */ ${condition} -> ${step}`;
   }
@@ -377,7 +410,13 @@ class Exporter {
         for (let choice = 0; choice < choices; choice++) add(choice, this.coreOption(agent, node, choice));
         continue;
       }
-      const key = requestKey(agent, op - FIRST_OWN_OP, automaton.a[node]!, automaton.b[node]!, automaton.c[node]!);
+      const key = requestKey(
+        agent,
+        op - FIRST_OWN_OP,
+        automaton.a[node]!,
+        automaton.b[node]!,
+        automaton.c[node]!,
+      );
       const request = own.get(key) ?? { enabled: undefined, choices: undefined, effects: [] };
       for (let choice = 0; choice < Math.max(1, request.effects.length); choice++)
         add(choice, this.ownOption(agent, node, request, choice));
@@ -389,21 +428,34 @@ class Exporter {
   private afterwards(agent: number): string {
     const { system, recorded } = this;
     const monitors = system.monitors.map((_, i) => {
-      const update = this.tree(recorded.monitors[i]!.get(agent), (effect) => {
-        if (effect.fault !== undefined) return this.end(`violation ${effect.fault}`);
-        return this.effect(effect).join('; ') || NOTHING;
-      });
-      return select([`dead == 0 && changed${i} -> ${update}`, `else -> ${NOTHING}`]);
+      const tree = recorded.monitors[i]!.get(agent);
+      const ghosts = [...new Set(leavesOf(tree).flatMap(({ writes }) => [...writes.keys()]))];
+      const update = [
+        `stop(${this.value(tree, ({ fault }) => (fault === undefined ? 0 : this.code(`violation ${fault}`)))})`,
+        // First what all of them will be, then that they are it.
+        ...ghosts.map((cell) => {
+          const now = this.cell(cell);
+          return `will${cell} = ${this.value(tree, ({ writes }) => writes.get(cell) ?? now, now)}`;
+        }),
+        ...ghosts.map((cell) => `${this.assign(cell, `will${cell}`)}; will${cell} = 0`),
+      ];
+      return select([`dead == 0 && changed${i} -> ${update.join('; ')}`, `else -> ${NOTHING}`]);
     });
     const invariants = system.invariants.flatMap(({ when, property }, i) => {
       if (when !== 'always') return [];
-      const judge = this.value(recorded.invariants[i], (wrong) => (wrong ? this.code(`violation ${property}`) : 0));
+      const judge = this.value(recorded.invariants[i], (wrong) =>
+        wrong ? this.code(`violation ${property}`) : 0,
+      );
       return judge === '0' ? [] : [`stop(${judge})`];
     });
     const forget = system.monitors.map((_, i) => `changed${i} = 0`);
-    return [...monitors, ...invariants, 'seen = 0', ...forget, select(['dead != 0 -> wipe()', `else -> ${NOTHING}`])].join(
-      ';\n',
-    );
+    return [
+      ...monitors,
+      ...invariants,
+      'seen = 0',
+      ...forget,
+      select(['dead != 0 -> wipe()', `else -> ${NOTHING}`]),
+    ].join(';\n');
   }
 
   private returned(): string {
@@ -413,7 +465,8 @@ class Exporter {
         if (daemon) return [];
         const done = [];
         for (let node = 1; node < automaton.size; node++)
-          if (automaton.agent[node] === agent && automaton.op[node] === Op.DONE) done.push(`at${agent} == ${node}`);
+          if (automaton.agent[node] === agent && automaton.op[node] === Op.DONE)
+            done.push(`at${agent} == ${node}`);
         return [`(${any(done)})`];
       }),
     );
@@ -464,16 +517,19 @@ class Exporter {
     });
     const races = this.races();
     if (races.length > 0)
-      options.push(`dead == 0 && (${races.map((race) => `(${race})`).join('\n|| ')}) -> ${this.end('report DATA-RACE')}; wipe()`);
+      options.push(
+        `dead == 0 && (${races.map((race) => `(${race})`).join('\n|| ')}) -> ${this.end('report DATA-RACE')}; wipe()`,
+      );
     return options;
   }
 
   export(): Exported {
     const { system, recorded, starts } = this;
     const processes = system.agents.map(({ name }, agent) => {
+      const after = this.afterwards(agent);
       const steps = this.outcomes(agent)
-        .flatMap(inPieces)
-        .map((options) => `:: d_step {\n${select(options)};\n${this.afterwards(agent)}\n}\n`);
+        .flatMap((options) => inPieces(options, after))
+        .map((options) => `:: d_step {\n${select(options)};\n${after}\n}\n`);
       const body = steps.length === 0 ? ':: false' : steps.join('');
       return `/* ${name.replaceAll('*/', '')} */\nactive proctype A${agent}() {\nend: do\n${body}od\n}\n`;
     });
@@ -486,6 +542,13 @@ class Exporter {
       'int dead;',
       'hidden int seen;',
       ...system.monitors.map((_, i) => `hidden byte changed${i};`),
+      ...[
+        ...new Set(
+          recorded.monitors
+            .flatMap((trees) => [...trees.values()].flatMap(leavesOf))
+            .flatMap(({ writes }) => [...writes.keys()]),
+        ),
+      ].map((cell) => `hidden int will${cell};`),
       ...cells.map((cell) => `int ${this.cell(cell)} = ${recorded.initial[cell]!};`),
       ...starts.map((node, agent) => `int at${agent} = ${node};`),
       `inline wipe() {\n${wipe.map((name) => `${name} = 0`).join('; ')}\n}`,

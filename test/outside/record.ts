@@ -37,6 +37,8 @@ export interface Recorded {
   readonly system: System;
   readonly automaton: Automaton;
   readonly result: SearchResult;
+  /** States in which nobody can go on: ends and deadlocks. */
+  readonly rests: number;
   /** Values of all cells in the initial state, after the monitors have seen it. */
   readonly initial: Int32Array;
   /** By {@link requestKey}. */
@@ -69,7 +71,8 @@ function followed<T>(system: System, call: () => T): Call<T> {
   system.mem = new Proxy(mem, {
     get(target, key) {
       const value: unknown = Reflect.get(target, key, target);
-      if (typeof value === 'function') throw new Error(`expected the state to be read cell by cell, got ${String(key)}()`);
+      if (typeof value === 'function')
+        throw new Error(`expected the state to be read cell by cell, got ${String(key)}()`);
       const cell = typeof key === 'string' ? Number(key) : NaN;
       if (Number.isInteger(cell) && !seen.has(cell) && !writes.has(cell)) {
         seen.add(cell);
@@ -93,7 +96,12 @@ function followed<T>(system: System, call: () => T): Call<T> {
 }
 
 /** Adds a call to the tree of its function. */
-function grow<Leaf>(tree: Tree<Leaf> | undefined, reads: Call<unknown>['reads'], leaf: Leaf, depth = 0): Tree<Leaf> {
+function grow<Leaf>(
+  tree: Tree<Leaf> | undefined,
+  reads: Call<unknown>['reads'],
+  leaf: Leaf,
+  depth = 0,
+): Tree<Leaf> {
   const read = reads[depth];
   if (tree === undefined) {
     if (read === undefined) return { leaf };
@@ -130,7 +138,8 @@ export function record(
     const of = (a: number, b: number, c: number, agent: number): OwnRequest => {
       const key = requestKey(agent, number, a, b, c);
       let known = own.get(key);
-      if (known === undefined) own.set(key, (known = { enabled: undefined, choices: undefined, effects: [] }));
+      if (known === undefined)
+        own.set(key, (known = { enabled: undefined, choices: undefined, effects: [] }));
       return known;
     };
     const { enabled, choices } = op;
@@ -183,16 +192,18 @@ export function record(
 
   let automaton: Automaton | undefined;
   let initial: Int32Array | undefined;
+  let rests = 0;
   const result = search(system, {
     exact: true,
     ...options,
     ...(monitor === undefined ? {} : { monitor }),
     onAutomaton: (found) => (automaton = found),
-    onState(state) {
+    onState(state, terminal) {
+      if (terminal) rests++;
       initial ??= state.slice(0, system.cells.length);
       for (const [cell, values] of guardValues) values.add(state[cell]!);
     },
   });
   if (initial === undefined) throw new Error('expected nothing to be wrong in the initial state');
-  return { system, automaton: automaton!, result, initial, own, monitors, invariants, guardValues };
+  return { system, automaton: automaton!, result, rests, initial, own, monitors, invariants, guardValues };
 }

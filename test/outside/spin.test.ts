@@ -1,33 +1,224 @@
 // SPDX-License-Identifier: MIT
-import { expect, test } from 'vitest';
-import { Verifier } from '../../bench/spin.js';
+/**
+ * An outside judge for the engine: SPIN searches the same systems, exported by `promela.ts`, and must find as many states,
+ * as many steps and the same things wrong. OUTSIDE=n: also all built-in variants of up to n states.
+ */
+import fc from 'fast-check';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { spinMissing, Verifier } from '../../bench/spin.js';
+import type { Scenario, Variant } from '../../src/core/scenario.js';
+import type { System } from '../../src/core/system.js';
+import { Position } from '../../src/explore/position.js';
+import { search } from '../../src/explore/search.js';
+import { Steps } from '../../src/explore/steps.js';
+import { ExactSet } from '../../src/explore/visited.js';
+import { SCENARIOS } from '../../src/scenarios/index.js';
+import { freedWhileHeld, interrupted, watched } from '../explore/fixtures/locks.js';
 import * as toys from '../explore/fixtures/systems.js';
-import { promela } from './promela.js';
-import { record } from './record.js';
-import { writeFileSync } from 'node:fs';
+import {
+  build,
+  frameOptions,
+  options,
+  privateRecipes,
+  type Recipe,
+  recipes,
+} from '../explore/random-systems.js';
+import { type Exported, promela, UNKNOWN } from './promela.js';
+import { record, type Recorded } from './record.js';
 
-test.each(Object.entries({
-  peterson: () => toys.peterson(),
-  'peterson, wrong turn': () => toys.peterson({ broken: true }),
-  'peterson on tso': () => toys.peterson({ memory: 'tso' }),
-  'peterson on tso without fences': () => toys.peterson({ memory: 'tso', fences: false }),
-  'three philosophers': () => toys.philosophers(3),
-  'three ordered philosophers': () => toys.philosophers(3, { ordered: true }),
-  trylocks: () => toys.trylocks(),
-  'trylocks, one meddles': () => toys.trylocks({ meddle: true }),
-  'retry loop': () => toys.retry(),
-  leak: () => toys.leak(),
-  'no leak': () => toys.leak({ forget: false }),
-  'data race under a lock': () => toys.dataRace(),
-  'data race after a lock': () => toys.dataRace({ locked: true }),
-  'no data race': () => toys.dataRace({ marked: true }),
-}))('%s', (_name, build) => {
-  const recorded = record(build());
-  const { text, ends } = promela(recorded);
-  writeFileSync(`/tmp/x-${_name.replaceAll(/\W/g,'_')}.pml`, text);
-  const verifier = new Verifier(text, ['-O0']);
-  const j = verifier.judge();
-  verifier.dispose();
-  const r = recorded.result;
-  console.log(_name, r.states, r.transitions, r.terminals, r.findings.filter(f=>f.kind!=='witness').map(f=>f.kind+' '+f.name), j, ends);
+const missing = spinMissing();
+
+/** What both say of a system, in the same words. */
+interface Said {
+  readonly states: number;
+  /** Absent where it is not known how often a race can be reported. */
+  readonly steps: number | undefined;
+  readonly found: readonly string[];
+}
+
+/** LOCK-ORDER, CTX and LOCK-HELD depend on the paths alone, not on interleavings; what was witnessed is not judged. */
+const JUDGED = new Set(['violation', 'deadlock', 'leak', 'report DATA-RACE']);
+
+function engineSays({ result }: Recorded): Said {
+  const found = result.findings
+    .filter(({ kind, name }) => JUDGED.has(kind) || JUDGED.has(`${kind} ${name}`))
+    .map(({ kind, name }) => `${kind} ${name}`)
+    .sort();
+  const races = found.includes('report DATA-RACE');
+  return { states: result.states, steps: races ? undefined : result.transitions, found };
+}
+
+function spinSays({ system, result, rests }: Recorded, { text, ends }: Exported): Said {
+  const verifier = new Verifier(text, ['-O0', '-DVECTORSZ=8192']);
+  try {
+    const { states, transitions, failed } = verifier.judge();
+    const found = failed.map(
+      (what) => ends[Number(/^assertion violated \(dead!=(\d+)\)$/.exec(what)?.[1]) - 1]!,
+    );
+    // What SPIN counts beside the steps: the initial state, a look at each state of rest, and one at each end.
+    const looks = result.terminals * system.invariants.filter(({ when }) => when === 'end').length;
+    const beside = 1 + looks + (rests - result.terminals) + found.length;
+    return {
+      states: states - found.length,
+      steps: found.includes('report DATA-RACE') ? undefined : transitions - beside,
+      found: found.sort(),
+    };
+  } finally {
+    verifier.dispose();
+  }
+}
+
+/** What SPIN says, and what it should say. */
+const asked = (recorded: Recorded): { spin: Said; engine: Said } => ({
+  spin: spinSays(recorded, promela(recorded)),
+  engine: engineSays(recorded),
+});
+
+/** As `shootdown check --strategy bfs --exact` searches it; in its first pass. */
+function recordVariant(scenario: Scenario, { knobs }: Variant, pass = scenario.passes(knobs)[0]!): Recorded {
+  const { system, monitor } = scenario.build(knobs, pass);
+  return record(system, monitor && (() => monitor()));
+}
+
+const note = missing === undefined ? '' : ` (skipped: ${missing})`;
+if (missing !== undefined) console.warn(`the engine is not compared with SPIN: ${missing}`);
+
+test.runIf(process.env['SPIN'] === 'required')('SPIN is there', () => {
+  expect(missing).toBeUndefined();
+});
+
+describe.skipIf(missing !== undefined)(`SPIN and the engine agree${note}`, () => {
+  const systems: Record<string, () => System> = {
+    peterson: () => toys.peterson(),
+    'peterson, wrong turn: violation': () => toys.peterson({ broken: true }),
+    'peterson on tso': () => toys.peterson({ memory: 'tso' }),
+    'peterson on tso without fences: violation': () => toys.peterson({ memory: 'tso', fences: false }),
+    'three philosophers: deadlock': () => toys.philosophers(3),
+    'three ordered philosophers': () => toys.philosophers(3, { ordered: true }),
+    'trylocks, one meddles: violation': () => toys.trylocks({ meddle: true }),
+    'retry loop': () => toys.retry(),
+    leak: () => toys.leak(),
+    'data race under a lock': () => toys.dataRace(),
+    'no data race': () => toys.dataRace({ marked: true }),
+    'a monitor watches a lock: violation': () => watched('monitor'),
+    'an object is freed while its lock is held: violation': () => freedWhileHeld(),
+    'an interrupt handler takes a lock: deadlock': () => interrupted(),
+  };
+  test.each(Object.entries(systems))('%s', (_, make) => {
+    const { spin, engine } = asked(record(make()));
+    expect(spin).toEqual(engine);
+  });
+
+  const variants = [
+    ['G-01', 'base'],
+    ['G-01', 'gup.pte_recheck=before-ref'],
+    ['G-01g', 'gup.zero_bail=off,machine=bcast'],
+    ['G-07b', 'lock=none'],
+    ['G-20', 'memory=tso'],
+    ['D-25', 'base'],
+    ['D-38', 'make.anon_only=off'],
+    ['D-46', 'base'],
+    ['N-01', 'callback=noseq'],
+    ['N-05', 'base'],
+    ['N-05', 'mmu_interval_notifier_insert.partial=no-mark'],
+    ['N-16', 'ops=with-release'],
+    ['N-29c', 'call_srcu.list=per-cpu'],
+  ] as const;
+  test.each(variants)('%s %s', (id, name) => {
+    const scenario = SCENARIOS.find((one) => one.id === id)!;
+    const variant = scenario.variants.find((one) => one.name === name)!;
+    const { spin, engine } = asked(recordVariant(scenario, variant));
+    expect(spin).toEqual(engine);
+  });
+
+  /** The first few, drawn by a fixed seed, that are not too small. */
+  const drawn = (kind: string, recipe: fc.Arbitrary<Recipe>): readonly (readonly [string, Recipe])[] =>
+    fc
+      .sample(recipe, { seed: 3, numRuns: 60 })
+      .map((one) => [one, search(build(one), { maxStates: 1_000 })] as const)
+      .filter(([, { complete, states }]) => complete && states >= 200)
+      .slice(0, 3)
+      .map(([one, { states }]) => [`${kind}: ${states} states`, one]);
+  const made = [
+    ...drawn('at random', recipes(options)),
+    ...drawn('with frames', recipes(frameOptions, true)),
+    ...drawn('with private cells', privateRecipes),
+  ];
+  test.each(made)('made up %s', (_, recipe) => {
+    const { spin, engine } = asked(record(build(recipe)));
+    expect(spin).toEqual(engine);
+  });
+});
+
+describe.skipIf(missing !== undefined)(`SPIN objects${note}`, () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  test('to an engine that has not seen everything', () => {
+    const { spin } = asked(record(toys.retry(), undefined, { maxStates: 50 }));
+    expect(spin.found).toContain(UNKNOWN);
+  });
+
+  test('to an engine that takes a new state for a known one', () => {
+    let states = 0;
+    const { add } = ExactSet.prototype;
+    vi.spyOn(ExactSet.prototype, 'add').mockImplementation(function (this: ExactSet, ...state) {
+      return add.apply(this, state) && ++states !== 40;
+    });
+    const { spin, engine } = asked(record(toys.philosophers(3)));
+    expect(spin.states).toBeGreaterThan(engine.states);
+  });
+
+  test('to an engine that remembers what a step does, and forgets to ask whether the object lives', () => {
+    const { spin: right } = asked(record(freedWhileHeld()));
+    const { outcomeIn } = Steps.prototype;
+    vi.spyOn(Steps.prototype, 'outcomeIn').mockImplementation(function (this: Steps, state, node) {
+      this.guard[node] = -1;
+      return outcomeIn.call(this, state, node);
+    });
+    const { spin, engine } = asked(record(freedWhileHeld()));
+    expect(right.found).toEqual(['violation ALIVE']);
+    expect(spin).not.toEqual(engine);
+  });
+
+  test('to an engine that takes back one change too few', () => {
+    const { back } = Position.prototype;
+    let calls = 0;
+    vi.spyOn(Position.prototype, 'back').mockImplementation(function (this: Position, changes) {
+      if (++calls === 60 && this.changes > 1) this.changes--;
+      back.call(this, changes);
+    });
+    const { spin, engine } = asked(record(toys.peterson()));
+    expect(spin).not.toEqual(engine);
+  });
+
+  test('to a lock that does not lock', () => {
+    const recorded = record(toys.philosophers(2));
+    const { text, ends } = promela(recorded);
+    const broken = text.replace(/ && c0_fork0 == 0 ->/, ' ->');
+    expect(broken).not.toBe(text);
+    expect(spinSays(recorded, { text: broken, ends })).not.toEqual(engineSays(recorded));
+  });
+});
+
+/** By the number of states that a search may have: all built-in variants and passes below. */
+const upTo = Number(process.env['OUTSIDE'] ?? 0);
+describe.runIf(missing === undefined && upTo > 0)('SPIN and the engine agree on every small variant', () => {
+  let compared = 0;
+  let agreed = 0;
+  afterAll(() => console.log(`${agreed} of ${compared} searches agree`));
+
+  const passes = (upTo > 0 ? SCENARIOS : []).flatMap((scenario) =>
+    (scenario.kind === 'static' ? [] : scenario.variants).flatMap((variant) =>
+      scenario
+        .passes(variant.knobs)
+        .map((pass) => ({ scenario, variant, pass, id: scenario.id, name: variant.name, by: pass.name })),
+    ),
+  );
+  test.each(passes)('$id $name, $by', ({ scenario, variant, pass }) => {
+    if (!search(scenario.build(variant.knobs, pass).system, { maxStates: upTo }).complete) return;
+    compared++;
+    const { spin, engine } = asked(recordVariant(scenario, variant, pass));
+    expect(spin).toEqual(engine);
+    agreed++;
+  });
 });
