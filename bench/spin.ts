@@ -97,10 +97,15 @@ export class Verifier {
   }
 
   private execute(command: string, args: readonly string[]): string {
-    return execFileSync(command, args, {
+    const { status, stdout, stderr, error } = spawnSync(command, args, {
       cwd: this.directory,
       encoding: 'utf8',
       env: { ...process.env, LC_ALL: 'C' },
+      maxBuffer: Infinity,
     });
+    if (error !== undefined) throw error;
+    if (status !== 0)
+      throw new Error(`${command} failed (${status}): ${(stdout + stderr).trim().slice(-500)}`);
+    return stdout;
   }
 }

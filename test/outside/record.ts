@@ -120,7 +120,7 @@ function grow<Leaf>(
 export function record(
   system: System,
   monitor?: () => NodeMonitor,
-  options: Pick<SearchOptions, 'maxStates'> = {},
+  options: Pick<SearchOptions, 'maxStates' | 'merge'> = {},
 ): Recorded {
   const own = new Map<string, OwnRequest>();
   const monitors = system.monitors.map(() => new Map<number, Tree<Effect>>());

@@ -75,9 +75,14 @@ const asked = (recorded: Recorded): { spin: Said; engine: Said } => ({
 });
 
 /** As `shootdown check --strategy bfs --exact` searches it; in its first pass. */
-function recordVariant(scenario: Scenario, { knobs }: Variant, pass = scenario.passes(knobs)[0]!): Recorded {
+function recordVariant(
+  scenario: Scenario,
+  { knobs }: Variant,
+  pass = scenario.passes(knobs)[0]!,
+  how: Parameters<typeof record>[2] = {},
+): Recorded {
   const { system, monitor } = scenario.build(knobs, pass);
-  return record(system, monitor && (() => monitor()));
+  return record(system, monitor && (() => monitor()), how);
 }
 
 const note = missing === undefined ? '' : ` (skipped: ${missing})`;
@@ -112,7 +117,6 @@ describe.skipIf(missing !== undefined)(`SPIN and the engine agree${note}`, () =>
   const variants = [
     ['G-01', 'base'],
     ['G-01', 'gup.pte_recheck=before-ref'],
-    ['G-01g', 'gup.zero_bail=off,machine=bcast'],
     ['G-07b', 'lock=none'],
     ['G-20', 'memory=tso'],
     ['D-25', 'base'],
@@ -129,6 +133,24 @@ describe.skipIf(missing !== undefined)(`SPIN and the engine agree${note}`, () =>
     const variant = scenario.variants.find((one) => one.name === name)!;
     const { spin, engine } = asked(recordVariant(scenario, variant));
     expect(spin).toEqual(engine);
+  });
+
+  const unmerged = [
+    ['D-38', 'make.anon_only=off'],
+    ['N-07', 'base'],
+    ['N-01', 'callback=noseq'],
+    ['N-03b', 'end=after-the-driver'],
+    ['D-46', 'close=unregister first'],
+  ] as const;
+  test.each(unmerged)('%s %s, where points of a path are not merged', (id, name) => {
+    const scenario = SCENARIOS.find((one) => one.id === id)!;
+    const variant = scenario.variants.find((one) => one.name === name)!;
+    const recorded = recordVariant(scenario, variant, undefined, { merge: false });
+    const { spin, engine } = asked(recorded);
+    const merged = recordVariant(scenario, variant);
+    expect(spin).toEqual(engine);
+    expect(recorded.automaton.size).toBeGreaterThanOrEqual(merged.automaton.size);
+    expect(spin.found).toEqual(engineSays(merged).found);
   });
 
   /** The first few, drawn by a fixed seed, that are not too small. */
