@@ -19,7 +19,7 @@ import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
 import n19c from './n-19c.js';
 import { n20, n20c } from './n-20.js';
-import n20b from './n-20b.js';
+import { n20b, n20d } from './n-20b.js';
 import n21 from './n-21.js';
 import n23 from './n-23.js';
 import { n25, n25b, n25c } from './n-25.js';
@@ -34,6 +34,7 @@ import n32b from './n-32b.js';
 import n32c from './n-32c.js';
 import n32d from './n-32d.js';
 import n32e from './n-32e.js';
+import n32f from './n-32f.js';
 import n33 from './n-33.js';
 import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
@@ -69,6 +70,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n20,
   n20b,
   n20c,
+  n20d,
   n21,
   n23,
   n25,
@@ -89,6 +91,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n32c,
   n32d,
   n32e,
+  n32f,
   n33,
   n34,
   n35,
