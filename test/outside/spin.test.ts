@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { spinMissing, Verifier } from '../../bench/spin.js';
+import { spinMissing } from '../../bench/spin.js';
 import type { Scenario, Variant } from '../../src/core/scenario.js';
 import type { System } from '../../src/core/system.js';
 import { Position } from '../../src/explore/position.js';
@@ -23,56 +23,11 @@ import {
   type Recipe,
   recipes,
 } from '../explore/random-systems.js';
-import { type Exported, promela, UNKNOWN } from './promela.js';
+import { asked, engineSays, spinSays } from './judge.js';
+import { promela, UNKNOWN } from './promela.js';
 import { record, type Recorded } from './record.js';
 
 const missing = spinMissing();
-
-/** What both say of a system, in the same words. */
-interface Said {
-  readonly states: number;
-  /** Absent where it is not known how often a race can be reported. */
-  readonly steps: number | undefined;
-  readonly found: readonly string[];
-}
-
-/** LOCK-ORDER, CTX and LOCK-HELD depend on the paths alone, not on interleavings; what was witnessed is not judged. */
-const JUDGED = new Set(['violation', 'deadlock', 'leak', 'report DATA-RACE']);
-
-function engineSays({ result }: Recorded): Said {
-  const found = result.findings
-    .filter(({ kind, name }) => JUDGED.has(kind) || JUDGED.has(`${kind} ${name}`))
-    .map(({ kind, name }) => `${kind} ${name}`)
-    .sort();
-  const races = found.includes('report DATA-RACE');
-  return { states: result.states, steps: races ? undefined : result.transitions, found };
-}
-
-function spinSays({ system, result, rests }: Recorded, { text, ends }: Exported): Said {
-  const verifier = new Verifier(text, ['-O0', '-DVECTORSZ=8192']);
-  try {
-    const { states, transitions, failed } = verifier.judge();
-    const found = failed.map(
-      (what) => ends[Number(/^assertion violated \(dead!=(\d+)\)$/.exec(what)?.[1]) - 1]!,
-    );
-    // What SPIN counts beside the steps: the initial state, a look at each state of rest, and one at each end.
-    const looks = result.terminals * system.invariants.filter(({ when }) => when === 'end').length;
-    const beside = 1 + looks + (rests - result.terminals) + found.length;
-    return {
-      states: states - found.length,
-      steps: found.includes('report DATA-RACE') ? undefined : transitions - beside,
-      found: found.sort(),
-    };
-  } finally {
-    verifier.dispose();
-  }
-}
-
-/** What SPIN says, and what it should say. */
-const asked = (recorded: Recorded): { spin: Said; engine: Said } => ({
-  spin: spinSays(recorded, promela(recorded)),
-  engine: engineSays(recorded),
-});
 
 /** As `shootdown check --strategy bfs --exact` searches it; in its first pass. */
 function recordVariant(
