@@ -6,8 +6,7 @@ import type { Recorded } from './record.js';
 /** What both say of a system, in the same words. */
 export interface Said {
   readonly states: number;
-  /** Absent where it is not known how often a race can be reported. */
-  readonly steps: number | undefined;
+  readonly steps: number;
   readonly found: readonly string[];
 }
 
@@ -19,23 +18,22 @@ export function engineSays({ result }: Recorded): Said {
     .filter(({ kind, name }) => JUDGED.has(kind) || JUDGED.has(`${kind} ${name}`))
     .map(({ kind, name }) => `${kind} ${name}`)
     .sort();
-  const races = found.includes('report DATA-RACE');
-  return { states: result.states, steps: races ? undefined : result.transitions, found };
+  return { states: result.states, steps: result.transitions, found };
 }
 
-export function spinSays({ system, result, rests }: Recorded, { text, ends }: Exported): Said {
+export function spinSays({ system, result, rests, races }: Recorded, { text, ends }: Exported): Said {
   const verifier = new Verifier(text, ['-O0', '-DVECTORSZ=8192']);
   try {
     const { states, transitions, failed } = verifier.judge();
     const found = failed.map(
       (what) => ends[Number(/^assertion violated \(dead!=(\d+)\)$/.exec(what)?.[1]) - 1]!,
     );
-    // What SPIN counts beside the steps: the initial state, a look at each state of rest, and one at each end.
+    // What SPIN counts beside the steps: the initial state, a look at each state of rest, each report of a race, each end.
     const looks = result.terminals * system.invariants.filter(({ when }) => when === 'end').length;
-    const beside = 1 + looks + (rests - result.terminals) + found.length;
+    const beside = 1 + looks + (rests - result.terminals) + races + found.length;
     return {
       states: states - found.length,
-      steps: found.includes('report DATA-RACE') ? undefined : transitions - beside,
+      steps: transitions - beside,
       found: found.sort(),
     };
   } finally {

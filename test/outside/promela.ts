@@ -118,13 +118,13 @@ class Exporter {
       for (const one of agents.keys())
         for (const other of agents.keys()) {
           if (one === other) continue;
-          for (const [kind, with_] of [
+          for (const [kind, otherKind] of [
             ['writes', 'writes'],
             ['writes', 'reads'],
             ['reads', 'writes'],
           ] as const) {
-            const [plain, any_] = [at(one, cell, kind, true), at(other, cell, with_, false)];
-            if (plain !== undefined && any_ !== undefined) races.push(`${plain} && ${any_}`);
+            const [plain, rival] = [at(one, cell, kind, true), at(other, cell, otherKind, false)];
+            if (plain !== undefined && rival !== undefined) races.push(`${plain} && ${rival}`);
           }
         }
     return races;

@@ -6,9 +6,11 @@
  * it is told to touch plays no part.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { Access } from '../../src/core/ops.js';
 import type { NodeMonitor } from '../../src/core/scenario.js';
 import type { System } from '../../src/core/system.js';
 import type { Automaton } from '../../src/explore/automaton.js';
+import { dataRace } from '../../src/explore/races.js';
 import { search, type SearchOptions, type SearchResult } from '../../src/explore/search.js';
 
 /** What a function does, by the values of the cells that it reads, in the order in which it reads them. */
@@ -39,6 +41,8 @@ export interface Recorded {
   readonly result: SearchResult;
   /** States in which nobody can go on: ends and deadlocks. */
   readonly rests: number;
+  /** States in which two accesses race. */
+  readonly races: number;
   /** Values of all cells in the initial state, after the monitors have seen it. */
   readonly initial: Int32Array;
   /** By {@link requestKey}. */
@@ -193,6 +197,7 @@ export function record(
   let automaton: Automaton | undefined;
   let initial: Int32Array | undefined;
   let rests = 0;
+  let races = 0;
   const result = search(system, {
     exact: true,
     ...options,
@@ -200,10 +205,23 @@ export function record(
     onAutomaton: (found) => (automaton = found),
     onState(state, terminal) {
       if (terminal) rests++;
+      const access = (agent: number): Access => automaton!.access(state[system.cells.length + agent]!);
+      if (dataRace(system.agents.length, access) !== undefined) races++;
       initial ??= state.slice(0, system.cells.length);
       for (const [cell, values] of guardValues) values.add(state[cell]!);
     },
   });
   if (initial === undefined) throw new Error('expected nothing to be wrong in the initial state');
-  return { system, automaton: automaton!, result, rests, initial, own, monitors, invariants, guardValues };
+  return {
+    system,
+    automaton: automaton!,
+    result,
+    rests,
+    races,
+    initial,
+    own,
+    monitors,
+    invariants,
+    guardValues,
+  };
 }

@@ -6,6 +6,7 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { spinMissing } from '../../bench/spin.js';
+import { Op } from '../../src/core/ops.js';
 import type { Scenario, Variant } from '../../src/core/scenario.js';
 import type { System } from '../../src/core/system.js';
 import { Position } from '../../src/explore/position.js';
@@ -23,6 +24,7 @@ import {
   type Recipe,
   recipes,
 } from '../explore/random-systems.js';
+import { everyOperation } from './fixtures/operations.js';
 import { asked, engineSays, spinSays } from './judge.js';
 import { promela, UNKNOWN } from './promela.js';
 import { record, type Recorded } from './record.js';
@@ -61,12 +63,19 @@ describe.skipIf(missing !== undefined)(`SPIN and the engine agree${note}`, () =>
     'data race under a lock': () => toys.dataRace(),
     'no data race': () => toys.dataRace({ marked: true }),
     'a monitor watches a lock: violation': () => watched('monitor'),
+    'every operation of the core': () => everyOperation('sc'),
+    'every operation of the core, on tso': () => everyOperation('tso'),
     'an object is freed while its lock is held: violation': () => freedWhileHeld(),
     'an interrupt handler takes a lock: deadlock': () => interrupted(),
   };
   test.each(Object.entries(systems))('%s', (_, make) => {
     const { spin, engine } = asked(record(make()));
     expect(spin).toEqual(engine);
+  });
+
+  test('and no operation of the core is missing', () => {
+    const { op } = record(everyOperation('tso')).automaton;
+    expect([...new Set(op)].sort((x, y) => x - y)).toEqual(Object.values(Op));
   });
 
   const variants = [
