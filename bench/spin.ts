@@ -31,26 +31,50 @@ export function spinVersion(): string {
   return /Version (\S+)/.exec(execFileSync('spin', ['-V'], { encoding: 'utf8' }))?.[1] ?? '';
 }
 
+/** What SPIN's verifier says about all states, whatever it finds wrong. */
+export interface Judgement {
+  readonly states: number;
+  readonly transitions: number;
+  /** The assertions that failed, in SPIN's words, each as often as it failed. */
+  readonly failed: readonly string[];
+}
+
+/** The number in what pan prints. */
+function numberIn(output: string, pattern: RegExp): number {
+  const found = pattern.exec(output)?.[1];
+  if (found === undefined) throw new Error(`expected ${String(pattern)} in what pan prints, got:\n${output}`);
+  return Number(found);
+}
+
 /** A compiled verifier, in a directory of its own. */
 export class Verifier {
   private readonly directory = mkdtempSync(join(tmpdir(), 'shootdown-spin-'));
 
-  constructor(promela: string) {
+  /** `flags` for gcc. */
+  constructor(promela: string, flags: readonly string[] = ['-O2']) {
     writeFileSync(join(this.directory, 'model.pml'), promela);
-    this.execute('spin', ['-a', 'model.pml']);
+    this.execute('spin', ['-o2', '-a', 'model.pml']); // what is only written is part of a state, too
     // Safety only, whole states. Partial-order reduction removes nothing (every step touches a global) and costs time.
-    this.execute('gcc', ['-O2', '-DSAFETY', '-DNOREDUCE', '-o', 'pan', 'pan.c']);
+    this.execute('gcc', [...flags, '-DSAFETY', '-DNOREDUCE', '-o', 'pan', 'pan.c']);
+  }
+
+  /** Goes on after each error. */
+  judge(): Judgement {
+    const output = this.execute('sh', ['-c', './pan -m200000 -c0 -e 2>&1']);
+    const failed = [...output.matchAll(/^pan:\d+: (.*) \(at depth \d+\)$/gm)].map(([, what]) => what!);
+    if (numberIn(output, /errors: (\d+)/) !== failed.length || /too small|out of memory/.test(output))
+      throw new Error(`expected pan to search everything and to name each error, got:\n${output}`);
+    return {
+      states: numberIn(output, /(\d+) states, stored/),
+      transitions: numberIn(output, /(\d+) transitions/),
+      failed,
+    };
   }
 
   run(): PeerRun {
     // The shell's `times` is the portable way to the CPU time of a child: last line, user and system.
     const output = this.execute('sh', ['-c', './pan -m200000 2>&1; times']);
-    const number = (pattern: RegExp): number => {
-      const found = pattern.exec(output)?.[1];
-      if (found === undefined)
-        throw new Error(`expected ${String(pattern)} in what pan prints, got:\n${output}`);
-      return Number(found);
-    };
+    const number = (pattern: RegExp): number => numberIn(output, pattern);
     if (number(/errors: (\d+)/) !== 0 || /too small|out of memory/.test(output))
       throw new Error(`expected pan to search everything and to find no error, got:\n${output}`);
     const [user, system] = output
@@ -73,10 +97,15 @@ export class Verifier {
   }
 
   private execute(command: string, args: readonly string[]): string {
-    return execFileSync(command, args, {
+    const { status, stdout, stderr, error } = spawnSync(command, args, {
       cwd: this.directory,
       encoding: 'utf8',
       env: { ...process.env, LC_ALL: 'C' },
+      maxBuffer: Infinity,
     });
+    if (error !== undefined) throw error;
+    if (status !== 0)
+      throw new Error(`${command} failed (${status}): ${(stdout + stderr).trim().slice(-500)}`);
+    return stdout;
   }
 }
