@@ -47,19 +47,21 @@ export interface AnswersOptions {
   readonly knobs?: Partial<Knobs>;
   /** Steps that one path of an operation may take. */
   readonly limit?: number;
+  /** Nothing looks on, neither invariants nor lockdep: for the answers alone, several times as fast. */
+  readonly bare?: boolean;
 }
 
 /** The lines of each answer as the operations are executed; then which property the last one has broken, if any. */
 export function* answersOf(
   text: string,
   name: string,
-  { knobs = {}, limit }: AnswersOptions,
+  { knobs = {}, limit, bare = false }: AnswersOptions,
 ): Generator<string[], string | undefined> {
   const script = parseOps(text, name);
-  const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs);
+  const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs, !bare);
   const straight: Straight = new Straight(ops.kernel.system, {
     choose: () => 0,
-    monitor: () => ops.monitor(),
+    ...(bare ? { invariants: 'off', atOnce: true } : { monitor: () => ops.monitor() }),
     ...(limit === undefined ? {} : { limit }),
   });
   /** What a step breaks. */
@@ -67,7 +69,7 @@ export function* answersOf(
     try {
       step();
       straight.settle();
-      straight.judge();
+      if (!bare) straight.judge();
     } catch (error) {
       if (!(error instanceof Broken)) throw error;
       return `${error.property}: ${error.detail}`;
