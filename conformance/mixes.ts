@@ -167,3 +167,6 @@ export const MIXES = {
 } as const satisfies Record<string, Mix>;
 
 export type MixName = keyof typeof MIXES;
+
+/** The names of the mixes. */
+export const MIX_NAMES = Object.keys(MIXES) as MixName[];
