@@ -33,8 +33,13 @@ export interface OpsResult {
 }
 
 /** Executes a script with all invariants that hold always, the sums after each operation, and lockdep. */
-export function runOps(text: string, name: string, knobs: Partial<Knobs> = {}): OpsResult {
-  const answers = answersOf(text, name, { knobs });
+export function runOps(
+  text: string,
+  name: string,
+  knobs: Partial<Knobs> = {},
+  trace = false,
+): OpsResult {
+  const answers = answersOf(text, name, { knobs, trace });
   const lines: string[] = [];
   for (;;) {
     const { value, done } = answers.next();
@@ -47,13 +52,15 @@ export interface AnswersOptions {
   readonly knobs?: Partial<Knobs>;
   /** Steps that one path of an operation may take. */
   readonly limit?: number;
+  /** Show what notifiers are told as well. */
+  readonly trace?: boolean;
 }
 
 /** The lines of each answer as the operations are executed; then which property the last one has broken, if any. */
 export function* answersOf(
   text: string,
   name: string,
-  { knobs = {}, limit }: AnswersOptions,
+  { knobs = {}, limit, trace = false }: AnswersOptions,
 ): Generator<string[], string | undefined> {
   const script = parseOps(text, name);
   const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs);
@@ -62,6 +69,7 @@ export function* answersOf(
     monitor: () => ops.monitor(),
     ...(limit === undefined ? {} : { limit }),
   });
+  if (trace) ops.traceRanges();
   /** What a step breaks. */
   const judged = (step: () => void): string | undefined => {
     try {
