@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { runOps } from '../src/cli/ops.js';
+import { answersOf } from '../src/cli/ops.js';
 import { UsageError } from '../src/core/scenario.js';
 import { normalise } from '../src/litmus/ops-observe.js';
 
@@ -15,8 +15,13 @@ export function answers(lines: readonly string[]): string[][] {
 
 /** What the model answers; if an operation breaks one of its properties, the last line says so. */
 export function modelAnswer(script: string, name: string, trace = false): string[] {
-  const { lines, broken } = runOps(script, name, {}, trace);
-  return [...normalise(lines), ...(broken === undefined ? [] : [`the model is broken: ${broken}`])];
+  const answering = answersOf(script, name, { trace });
+  const lines: string[] = [];
+  for (;;) {
+    const { value, done } = answering.next();
+    if (!done) lines.push(...value);
+    else return normalise(value === undefined ? lines : [...lines, `the model is broken: ${value}`]);
+  }
 }
 
 /** The first operation that the model answers otherwise, with what came before it since the last reset; undefined if there is none. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { differ, firstDifference, modelAnswer } from './compare.js';
-import { generate, MIXES } from './generate.js';
+import { generate } from './generate.js';
+import { MIX_NAMES, type MixName } from './mixes.js';
 import { goldenFiles } from './golden.js';
 import { type Guest, startGuest } from './guest.js';
 import { differsAgain } from './record.js';
@@ -12,7 +13,7 @@ export interface LiveOptions {
   /** Operations altogether. */
   readonly ops: number;
   /** Only this mix; otherwise all in turn. */
-  readonly mix?: string | undefined;
+  readonly mix?: MixName | undefined;
   readonly trace: boolean;
 }
 
@@ -55,7 +56,7 @@ export async function live({ seed, ops, mix, trace }: LiveOptions): Promise<numb
     const began = Date.now();
     for (let done = 0, i = 0; done < ops; i++) {
       const length = Math.min(SCRIPT, ops - done);
-      const script = generate({ seed: seed * 1000 + i, ops: length, mix: mix ?? MIXES[i % MIXES.length]! });
+      const script = generate({ seed: seed * 1000 + i, ops: length, mix: mix ?? MIX_NAMES[i % MIX_NAMES.length]! });
       const answering = guest.run(script, { trace });
       answering.catch(() => {}); // it is awaited once the model has answered
       const model = modelAnswer(script, `seed ${seed}, script ${i}`, trace);

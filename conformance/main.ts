@@ -2,19 +2,19 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { UsageError } from '../src/core/scenario.js';
-import { MIXES } from './generate.js';
+import { MIX_NAMES, type MixName } from './mixes.js';
 import { goldenFiles } from './golden.js';
 import { build } from './guest.js';
 import { live } from './live.js';
 import { answerScript, record, recordAgain } from './record.js';
 
 const USAGE = `npm run conformance:build                              builds kernel and agent; see conformance/README.md
-npm run conformance:record -- --seed 1 --ops 2500 [--mix ${MIXES[0]}] [--seeds 10] [--trace] [--out FOLDER]
+npm run conformance:record -- --seed 1 --ops 2500 [--mix ${MIX_NAMES[0]}] [--seeds 10] [--trace] [--out FOLDER]
 npm run conformance:record -- --again FILE             records a file once more: it must be the same
 npm run conformance:record -- --script FILE [--trace]  prints what the real kernel answers to a script
 npm run conformance:live -- --seed 1 --ops 20000 [--mix M] [--trace]   compares it with the model, and shrinks the first difference
 npm run conformance:replay -- [FILE…]                  compares the model with what was recorded
-mixes: ${MIXES.join(', ')}
+mixes: ${MIX_NAMES.join(', ')}
 `;
 
 function whole(value: string | undefined, option: string, otherwise?: number): number {
@@ -23,10 +23,10 @@ function whole(value: string | undefined, option: string, otherwise?: number): n
   return Number(value);
 }
 
-function mixOf(value: string | undefined): string | undefined {
-  if (value !== undefined && !(MIXES as readonly string[]).includes(value))
-    throw new UsageError(`there is no mix ${value}; there is ${MIXES.join(', ')}`);
-  return value;
+function mixOf(value: string | undefined): MixName | undefined {
+  if (value !== undefined && !(MIX_NAMES as readonly string[]).includes(value))
+    throw new UsageError(`there is no mix ${value}; there is ${MIX_NAMES.join(', ')}`);
+  return value as MixName | undefined;
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -54,7 +54,7 @@ async function run(args: readonly string[]): Promise<number> {
       if (values.script !== undefined) return await answerScript(readFileSync(values.script, 'utf8'), trace);
       if (values.again !== undefined) return await recordAgain(values.again);
       const seed = whole(values.seed, 'seed');
-      const mix = mixOf(values.mix) ?? MIXES[0];
+      const mix = mixOf(values.mix) ?? MIX_NAMES[0];
       return await record({ seed, seeds: whole(values.seeds, 'seeds', 1), ops: whole(values.ops, 'ops'), mix, trace, folder: values.out });
     }
     case 'live':

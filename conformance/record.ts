@@ -4,12 +4,13 @@ import { firstDifference } from './compare.js';
 import { generate } from './generate.js';
 import { type Golden, goldenText, readGolden, writeGolden } from './golden.js';
 import { type Guest, startGuest } from './guest.js';
+import type { MixName } from './mixes.js';
 
 /** What decides a recording. */
 export interface Recording {
   readonly seed: number;
   readonly ops: number;
-  readonly mix: string;
+  readonly mix: MixName;
   readonly trace: boolean;
 }
 

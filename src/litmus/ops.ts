@@ -66,6 +66,8 @@ export class Ops {
     private readonly script: Script,
     private readonly run: Runner,
     knobs: Partial<Knobs> = {},
+    /** Whether invariants look on. */
+    watched = true,
   ) {
     const { lines, processes, regions, pages, inUse, inDevice } = script;
     this.stride = pages + 1;
@@ -115,7 +117,7 @@ export class Ops {
         if (place > 0) mm.notifier_subscriptions?.mm_count.init(0);
       });
     }
-    this.properties = watchAlways(kernel);
+    this.properties = watched ? watchAlways(kernel) : [];
   }
 
   monitor(): NodeMonitor {

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+import type { MapKind } from '../src/litmus/ops-language.js';
+
+/** What a generator believes of a page of a process. */
+interface Mapped {
+  readonly kind: MapKind;
+  readonly prot: string;
+}
+
+/** What a generator believes of a process. */
+interface Process {
+  /** By region, by page. */
+  readonly pages: (Mapped | undefined)[][];
+  readonly devices: Set<number>;
+  pins: boolean;
+}
+
+/**
+ * A rough idea of which processes live and what they have mapped where, so that most operations mean something. No operation
+ * is expected to fail in it: it says what a script aims at, not what comes of it.
+ */
+export class World {
+  private readonly processes = new Map<number, Process>([
+    [0, { pages: [], devices: new Set(), pins: false }],
+  ]);
+  /** Somebody has pinned pages. */
+  pinned = false;
+
+  living(): number[] {
+    return [...this.processes.keys()];
+  }
+
+  has(process: number): boolean {
+    return this.processes.has(process);
+  }
+
+  /** The regions that a process has something in. */
+  regions(process: number): number[] {
+    return this.of(process).pages.flatMap((pages, region) => (pages.some(Boolean) ? [region] : []));
+  }
+
+  /** The pages of a region that are mapped. */
+  mapped(process: number, region: number): number[] {
+    const pages = this.of(process).pages[region] ?? [];
+    return [...pages.keys()].filter((page) => pages[page] !== undefined);
+  }
+
+  devices(process: number): number[] {
+    return [...this.of(process).devices];
+  }
+
+  canPinread(process: number): boolean {
+    return this.of(process).pins;
+  }
+
+  map(process: number, region: number, count: number, mapped: Mapped): void {
+    for (let page = 0; page < count; page++) this.pages(process, region)[page] ??= mapped;
+  }
+
+  unmap(process: number, region: number, first: number, count: number): void {
+    for (let page = first; page < first + count; page++) this.pages(process, region)[page] = undefined;
+  }
+
+  move(process: number, from: readonly [number, number], count: number, to: readonly [number, number]): void {
+    const moved = Array.from({ length: count }, (_, i) => this.pages(process, from[0])[from[1] + i]);
+    // What is not all mapped stays where it is.
+    if (moved.includes(undefined)) return;
+    this.unmap(process, ...from, count);
+    moved.forEach((page, i) => (this.pages(process, to[0])[to[1] + i] = page));
+  }
+
+  protect(process: number, region: number, [first, count]: readonly [number, number], prot: string): void {
+    const pages = this.pages(process, region);
+    for (let page = first; page < first + count; page++) {
+      const mapped = pages[page];
+      if (mapped === undefined) return; // what comes after a hole is not reached
+      pages[page] = { ...mapped, prot };
+    }
+  }
+
+  open(process: number, device: number): void {
+    this.of(process).devices.add(device);
+  }
+
+  close(process: number, device: number): void {
+    this.of(process).devices.delete(device);
+  }
+
+  pin(process: number): void {
+    this.of(process).pins = true;
+    this.pinned = true;
+  }
+
+  fork(process: number, child: number): void {
+    const { pages, devices, pins } = this.of(process);
+    this.processes.set(child, {
+      pages: pages.map((ofRegion) => [...ofRegion]),
+      devices: new Set(devices),
+      pins,
+    });
+  }
+
+  exit(process: number): void {
+    this.processes.delete(process);
+  }
+
+  private of(process: number): Process {
+    return this.processes.get(process)!;
+  }
+
+  private pages(process: number, region: number): (Mapped | undefined)[] {
+    return (this.of(process).pages[region] ??= []);
+  }
+}
