@@ -52,13 +52,15 @@ export interface AnswersOptions {
    * several times as fast.
    */
   readonly judged?: 'step' | 'operation' | 'never';
+  /** Show what notifiers are told as well. */
+  readonly trace?: boolean;
 }
 
 /** The lines of each answer as the operations are executed; then which property the last one has broken, if any. */
 export function* answersOf(
   text: string,
   name: string,
-  { knobs = {}, limit, judged: when = 'step' }: AnswersOptions,
+  { knobs = {}, limit, trace = false, judged: when = 'step' }: AnswersOptions,
 ): Generator<string[], string | undefined> {
   const script = parseOps(text, name);
   const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs, when !== 'never');
@@ -69,6 +71,7 @@ export function* answersOf(
       : { atOnce: true, invariants: when === 'never' ? 'off' : when }),
     ...(limit === undefined ? {} : { limit }),
   });
+  if (trace) ops.traceRanges();
   /** What a step breaks. */
   const judged = (step: () => void): string | undefined => {
     try {

@@ -34,6 +34,8 @@ export interface TraceCell {
   readonly label?: string;
   /** Only ghosts of properties touch it. */
   readonly ghost?: true;
+  /** It says whether something lives that the step which broke the run has touched. */
+  readonly life?: true;
 }
 
 /** A request in words. */
@@ -236,6 +238,8 @@ class Writer {
   private readonly named = new Set<number>();
   /** Cells that a step touches which is not a ghost's. */
   private readonly real = new Set<number>();
+  /** Guards of what the step touches that breaks the run. */
+  private readonly lives = new Set<number>();
   private readonly access = noAccess();
 
   constructor(
@@ -248,6 +252,11 @@ class Writer {
     const own = step.op < FIRST_OWN_OP ? undefined : system.ops[step.op - FIRST_OWN_OP]!;
     const text = own?.describe?.(step.a, step.b, step.c, step.observed);
     const request = this.request(step, own === undefined || own.describe !== undefined);
+    if (step.fault !== undefined)
+      for (const at of [...this.access.reads, ...this.access.writes]) {
+        const guard = system.guards[at];
+        if (guard !== undefined) this.lives.add(guard.cell.at);
+      }
     const value =
       own === undefined
         ? this.observed(step)
@@ -315,6 +324,7 @@ class Writer {
               ...(label === undefined ? {} : { label }),
               ...(lock === undefined ? {} : { lock }),
               ...(this.real.has(at) ? {} : { ghost: true as const }),
+              ...(this.lives.has(at) ? { life: true as const } : {}),
             },
           ];
         }),

@@ -19,6 +19,7 @@ import { type DeviceName, isDeviceName, type OpsLine, type Script } from './ops-
 import { Lives, needsOf } from './ops-lives.js';
 import { type Answer, answerLine, Names, observe } from './ops-observe.js';
 import { Pins } from './ops-pins.js';
+import { Ranges } from './ops-ranges.js';
 import type { Runner } from './workload.js';
 
 /** A process, or the place for one: an mm. */
@@ -57,6 +58,7 @@ export class Ops {
   /** Pages from one region to the next: one table each, and a page between them that is never mapped. */
   private readonly stride: number;
   private auto: readonly number[] | undefined;
+  private ranges: Ranges | undefined;
   /** Since the last reset. */
   private names = new Names();
 
@@ -122,6 +124,13 @@ export class Ops {
     return lockdep(this.kernel.system);
   }
 
+  /** From now on answers show what notifiers are told. */
+  traceRanges(): void {
+    this.ranges = new Ranges(this.kernel, this.stride, (mm) =>
+      this.lives.living().find((process) => this.place(process)!.mm === mm)!,
+    );
+  }
+
   /** Executes one line; returns the lines of its answer. */
   step(line: OpsLine): string[] {
     if (line.process !== undefined) return this.operation(line);
@@ -155,6 +164,7 @@ export class Ops {
     this.end();
     this.names = new Names();
     const { mm, agent } = this.places[0]!;
+    this.ranges?.begin(mm);
     this.run(agent, () => mm_init(mm));
     this.lives.begin();
   }
@@ -171,6 +181,7 @@ export class Ops {
     if (line.name === 'fork' && (line.words[0] === 0 || this.place(line.words[0]!) !== undefined))
       return [`> ${text}`, '  busy'];
     const lines = [answerLine(text, this.execute(place, line), (at) => this.valueOf(at))];
+    if (this.ranges !== undefined) lines.push(...this.ranges.take());
     const { auto } = this;
     if (auto !== undefined)
       for (const living of this.lives.living().reverse()) lines.push(this.observe(living, auto));
@@ -215,13 +226,19 @@ export class Ops {
         return { err: 0, data: Array.from({ length: words[0]! }, (_, i) => buffer[i] ?? 0n) };
       }
       case 'open':
-        return { err: this.devices!.open(process, agent, words[0]!) };
+        return this.open(place, process, words[0]!);
       case 'close':
         return { err: this.devices?.close(process, agent, words[0]!) ?? EBADF };
       default:
         if (isDeviceName(name)) return this.command(process, agent, name, words);
         throw new Error(`expected an operation that is executed, found ${name}`);
     }
+  }
+
+  private open({ mm, agent }: Place, process: number, device: number): Answer {
+    const err = this.devices!.open(process, agent, device);
+    if (err === 0) this.ranges?.subscribed(mm);
+    return { err };
   }
 
   /** A command to a device: what it copies goes through the buffer of the process. */
@@ -266,6 +283,7 @@ export class Ops {
   private fork(parent: number, child: number): Answer {
     const { mm: oldmm, agent } = this.place(parent)!;
     const { mm } = this.places[this.lives.fork(parent, child)]!;
+    this.ranges?.begin(mm);
     const err = this.run(agent, () => forkInto(mm, oldmm));
     if (err === -ENOMEM) throw new Error('the machine is too small for this script');
     this.pins.fork(parent, child);

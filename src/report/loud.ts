@@ -63,6 +63,7 @@ export function loudSteps(trace: Trace, race: Race | undefined, hinge?: Hinge): 
     if (felt) return true;
     const waits = cell !== undefined && inBuffer(step);
     if (waits && uses.get(cell)!.looks.some((look) => look.agent !== agent)) return true;
+    if (cell !== undefined && trace.cells[cell]?.life === true && step.changes.length > 0) return true;
     if (cell === undefined || hidden(cell)) return false;
     const { changes } = uses.get(cell)!;
     if (alone) return alwaysMatters(trace, cell) && changes.length > 0;

@@ -22,6 +22,7 @@ export function raceOf(trace: Trace): Race | undefined {
   if (last === undefined) return undefined;
   return (
     lostAdd(trace) ??
+    ended(trace, last) ??
     staleLook(trace, (agent) => agent === last.agent) ??
     meeting(trace, last) ??
     refused(trace, last) ??
@@ -47,6 +48,19 @@ function lostAdd(trace: Trace): Race | undefined {
         return { kind: 'stale', cell, first, second };
     }
   return undefined;
+}
+
+/** What the last step touches had been given back by another agent. */
+function ended(trace: Trace, last: TraceLine): Race | undefined {
+  const hosts = hostsOf(trace);
+  const first = trace.steps.findLast(
+    ({ agent, cell, changes }) =>
+      hosts[agent] !== hosts[last.agent] &&
+      cell !== undefined &&
+      trace.cells[cell]?.life === true &&
+      changes.length > 0,
+  );
+  return first === undefined ? undefined : { kind: 'met', cell: first.cell!, first, second: last };
 }
 
 function meeting(trace: Trace, last: TraceLine): Race | undefined {

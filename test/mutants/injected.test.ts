@@ -22,6 +22,7 @@ const RMAP = 'mm/rmap-exclusive.ts';
 const NOTIFIER = 'mm/mmu_notifier.ts';
 const INTERVAL = 'mm/mmu_notifier-interval.ts';
 const NOUVEAU = 'drivers/gpu/drm/nouveau/nouveau_svm.ts';
+const VMM = 'drivers/gpu/drm/nouveau/nvkm/subdev/mmu/vmm.ts';
 const TEST_HMM = 'lib/test_hmm.ts';
 const SINGLE = 'scenarios/device-exclusive/single.ts';
 const MAKE = `${RMAP} page_make_device_exclusive_one`;
@@ -45,7 +46,7 @@ const FAULTS: readonly Fault[] = [
   [
     'FRAME-REUSE',
     "the device's TLB flush",
-    `${NOUVEAU} nouveau_svmm_invalidate deviceFlush#1`,
+    `${VMM} nvkm_vmm_pfn_unmap deviceFlush#1`,
     'D-45 driver=nouveau,nouveau.release=unmaps',
   ],
   ['REF-SUM', "the fault's put", `${RESTORE} folio_put#1`, 'D-18 base'],
@@ -97,13 +98,13 @@ const FAULTS: readonly Fault[] = [
     `${NOUVEAU} invalidate mmu_interval_set_seq#1`,
     'D-15 by=mprotect',
   ],
+  ['SPTE-COHERENT', "the device's TLB flush", `${VMM} nvkm_vmm_pfn_unmap deviceFlush#1`, 'D-15 by=mprotect'],
   [
     'SPTE-COHERENT',
-    "the device's TLB flush",
-    `${NOUVEAU} nouveau_svmm_invalidate deviceFlush#1`,
-    'D-15 by=mprotect',
+    "read_begin's wait",
+    `${NOTIFIER} mmu_interval_read_begin waitForSeq#1`,
+    'N-01 by=dontneed',
   ],
-  ['SPTE-COHERENT', "read_begin's wait", `${NOTIFIER} mmu_interval_read_begin waitForSeq#1`, 'N-01 by=dontneed'],
   ['NOTIFY-ORDER', "zap's start", `mm/memory.ts zap_page_range_single ${START}`, 'N-07 base'],
   ['NOTIFY-ORDER', "make's start", `${RMAP} startMakeRange ${START}`, 'D-13 driver=single'],
   ['NOTIFY-ORDER', "exit's start", `mm/memory.ts unmap_vmas ${START}`, 'D-45 base'],

@@ -212,3 +212,12 @@ test('a long token is broken so that a shell joins it', () => {
 test('a run whose code changed says so', () => {
   expect(diagram(toy(toys.abba, '0*9'))).toContain('Diverged: step 5: agent left has returned');
 });
+
+test('where a driver frees what is touched later is shown, and said', () => {
+  const [trace] = tracesOf('N-29c', 'call_srcu.list=per-cpu');
+  expectInOrder(diagram(trace!), [
+    'driver.life: there -> gone',
+    'driver.text is 0',
+    /Wrong because: rmmod made driver\.life gone at \d+,/,
+  ]);
+});

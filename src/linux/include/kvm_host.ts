@@ -83,7 +83,7 @@ export class Kvm {
  * page is under way, or one has ended since. The one does not do without the other: the number changes at the end, and
  * what began and ended meanwhile has left the counter as it was.
  * @context kvm->mmu_lock held
- * @kernel 6.12 include/linux/kvm_host.h mmu_invalidate_retry_gfn: faithful
+ * @kernel 6.12 include/linux/kvm_host.h mmu_invalidate_retry_gfn: adapted (no WARN_ON_ONCE())
  */
 export function* mmu_invalidate_retry_gfn(kvm: Kvm, mmu_seq: number, gfn: number): Path<boolean> {
   if (knob('kvm.retry') === 'locked') lockdep_assert_held(kvm.mmu_lock);

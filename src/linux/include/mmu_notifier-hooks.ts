@@ -16,21 +16,21 @@ import { mm_has_notifiers, type MmuNotifier, type MmuNotifierOps } from './mmu_n
 const anyHas = (mm: Mm, method: keyof MmuNotifierOps): boolean =>
   mm.notifier_subscriptions?.notifiers.some(({ ops }) => ops[method] !== undefined) === true;
 
-/** @context may sleep @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_clear_flush_young: adapted (no access where nobody has the method) */
+/** @context does not sleep; the PTL may be held @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_clear_flush_young: adapted (no access where nobody has the method) */
 export function* mmu_notifier_clear_flush_young(mm: Mm, start: number, end: number): Path<boolean> {
   if (!anyHas(mm, 'clear_flush_young')) return false;
   const subscriptions = yield* mm_has_notifiers(mm);
   return subscriptions !== undefined && (yield* __mmu_notifier_clear_flush_young(subscriptions, start, end));
 }
 
-/** @context may sleep @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_clear_young: adapted (no access where nobody has the method) */
+/** @context does not sleep; the PTL may be held @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_clear_young: adapted (no access where nobody has the method) */
 export function* mmu_notifier_clear_young(mm: Mm, start: number, end: number): Path<boolean> {
   if (!anyHas(mm, 'clear_young')) return false;
   const subscriptions = yield* mm_has_notifiers(mm);
   return subscriptions !== undefined && (yield* __mmu_notifier_clear_young(subscriptions, start, end));
 }
 
-/** @context may sleep @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_test_young: adapted (no access where nobody has the method) */
+/** @context does not sleep; the PTL may be held @kernel 6.12 include/linux/mmu_notifier.h mmu_notifier_test_young: adapted (no access where nobody has the method) */
 export function* mmu_notifier_test_young(mm: Mm, address: number): Path<boolean> {
   if (!anyHas(mm, 'test_young')) return false;
   const subscriptions = yield* mm_has_notifiers(mm);

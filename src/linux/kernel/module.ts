@@ -28,7 +28,7 @@ export function* executes(module: Module): Path {
   yield* load(module.text);
 }
 
-/** The code of a module goes. @context may sleep @kernel 6.12 kernel/module/main.c free_module: adapted */
+/** The code of a module goes. @context may sleep @kernel 6.12 kernel/module/main.c free_module: adapted (the end of the text, nothing else) */
 export function* free_module(module: Module): Path {
   yield* write(module.life, 0);
 }

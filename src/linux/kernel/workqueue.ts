@@ -75,7 +75,7 @@ export function* flush_work(work: WorkStruct): Path {
   yield* request(current.kernel.op.workFlush, work.number);
 }
 
-/** Runs a work's function; the last that its owner executes is the return from it. @context may sleep @kernel 6.12 kernel/workqueue.c process_one_work: faithful */
+/** Runs a work's function; the last that its owner executes is the return from it. @context may sleep @kernel 6.12 kernel/workqueue.c process_one_work: adapted (the owner's code is executed up to the return of its function) */
 function* process_one_work({ owner, func, running }: WorkStruct): Path {
   yield* executes(owner);
   yield* func();

@@ -36,9 +36,9 @@ export const DRIVERS = {
     mutex: '5.14: the callback takes svmm->mutex only',
     folio: 'D-29: it takes the lock of the folio that the GPU has mapped as well',
   },
-  'nouveau.pgt': {
-    present: 'the GPU has a page table for the address from an earlier fault',
-    GFP_KERNEL: '6.12: nvkm_vmm_pgt_new() allocates one, under svmm->mutex',
+  'nouveau.gfp': {
+    GFP_KERNEL:
+      "6.12: nvkm_mmu_ptc_get() and nvkm_vma_new() allocate what the GPU's page table needs, under svmm->mutex",
     GFP_NOFS: 'N-20: without entering file systems',
     GFP_NOWAIT: 'N-20: without reclaim; the fault fails where memory is low',
     preallocated: 'N-20: with GFP_KERNEL before svmm->mutex is taken',
@@ -90,14 +90,14 @@ export const DRIVERS = {
     off: 'N-25 twin: it does not',
   },
   'mlx5.deref': {
-    'and-wake':
-      'the last reference is dropped and who waits for that is woken in one step, as with a completion',
     'then-wake':
       '6.12: refcount_dec_and_test(), then wake_up() on a wait queue in the record that nothing keeps any more',
+    'and-wake':
+      'N-25: the last reference is dropped and who waits for that is woken in one step, as with a completion',
   },
   'mlx5.unload': {
-    flush: 'N-25: waits until the work has returned',
     reference: '6.12: waits for the reference that the work drops at its end',
+    flush: 'N-25: waits until the work has returned',
     none: 'N-25 twin: waits for nothing',
   },
   'test_hmm.migrate_event': {

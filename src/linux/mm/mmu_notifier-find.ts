@@ -69,9 +69,9 @@ export function* mmu_interval_notifier_find(
 }
 
 /**
- * Done with what mmu_interval_notifier_find() returned: the full end of a range, or a reference less.
+ * Done with what mmu_interval_notifier_find() returned: the full end of a range, or a reference less. No patch has it:
+ * Jason Gunthorpe's mail of 9 January 2020 names it.
  * @context may sleep if a driver's release does
- * @kernel v6 mm/mmu_notifier.c mmu_interval_notifier_find_unlock: adapted (of a mail of 9 Jan 2020)
  */
 export function* mmu_interval_notifier_find_unlock(interval_sub: MmuIntervalNotifier): Path {
   const { mm } = interval_sub;
@@ -90,9 +90,9 @@ export function* mmu_interval_notifier_find_unlock(interval_sub: MmuIntervalNoti
 /**
  * Removes a subscription and inserts it again with another range, and a second one with it, under one hold of the lock:
  * nobody sees the one without the other. What the state is has to be asked once: the first insertion may make
- * invalidate_seq odd, and a second one that asked again would be put off.
+ * invalidate_seq odd, and a second one that asked again would be put off. No patch has it: the mail of 9 January 2020 speaks
+ * of one operation that removes and inserts.
  * @context does not sleep; from a callback as well; the mm has a tree; the driver's lock held
- * @kernel v6 mm/mmu_notifier.c remove/insert/insert: adapted (of a mail of 9 Jan 2020; the first one is the removed one)
  */
 export function* intervalBatch(again: IntervalInsertion, other: IntervalInsertion): Path {
   const { interval_sub } = again;

@@ -8,7 +8,7 @@ import { srcu_read_lock, srcu_read_unlock } from '../kernel/rcu/srcu.js';
 
 /**
  * Whether a device has used pages of [start, end); all are asked, since all are to forget it.
- * @context may sleep
+ * @context does not sleep; the PTL may be held
  * @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_clear_flush_young: faithful
  */
 export function* __mmu_notifier_clear_flush_young(
@@ -32,7 +32,7 @@ export function* __mmu_notifier_clear_flush_young(
   return young;
 }
 
-/** The same; flushing may be left out. @context may sleep @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_clear_young: faithful */
+/** The same; flushing may be left out. @context does not sleep; the PTL may be held @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_clear_young: faithful */
 export function* __mmu_notifier_clear_young(
   { mm, first }: MmuNotifierSubscriptions,
   start: number,
@@ -54,7 +54,7 @@ export function* __mmu_notifier_clear_young(
   return young;
 }
 
-/** Whether a device has used a page; the first one that has will do. @context may sleep @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_test_young: faithful */
+/** Whether a device has used a page; the first one that has will do. @context does not sleep; the PTL may be held @kernel 6.12 mm/mmu_notifier.c __mmu_notifier_test_young: faithful */
 export function* __mmu_notifier_test_young(
   { mm, first }: MmuNotifierSubscriptions,
   address: number,

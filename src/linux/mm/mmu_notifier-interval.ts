@@ -69,7 +69,7 @@ export function* linkInterval(
 /**
  * Makes a subscription known to the mm: see {@link linkInterval}.
  * @context does not sleep
- * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is looked at where the scenario counts them; fields and mmgrab() are one step)
+ * @kernel 6.12 mm/mmu_notifier.c __mmu_interval_notifier_insert: adapted (mm_users is looked at, without the WARN_ON(), where the scenario counts them; fields and mmgrab() are one step)
  */
 export function* __mmu_interval_notifier_insert(
   interval_sub: MmuIntervalNotifier,
@@ -153,7 +153,7 @@ export function* mmu_interval_notifier_insert_locked(
 /**
  * Ends an interval subscription. While the tree stands still that is left to the last end, and waited for.
  * @context may sleep; not from a callback, and no lock held that a callback takes
- * @kernel 6.12 mm/mmu_notifier.c mmu_interval_notifier_remove: faithful
+ * @kernel 6.12 mm/mmu_notifier.c mmu_interval_notifier_remove: adapted (no might_sleep(): what it may wait for is on lockdep's map)
  */
 export function* mmu_interval_notifier_remove(interval_sub: MmuIntervalNotifier): Path {
   if (knob('mmu_interval_notifier.updates') !== 'none') return yield* removeProposed(interval_sub);

@@ -81,7 +81,7 @@ export function* waitQueued({ wq, invalidate_seq }: MmuNotifierSubscriptions, se
   yield* clearBits(wq!, me);
 }
 
-/** @context any @kernel v6 include/linux/wait.h wake_up_all: adapted */
+/** @context any @kernel v6 include/linux/wait.h wake_up_all: adapted (a bit for each waiter; no lock) */
 function* wake_up_all({ wq }: MmuNotifierSubscriptions): Path {
   yield* write(wq!, 0);
 }
@@ -180,7 +180,7 @@ function* __mmu_interval_notifier_put(interval_sub: MmuIntervalNotifier): Path<n
  * mmu_interval_notifier_remove() with ops->release about: v5 does not wait then, and has it called in its place; v6
  * waits, and calls nobody, nor does it drop the mm.
  * @context may sleep unless it is v5 and there is a release
- * @kernel v6 mm/mmu_notifier.c mmu_interval_notifier_remove: adapted (v5 by a knob)
+ * @kernel v6 mm/mmu_notifier.c mmu_interval_notifier_remove: adapted (v5 by a knob; both looked at the number without the lock: knob mmu_interval_notifier_remove.wait)
  */
 export function* removeProposed(interval_sub: MmuIntervalNotifier): Path {
   const { op, __mmu_notifier_invalidate_range_start_map: map } = current.kernel;
@@ -247,7 +247,7 @@ export function* queueUpdate({ interval_sub, start, last }: IntervalInsertion): 
 /**
  * Changes the range of a subscription to [start, last]: at once, or by the last end. Returns 0 or -EOVERFLOW.
  * @context does not sleep; v5 without ops->release: may sleep, not from a callback
- * @kernel v6 mm/mmu_notifier.c mmu_interval_notifier_update: adapted (v5 by a knob: it takes a length, and may wait)
+ * @kernel v6 mm/mmu_notifier.c mmu_interval_notifier_update: adapted (v5 by a knob: it takes a length, returns an error number, and may wait)
  */
 export function* mmu_interval_notifier_update(
   interval_sub: MmuIntervalNotifier,

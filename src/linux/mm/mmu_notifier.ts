@@ -138,7 +138,7 @@ export function* mn_itree_inv_end(
  * Begins to read page-table entries in order to copy them. Returns a number for mmu_interval_read_retry(): that one
  * tells whether an invalidation has come between. Waits while one is under way that this subscription has heard of.
  * @context may sleep; no lock held that a callback takes
- * @kernel 6.12 mm/mmu_notifier.c mmu_interval_read_begin: faithful
+ * @kernel 6.12 mm/mmu_notifier.c mmu_interval_read_begin: adapted (who waits looks at the number, where nobody proposes)
  */
 export function* mmu_interval_read_begin(interval_sub: MmuIntervalNotifier): Path<number> {
   const subscriptions = interval_sub.mm.notifier_subscriptions!;
@@ -236,8 +236,10 @@ function* mn_itree_invalidate(
         'WARN-ON',
         'a callback refuses a blockable range (mn_itree_invalidate)',
       );
-      yield* mn_itree_inv_end(subscriptions, range, true);
-      return -EAGAIN;
+      if (!mmu_notifier_range_blockable(range)) {
+        yield* mn_itree_inv_end(subscriptions, range, true);
+        return -EAGAIN;
+      }
     }
     interval_sub = yield* mn_itree_inv_next(interval_sub, range);
   }
@@ -253,6 +255,7 @@ export function* __mmu_notifier_invalidate_range_start(
   subscriptions: MmuNotifierSubscriptions,
   range: MmuNotifierRange,
 ): Path<number> {
+  current.kernel.onRange?.(range);
   const order = '__mmu_notifier_invalidate_range_start.order';
   if (knob(order) === 'classic-first' && !(yield* hlistEmpty(subscriptions))) {
     const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);

@@ -19,7 +19,7 @@ import { vma_next } from './vma-tree.js';
  * Takes the pages of a victim, VMA by VMA, without waiting for anybody: a VMA whose subscribers can't be had at once is
  * left alone. Returns whether there was none.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/oom_kill.c __oom_reap_task_mm: faithful
+ * @kernel 6.12 mm/oom_kill.c __oom_reap_task_mm: adapted (no hugetlb)
  */
 export function* __oom_reap_task_mm(mm: Mm): Path<boolean> {
   let ret = true;

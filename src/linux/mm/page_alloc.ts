@@ -191,7 +191,7 @@ export function* alloc_page(): Path<Page | undefined> {
 /**
  * Allocates a page table, empty.
  * @context may sleep
- * @kernel 6.12 include/asm-generic/pgalloc.h pte_alloc_one: adapted
+ * @kernel 6.12 include/asm-generic/pgalloc.h pte_alloc_one: adapted (no constructor, no accounting)
  */
 export function* pte_alloc_one(): Path<Page | undefined> {
   const frame = yield* __alloc_pages(GFP_KERNEL, Use.TABLE);

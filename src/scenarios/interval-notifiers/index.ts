@@ -19,7 +19,7 @@ import n18 from './n-18.js';
 import { n19, n19b } from './n-19.js';
 import n19c from './n-19c.js';
 import { n20, n20c } from './n-20.js';
-import n20b from './n-20b.js';
+import { n20b, n20d } from './n-20b.js';
 import n21 from './n-21.js';
 import n23 from './n-23.js';
 import { n25, n25b, n25c } from './n-25.js';
@@ -69,6 +69,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n20,
   n20b,
   n20c,
+  n20d,
   n21,
   n23,
   n25,

@@ -168,8 +168,8 @@ export const n29b = scenario({
 
 /**
  * free_notifier() is code of the driver's module, and runs some time after mmu_notifier_put(): before the module goes it
- * calls mmu_notifier_synchronize(). That is a grace period, and a grace period says nothing of callbacks that another one
- * has begun, but that all are on one list.
+ * calls mmu_notifier_synchronize(). That waits for a grace period, not for callbacks whose grace period is over already:
+ * they have run by then only if they stand before its own callback, on one list.
  */
 export const n29c = scenario({
   id: 'N-29c',

@@ -3,19 +3,14 @@ import {
   awaitValue,
   claim,
   deviceLoad,
-  deviceStore,
   type MachineSpec,
-  type Path,
   safe,
   scenario,
   see,
-  type Testbed,
   violates,
   write,
 } from '../../litmus/index.js';
 import {
-  Kvm,
-  KvmMmuNotifierOps,
   kvm_delete_memslot,
   kvm_destroy_vm,
   kvm_mmu_page_fault,
@@ -27,30 +22,11 @@ import {
   munmap,
   RET_PF,
 } from '../../linux/index.js';
+import { guest, vcpu } from './guest.js';
 
 /** The fault reads mmu_invalidate_seq without mmu_lock, in plain C. */
 const plain = { reports: ['DATA-RACE'] } as const;
 const stale = violates('SPTE-COHERENT', plain);
-
-/** A guest whose memory begins with the page of a region. */
-function guest(m: Testbed, slotsChange = false) {
-  const p = m.process('P');
-  const x = p.mmap({ pages: 1, touched: true });
-  const gpa = m.device('guest', { mirrors: p });
-  const kvm = new Kvm(m.kernel, gpa, p.mm, x.start, p.mm.space.pages - x.start, { slotsChange });
-  kvm.mmu_notifier = p.mmuNotifier(new KvmMmuNotifierOps(kvm));
-  return { p, x, kvm };
-}
-
-/** The guest stores to a page; its faults are served until it can, or there is no page. */
-function* vcpu(kvm: Kvm, gfn: number): Path {
-  for (;;) {
-    if ((yield* deviceStore(kvm.device, gfn, 1)) !== undefined) return see('the guest stored');
-    const r = yield* kvm_mmu_page_fault(kvm, gfn);
-    if (r === RET_PF.RETRY) see('retried');
-    else if (r !== RET_PF.FIXED) return;
-  }
-}
 
 const machine: MachineSpec = { cpus: 2, frames: 3, ptrsPerPte: 2, fill: 'demand' };
 

@@ -33,7 +33,7 @@ function* kvm_mmu_invalidate_begin(kvm: Kvm): Path {
 /**
  * One hull for all ranges that are under way: of what one of them leaves behind nobody could say whose it was.
  * @context kvm->mmu_lock held
- * @kernel 6.12 virt/kvm/kvm_main.c kvm_mmu_invalidate_range_add: faithful
+ * @kernel 6.12 virt/kvm/kvm_main.c kvm_mmu_invalidate_range_add: adapted (no WARN_ON_ONCE())
  */
 function* kvm_mmu_invalidate_range_add(kvm: Kvm, start: number, end: number): Path {
   lockdep_assert_held(kvm.mmu_lock);
@@ -55,7 +55,7 @@ function* kvm_mmu_unmap_gfn_range(kvm: Kvm, start: number, end: number): Path {
   yield* deviceUnmap(kvm.device, start, end);
 }
 
-/** A range ends. @context kvm->mmu_lock held @kernel 6.12 virt/kvm/kvm_main.c kvm_mmu_invalidate_end: faithful */
+/** A range ends. @context kvm->mmu_lock held @kernel 6.12 virt/kvm/kvm_main.c kvm_mmu_invalidate_end: adapted (does not ask whether a range was added) */
 function* kvm_mmu_invalidate_end(kvm: Kvm): Path {
   lockdep_assert_held(kvm.mmu_lock);
   if (knob('kvm.seq') === 'end') yield* increase(kvm.mmu_invalidate_seq, 1);

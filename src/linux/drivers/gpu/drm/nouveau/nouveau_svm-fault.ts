@@ -16,8 +16,8 @@ import {
   mmu_interval_notifier_insert,
   mmu_interval_notifier_remove,
 } from '../../../../mm/mmu_notifier-interval.js';
-import { nouveau_atomic_range_fault, type NouveauSvmm } from './nouveau_svm.js';
-import { nvkm_vmm_pfn_map, preallocatePgt } from './nvkm/subdev/mmu/vmm.js';
+import { nouveau_atomic_range_fault, type NouveauSvmm, ownerOf } from './nouveau_svm.js';
+import { nvkm_vmm_pfn_map, preallocate } from './nvkm/subdev/mmu/vmm.js';
 
 /** What the GPU gets for what hmm_range_fault() has found; 0: nothing is there. @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_hmm_convert_pfn: adapted (small pages, in the host's memory) */
 function nouveau_hmm_convert_pfn(hmm_pfn: number): number {
@@ -53,10 +53,11 @@ export function* nouveau_range_fault(
       hmm_pfns,
       default_flags: hmm_flags,
       pfn_flags_mask: 0,
+      dev_private_owner: ownerOf(device),
     });
     yield* mmap_read_unlock(mm);
     if (ret === -EBUSY) continue;
-    if (ret === 0) ret = yield* preallocatePgt();
+    if (ret === 0) ret = yield* preallocate(svmm);
     if (ret !== 0) break;
     yield* mutex_lock(svmm.mutex);
     if (knob('nouveau.read_retry') === 'none' || !(yield* mmu_interval_read_retry(notifier, notifier_seq)))
@@ -65,7 +66,7 @@ export function* nouveau_range_fault(
   }
   if (ret === 0) {
     // NVIF_VMM_V0_PFNMAP
-    ret = yield* nvkm_vmm_pfn_map(device, start, nouveau_hmm_convert_pfn(hmm_pfns[0]!));
+    ret = yield* nvkm_vmm_pfn_map(svmm, start, nouveau_hmm_convert_pfn(hmm_pfns[0]!));
     yield* mutex_unlock(svmm.mutex);
   }
   yield* mmu_interval_notifier_remove(notifier);

@@ -2,7 +2,7 @@
 import type { Path } from '../../../../../core/path.js';
 import { choose, equals, read, write } from '../../../../../core/primitives.js';
 import { type Cell, holder } from '../../../../../core/system.js';
-import { type Device, deviceFlush, deviceUnmap } from '../../../../../machine/machine.js';
+import type { Device } from '../../../../../machine/machine.js';
 import { PTE } from '../../../../../machine/pte.js';
 import { EAGAIN, EBUSY, EINVAL } from '../../../../include/errno.js';
 import type { Folio, Mm, Page } from '../../../../include/mm_types.js';
@@ -32,7 +32,7 @@ import {
 } from '../../../../mm/mmu_notifier-interval.js';
 import { make_device_exclusive_range } from '../../../../mm/rmap-exclusive.js';
 import { folio_put, unlockAndPut } from '../../../../mm/swap.js';
-import { nvkm_vmm_pfn_map } from './nvkm/subdev/mmu/vmm.js';
+import { nvkm_vmm_pfn_map, nvkm_vmm_pfn_unmap } from './nvkm/subdev/mmu/vmm.js';
 
 /** When the loop gives up: never, at any round, or after so many rounds. */
 export type Timeout = 'never' | 'any' | number;
@@ -51,6 +51,8 @@ export class NouveauSvmm {
   readonly maker: Cell | undefined;
   /** Knob nouveau.release. */
   readonly unmapsAtRelease: boolean;
+  /** What the GPU's page table needs is made when it is needed. Else all of it is there. */
+  readonly allocates: boolean;
 
   constructor(
     kernel: Kernel,
@@ -58,8 +60,10 @@ export class NouveauSvmm {
     readonly device: Device,
     /** notifier.mm */
     readonly mm: Mm,
+    { allocates = false }: { allocates?: boolean } = {},
   ) {
     const { system, knobs } = kernel;
+    this.allocates = allocates;
     this.mutex = defineMutex(system, `${device.name}.svmm.mutex`, 'svmm.mutex');
     this.unmapsAtRelease = knobs['nouveau.release'] === 'unmaps';
     this.maker =
@@ -69,11 +73,10 @@ export class NouveauSvmm {
   }
 }
 
-/** Clears the range on the GPU, and waits until the GPU is done with it. @context svmm->mutex held @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_svmm_invalidate: adapted (NVIF_VMM_V0_PFNCLR is the device's unmap and flush) */
+/** Clears the range on the GPU, and waits until the GPU is done with it. @context svmm->mutex held @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_svmm_invalidate: faithful */
 export function* nouveau_svmm_invalidate(svmm: NouveauSvmm, start: number, limit: number): Path {
   if (limit <= start) return;
-  yield* deviceUnmap(svmm.device, start, limit);
-  yield* deviceFlush(svmm.device, start, limit);
+  yield* nvkm_vmm_pfn_unmap(svmm, start, limit); // NVIF_VMM_V0_PFNCLR
 }
 
 /** The classic subscription of a mirror: what takes entries away from the GPU. */
@@ -163,7 +166,7 @@ export function* nouveau_atomic_range_fault(
   notifier: MmuIntervalNotifier,
   timeout: Timeout = 'never',
 ): Path<number> {
-  const { mm, device } = svmm;
+  const { mm } = svmm;
   let ret = yield* mmu_interval_notifier_insert(notifier, mm, start, PAGE_SIZE);
   if (ret !== 0) return ret;
   let page: Page | undefined;
@@ -193,7 +196,7 @@ export function* nouveau_atomic_range_fault(
   if (ret === 0) {
     // NVIF_VMM_V0_PFNMAP
     const entry = mk_pte(page!, PTE.PRESENT | PTE.USER | PTE.RW | PTE.ATOMIC);
-    ret = yield* nvkm_vmm_pfn_map(device, start, entry);
+    ret = yield* nvkm_vmm_pfn_map(svmm, start, entry);
     yield* mutex_unlock(svmm.mutex);
     if (knob('nouveau.hold_folio') === 'on') yield* unlockAndPut(folio!);
   }

@@ -37,7 +37,7 @@ import {
   IbUmemOdp,
 } from '../../core/umem_odp.js';
 
-/** struct mlx5_ib_mkey: who uses an MR holds a reference. @kernel 6.12 drivers/infiniband/hw/mlx5/mlx5_ib.h struct mlx5_ib_mkey: adapted */
+/** struct mlx5_ib_mkey: who uses an MR holds a reference. @kernel 6.12 drivers/infiniband/hw/mlx5/mlx5_ib.h struct mlx5_ib_mkey: adapted (its count and its wait queue) */
 class Mlx5IbMkey {
   readonly usecount: Cell;
   /** The wait queue; touched by who wakes. */
@@ -132,7 +132,7 @@ function* free_implicit_child_mr_work(imr: Mlx5ImplicitMr): Path {
  * The last page of a child has gone: it leaves the list, and a work removes it, with a reference on the parent. Whoever
  * ends the parent removes those that are on the list.
  * @context umem_mutex of the child held, in a callback
- * @kernel 6.12 drivers/infiniband/hw/mlx5/odp.c destroy_unused_implicit_child_mr: faithful
+ * @kernel 6.12 drivers/infiniband/hw/mlx5/odp.c destroy_unused_implicit_child_mr: adapted (no odp_mkeys)
  */
 function* destroy_unused_implicit_child_mr({
   imr,

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Executes scripts of mm operations, one operation at a time, and answers them. This process is the controller: it reads
+ * lines from the host and has none of the regions mapped; each process of a script is a child of it. It is the guest's
+ * init too, and ends with the guest.
+ *
+ * A line is that of a script, or one of `begin` (of a script: nothing is left of the one before), `trace`
+ * (show what notifiers are told, until the next begin) and `sync WORD` (is echoed once all before it is answered).
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+struct channel *channels;
+char *buffers;
+bool tracing;
+
+static struct {
+	pid_t pid; /* 0: does not live */
+	int pagemap;
+} processes[PROCESSES];
+
+static struct {
+	int region, first, count; /* a count of 0: nothing is observed */
+} automatic;
+
+static FILE *out;
+
+static void adopt(int process, pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	processes[process].pid = pid;
+	processes[process].pagemap = open(path, O_RDONLY);
+	if (processes[process].pagemap < 0)
+		die(path);
+}
+
+/* Waits until it is gone, with all that it had. */
+static void bury(int process)
+{
+	waitpid(processes[process].pid, NULL, 0);
+	close(processes[process].pagemap);
+	processes[process].pid = 0;
+}
+
+static void reset(void)
+{
+	pid_t pid;
+
+	for (int i = PROCESSES - 1; i >= 0; i--) {
+		if (!processes[i].pid)
+			continue;
+		kill(processes[i].pid, SIGKILL);
+		bury(i);
+	}
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		worker(0, channels[0].done);
+	adopt(0, pid);
+}
+
+/* Has a process execute what is in its channel. False: it has died of it. */
+static bool execute(int process)
+{
+	struct channel *channel = &channels[process];
+	uint32_t target = channel->posted + 1, done;
+
+	__atomic_store_n(&channel->posted, target, __ATOMIC_RELEASE);
+	wake(&channel->posted);
+	while ((done = __atomic_load_n(&channel->done, __ATOMIC_ACQUIRE)) != target) {
+		siginfo_t info = { 0 };
+
+		wait_while(&channel->done, done, false);
+		if (waitid(P_PID, processes[process].pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+			channel->done = target;
+			return false;
+		}
+	}
+	return true;
+}
+
+static uint64_t prot_of(const char *word)
+{
+	return (strchr(word, 'r') ? PROT_READ : 0) | (strchr(word, 'w') ? PROT_WRITE : 0);
+}
+
+static uint64_t kind_of(const char *word)
+{
+	static const char *const kinds[] = { "anon", "shared", "memfd", "privfile" };
+	uint64_t kind = 0;
+
+	while (kind < 3 && strcmp(word, kinds[kind]))
+		kind++;
+	return kind;
+}
+
+static uint64_t advice_of(const char *word)
+{
+	static const struct {
+		const char *name;
+		int advice;
+	} table[] = {
+		{ "dontneed", 4 },	{ "free", 8 },		 { "remove", 9 },	    { "dontfork", 10 },
+		{ "dofork", 11 },	{ "mergeable", 12 },	 { "unmergeable", 13 },	    { "hugepage", 14 },
+		{ "nohugepage", 15 },	{ "wipeonfork", 18 },	 { "keeponfork", 19 },	    { "cold", 20 },
+		{ "pageout", 21 },	{ "populate_read", 22 }, { "populate_write", 23 }, { "dontneed_locked", 24 },
+		{ "collapse", 25 },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (!strcmp(word, table[i].name))
+			return table[i].advice;
+	return -1UL;
+}
+
+static uint64_t value_of(char kind, const char *word)
+{
+	switch (kind) {
+	case 'R':
+	case 'P':
+		return strtoull(word + 1, NULL, 10);
+	case 'p':
+		return prot_of(word);
+	case 'k':
+		return kind_of(word);
+	case 'a':
+		return advice_of(word);
+	default:
+		return strtoull(word, NULL, 0);
+	}
+}
+
+static void show_data(int process, uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++)
+		fprintf(out, "%s%lx", i ? "," : " data=", *(uint64_t *)(buffer_of(process) + i * PAGE));
+}
+
+static void show_snap(int process, uint64_t pages)
+{
+	fputs(" snap=", out);
+	for (uint64_t i = 0; i < pages; i++)
+		fprintf(out, "%s%02x", i ? "," : "", (unsigned char)buffer_of(process)[i]);
+}
+
+static void answer(const char *line, int process, const struct operation *operation)
+{
+	const struct channel *channel = &channels[process];
+	uint64_t pages = channel->word[operation->shown];
+
+	fprintf(out, "> %s => err=%d", line, channel->err);
+	if (channel->sig)
+		fprintf(out, " sig=%d code=%d", channel->sig, channel->code);
+	else if (operation->shows == LOADED)
+		fprintf(out, " val=0x%lx", channel->val);
+	if (operation->shows == COUNTS || operation->shows == COUNTS_DATA || operation->shows == COUNTS_SNAP)
+		fprintf(out, " cpages=%lu faults=%lu", channel->cpages, channel->faults);
+	if (!channel->err && (operation->shows == DATA || operation->shows == COUNTS_DATA))
+		show_data(process, pages);
+	if (!channel->err && operation->shows == COUNTS_SNAP)
+		show_snap(process, pages);
+	fputc('\n', out);
+}
+
+static void operate(const char *line, char *const *words, int count)
+{
+	int process = words[0][1] - '0';
+	struct channel *channel = &channels[process];
+	const struct operation *operation = operations;
+	bool lives;
+
+	while (operation->name && strcmp(operation->name, words[1]))
+		operation++;
+	if (!operation->name || process < 0 || process >= PROCESSES || count != 2 + (int)strlen(operation->words)) {
+		fprintf(out, "? %s\n", line);
+		return;
+	}
+	if (!processes[process].pid) {
+		fprintf(out, "> %s\n  nopid\n", line);
+		return;
+	}
+	channel->operation = operation - operations;
+	for (int i = 2; i < count; i++)
+		channel->word[i - 2] = value_of(operation->words[i - 2], words[i]);
+	if (!strcmp(operation->name, "fork") && (channel->word[0] == 0 || processes[channel->word[0]].pid)) {
+		fprintf(out, "> %s\n  busy\n", line);
+		return;
+	}
+	channel->err = channel->sig = 0;
+	lives = execute(process);
+	if (lives)
+		answer(line, process, operation);
+	else
+		fprintf(out, "? died: %s\n", line);
+	if (!lives || !strcmp(operation->name, "exit"))
+		bury(process);
+	else if (!strcmp(operation->name, "fork") && !channel->err)
+		adopt(channel->word[0], channel->child);
+
+	if (tracing)
+		trace_show(out);
+	if (!automatic.count)
+		return;
+	for (int i = 0; i < PROCESSES; i++)
+		if (processes[i].pid)
+			observe(out, i, processes[i].pagemap, automatic.region, automatic.first, automatic.count);
+}
+
+static void control(const char *line, char *const *words, int count)
+{
+	if (!strcmp(words[0], "begin")) {
+		tracing = false;
+		automatic.count = 0;
+		reset();
+		memset(buffers, 0, PROCESSES * REGION_PAGES * PAGE);
+	} else if (!strcmp(words[0], "trace")) {
+		tracing = true;
+		trace_begin();
+		trace_show(out);
+	} else if (!strcmp(words[0], "reset")) {
+		reset();
+		fputs("> reset\n", out);
+		if (tracing)
+			trace_show(out);
+	} else if (!strcmp(words[0], "autoobs") && count == 4) {
+		automatic.region = atoi(words[1] + 1);
+		automatic.first = atoi(words[2]);
+		automatic.count = atoi(words[3]);
+	} else if (!strcmp(words[0], "obs") && count == 5) {
+		int process = atoi(words[1] + 1);
+
+		if (processes[process].pid)
+			observe(out, process, processes[process].pagemap, atoi(words[2] + 1), atoi(words[3]), atoi(words[4]));
+		else
+			fputs("  nopid\n", out);
+	} else if (!strcmp(words[0], "sync")) {
+		fprintf(out, "%s\n", line);
+		fflush(out);
+	} else {
+		fprintf(out, "? %s\n", line);
+	}
+}
+
+static void execute_line(char *line)
+{
+	char echo[512], *words[16];
+	int count = 0;
+
+	line[strcspn(line, "\r\n")] = 0;
+	snprintf(echo, sizeof(echo), "%s", line);
+	for (char *word = strtok(line, " \t"); word && *word != '#' && count < 16; word = strtok(NULL, " \t"))
+		words[count++] = word;
+	if (count > 1 && words[0][0] == 'P')
+		operate(echo, words, count);
+	else if (count > 0)
+		control(echo, words, count);
+}
+
+/* The port that the host has given: the only one. */
+static int open_port(void)
+{
+	char path[300] = "";
+	DIR *dev = opendir("/dev");
+	int fd;
+
+	for (struct dirent *entry; dev && (entry = readdir(dev));)
+		if (!strncmp(entry->d_name, "vport", 5))
+			snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		die("the port of the host");
+	return fd;
+}
+
+static void *shared(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (at == MAP_FAILED)
+		die("mmap");
+	return at;
+}
+
+int main(void)
+{
+	static char buffer[1 << 16];
+	char line[512], banner[512] = "";
+	FILE *in, *version;
+	int port;
+
+	boot();
+	channels = shared(PROCESSES * sizeof(*channels));
+	buffers = shared(PROCESSES * REGION_PAGES * PAGE);
+	open_observer();
+	port = open_port();
+	/* No process of a script needs the streams; a child that ends by _exit() does not flush them. */
+	in = fdopen(port, "r");
+	out = fdopen(dup(port), "w");
+	setvbuf(out, buffer, _IOFBF, sizeof(buffer));
+	version = fopen("/proc/version", "r");
+	if (version && fgets(banner, sizeof(banner), version))
+		fputs(banner, out);
+	fflush(out);
+	while (fgets(line, sizeof(line), in))
+		execute_line(line);
+	die("the host has closed its port");
+}
