@@ -53,9 +53,19 @@ export interface GuestOptions {
 }
 
 /** Memory for the devices that have coherent memory: two chunks of the test driver, which the kernel must leave alone. */
-const COHERENT = ['memmap=512M$0x40000000', 'test_hmm.spm_addr_dev0=0x40000000', 'test_hmm.spm_addr_dev1=0x50000000'];
+const COHERENT = [
+  'memmap=512M$0x40000000',
+  'test_hmm.spm_addr_dev0=0x40000000',
+  'test_hmm.spm_addr_dev1=0x50000000',
+];
 /** A disk in memory that is done with a request when it has taken it: nothing depends on when a disk answers. */
-const SWAP_DISK = ['null_blk.nr_devices=1', 'null_blk.gb=1', 'null_blk.memory_backed=1', 'null_blk.queue_mode=0', 'null_blk.irqmode=0'];
+const SWAP_DISK = [
+  'null_blk.nr_devices=1',
+  'null_blk.gb=1',
+  'null_blk.memory_backed=1',
+  'null_blk.queue_mode=0',
+  'null_blk.irqmode=0',
+];
 const CONSOLE = ['console=ttyS0', 'quiet', 'loglevel=1', 'oops=panic', 'panic=-1'];
 
 type Qemu = ChildProcessByStdio<Writable, Readable, Readable>;
@@ -64,15 +74,32 @@ function startQemu({ kernel, initramfs }: Build, log: string): Qemu {
   const args = [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-smp', '1', '-m', '2G'],
-    ...['-kernel', kernel, '-initrd', initramfs, '-append', [...CONSOLE, ...COHERENT, ...SWAP_DISK].join(' ')],
+    ...[
+      '-kernel',
+      kernel,
+      '-initrd',
+      initramfs,
+      '-append',
+      [...CONSOLE, ...COHERENT, ...SWAP_DISK].join(' '),
+    ],
     ...['-serial', `file:${log}`],
-    ...['-chardev', 'stdio,id=scripts,signal=off', '-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=scripts'],
+    ...[
+      '-chardev',
+      'stdio,id=scripts,signal=off',
+      '-device',
+      'virtio-serial-pci',
+      '-device',
+      'virtserialport,chardev=scripts',
+    ],
   ];
   return spawn('qemu-system-x86_64', args, { stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 /** Boots a guest, and waits until it takes scripts. */
-export async function startGuest({ build: built = build(), patience = 300_000 }: GuestOptions = {}): Promise<Guest> {
+export async function startGuest({
+  build: built = build(),
+  patience = 300_000,
+}: GuestOptions = {}): Promise<Guest> {
   const folder = mkdtempSync(join(tmpdir(), 'shootdown-guest-'));
   const log = join(folder, 'console');
   const qemu = startQemu(built, log);
@@ -125,7 +152,15 @@ export async function startGuest({ build: built = build(), patience = 300_000 }:
         },
         end(error) {
           finish();
-          reject(new Error(error.message + (found.length === 0 ? '' : `\nit had answered to ${found.findLast((line) => line.startsWith('>')) ?? 'nothing'}`), { cause: error }));
+          reject(
+            new Error(
+              error.message +
+                (found.length === 0
+                  ? ''
+                  : `\nit had answered to ${found.findLast((line) => line.startsWith('>')) ?? 'nothing'}`),
+              { cause: error },
+            ),
+          );
         },
       };
       if (ended !== undefined) listener.end(ended);

@@ -19,7 +19,8 @@ mixes: ${MIX_NAMES.join(', ')}
 
 function whole(value: string | undefined, option: string, otherwise?: number): number {
   if (value === undefined && otherwise !== undefined) return otherwise;
-  if (value === undefined || !/^\d{1,9}$/.test(value)) throw new UsageError(`expected --${option} and a whole number`);
+  if (value === undefined || !/^\d{1,9}$/.test(value))
+    throw new UsageError(`expected --${option} and a whole number`);
   return Number(value);
 }
 
@@ -55,10 +56,22 @@ async function run(args: readonly string[]): Promise<number> {
       if (values.again !== undefined) return await recordAgain(values.again);
       const seed = whole(values.seed, 'seed');
       const mix = mixOf(values.mix) ?? MIX_NAMES[0];
-      return await record({ seed, seeds: whole(values.seeds, 'seeds', 1), ops: whole(values.ops, 'ops'), mix, trace, folder: values.out });
+      return await record({
+        seed,
+        seeds: whole(values.seeds, 'seeds', 1),
+        ops: whole(values.ops, 'ops'),
+        mix,
+        trace,
+        folder: values.out,
+      });
     }
     case 'live':
-      return await live({ seed: whole(values.seed, 'seed'), ops: whole(values.ops, 'ops'), mix: mixOf(values.mix), trace });
+      return await live({
+        seed: whole(values.seed, 'seed'),
+        ops: whole(values.ops, 'ops'),
+        mix: mixOf(values.mix),
+        trace,
+      });
     case 'replay':
       const { replay } = await import('./replay.js');
       return replay(files.length === 0 ? goldenFiles() : files);
