@@ -17,6 +17,8 @@ const PROTS: Weights<'rw' | 'r' | 'n'> = { rw: 8, r: 4, n: 2 };
 const PIN_FLAGS: Weights<'0' | '1' | '2' | '3' | '4'> = { 0: 8, 1: 8, 2: 4, 3: 4, 4: 1 };
 /** Of a hundred so many are made wrong on purpose: nothing to be done, a dead process, a child that lives. */
 const WRONG = 2;
+/** The devices from here on have memory that CPUs reach. */
+const FIRST_COHERENT = 2;
 /** Of a hundred so many go to the page that the operation before went to. */
 const AGAIN = 45;
 /** Of a hundred so many are done by the process that did the one before. */
@@ -137,6 +139,7 @@ class Generator {
       case 'open': {
         const device = chance.of(mix.devices);
         if (world.devices(process).includes(device) && !chance.percent(20)) return undefined;
+        if (world.mirrorsTwice(process, device)) return undefined;
         world.open(process, device);
         return `open ${device}`;
       }
@@ -186,9 +189,13 @@ class Generator {
   }
 
   private command(name: DeviceName, process: number): string | undefined {
-    const { chance } = this;
+    const { chance, world } = this;
     const device = this.device(process);
     if (device === undefined) return undefined;
+    const coherent = device >= FIRST_COHERENT;
+    if (name === 'release' && coherent && world.coherent && world.exclusive) return undefined;
+    if (name === 'todev' && coherent) world.coherent = true;
+    if (name === 'excl') world.exclusive = true;
     const range = this.range(process);
     const value = name === 'dwrite' ? ` ${chance.percent(WRONG) ? '0xffffffffffffffff' : this.fresh()}` : '';
     return `${name} ${device} ${show(range)}${value}`;

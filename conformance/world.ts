@@ -7,11 +7,17 @@ interface Mapped {
   readonly prot: string;
 }
 
+/** An open device file, which forked children share; it mirrors the process that opened it. */
+interface File {
+  readonly opener: Process;
+  count: number;
+}
+
 /** What a generator believes of a process. */
 interface Process {
   /** By region, by page. */
   readonly pages: (Mapped | undefined)[][];
-  readonly devices: Set<number>;
+  readonly devices: Map<number, File>;
   pins: boolean;
 }
 
@@ -21,8 +27,13 @@ interface Process {
  */
 export class World {
   private readonly processes = new Map<number, Process>([
-    [0, { pages: [], devices: new Set(), pins: false }],
+    [0, { pages: [], devices: new Map(), pins: false }],
   ]);
+  /** By device: all files that were opened. */
+  private readonly files: File[][] = [];
+  /** Pages may be in coherent memory of a device that a device has for itself: who takes that memory away waits for ever. */
+  coherent = false;
+  exclusive = false;
   /** Somebody has pinned pages. */
   pinned = false;
 
@@ -46,7 +57,7 @@ export class World {
   }
 
   devices(process: number): number[] {
-    return [...this.of(process).devices];
+    return [...this.of(process).devices.keys()];
   }
 
   canPinread(process: number): boolean {
@@ -78,12 +89,31 @@ export class World {
     }
   }
 
+  /**
+   * Whether the device would mirror the process twice. Each mirror leaves what the other migrates alone, and reads pages that
+   * are free by then.
+   */
+  mirrorsTwice(process: number, device: number): boolean {
+    const opener = this.of(process);
+    const own = opener.devices.get(device);
+    return (this.files[device] ?? []).some(
+      (file) => file.opener === opener && (file !== own || file.count > 1) && file.count > 0,
+    );
+  }
+
   open(process: number, device: number): void {
-    this.of(process).devices.add(device);
+    this.close(process, device);
+    const opener = this.of(process);
+    const file = { opener, count: 1 };
+    opener.devices.set(device, file);
+    (this.files[device] ??= []).push(file);
   }
 
   close(process: number, device: number): void {
-    this.of(process).devices.delete(device);
+    const { devices } = this.of(process);
+    const file = devices.get(device);
+    if (file !== undefined) file.count--;
+    devices.delete(device);
   }
 
   pin(process: number): void {
@@ -93,14 +123,16 @@ export class World {
 
   fork(process: number, child: number): void {
     const { pages, devices, pins } = this.of(process);
+    for (const file of devices.values()) file.count++;
     this.processes.set(child, {
       pages: pages.map((ofRegion) => [...ofRegion]),
-      devices: new Set(devices),
+      devices: new Map(devices),
       pins,
     });
   }
 
   exit(process: number): void {
+    for (const device of this.devices(process)) this.close(process, device);
     this.processes.delete(process);
   }
 
