@@ -31,7 +31,11 @@ async function witness(guest: Guest, script: string, trace: boolean): Promise<st
     return differ(text, await real(text), trace);
   });
   const text = few.join('\n');
-  return [...few, '', firstDifference(modelAnswer(text, 'script', trace), await real(text)) ?? 'and then nothing differs'].join('\n');
+  return [
+    ...few,
+    '',
+    firstDifference(modelAnswer(text, 'script', { trace }), await real(text)) ?? 'and then nothing differs',
+  ].join('\n');
 }
 
 /**
@@ -56,13 +60,19 @@ export async function live({ seed, ops, mix, trace }: LiveOptions): Promise<numb
     const began = Date.now();
     for (let done = 0, i = 0; done < ops; i++) {
       const length = Math.min(SCRIPT, ops - done);
-      const script = generate({ seed: seed * 1000 + i, ops: length, mix: mix ?? MIX_NAMES[i % MIX_NAMES.length]! });
+      const script = generate({
+        seed: seed * 1000 + i,
+        ops: length,
+        mix: mix ?? MIX_NAMES[i % MIX_NAMES.length]!,
+      });
       const answering = guest.run(script, { trace });
       answering.catch(() => {}); // it is awaited once the model has answered
-      const model = modelAnswer(script, `seed ${seed}, script ${i}`, trace);
+      const model = modelAnswer(script, `seed ${seed}, script ${i}`, { trace });
       const difference = firstDifference(model, normalise(await answering));
       if (difference !== undefined) {
-        say(`seed ${seed}: after ${done} operations without a difference, one in script ${i}:\n${difference}\n\nshrunk:`);
+        say(
+          `seed ${seed}: after ${done} operations without a difference, one in script ${i}:\n${difference}\n\nshrunk:`,
+        );
         say(await witness(guest, script, trace));
         return 1;
       }

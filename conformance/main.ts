@@ -6,6 +6,7 @@ import { MIX_NAMES, type MixName } from './mixes.js';
 import { goldenFiles } from './golden.js';
 import { build } from './guest.js';
 import { live } from './live.js';
+import { replay } from './replay.js';
 import { answerScript, record, recordAgain } from './record.js';
 
 const USAGE = `npm run conformance:build                              builds kernel and agent; see conformance/README.md
@@ -19,7 +20,8 @@ mixes: ${MIX_NAMES.join(', ')}
 
 function whole(value: string | undefined, option: string, otherwise?: number): number {
   if (value === undefined && otherwise !== undefined) return otherwise;
-  if (value === undefined || !/^\d{1,9}$/.test(value)) throw new UsageError(`expected --${option} and a whole number`);
+  if (value === undefined || !/^\d{1,9}$/.test(value))
+    throw new UsageError(`expected --${option} and a whole number`);
   return Number(value);
 }
 
@@ -54,13 +56,24 @@ async function run(args: readonly string[]): Promise<number> {
       if (values.script !== undefined) return await answerScript(readFileSync(values.script, 'utf8'), trace);
       if (values.again !== undefined) return await recordAgain(values.again);
       const seed = whole(values.seed, 'seed');
-      const mix = mixOf(values.mix) ?? MIX_NAMES[0];
-      return await record({ seed, seeds: whole(values.seeds, 'seeds', 1), ops: whole(values.ops, 'ops'), mix, trace, folder: values.out });
+      const mix = mixOf(values.mix) ?? MIX_NAMES[0]!;
+      return await record({
+        seed,
+        seeds: whole(values.seeds, 'seeds', 1),
+        ops: whole(values.ops, 'ops'),
+        mix,
+        trace,
+        folder: values.out,
+      });
     }
     case 'live':
-      return await live({ seed: whole(values.seed, 'seed'), ops: whole(values.ops, 'ops'), mix: mixOf(values.mix), trace });
+      return await live({
+        seed: whole(values.seed, 'seed'),
+        ops: whole(values.ops, 'ops'),
+        mix: mixOf(values.mix),
+        trace,
+      });
     case 'replay':
-      const { replay } = await import('./replay.js');
       return replay(files.length === 0 ? goldenFiles() : files);
     default:
       process.stderr.write(USAGE);

@@ -53,13 +53,18 @@ export async function record(
  * What differs when a file is recorded once more from its own script, or undefined. The kernel's name and configuration
  * are those of the compiler and Debian's release as well: a note says where they are others.
  */
-export async function differsAgain(guest: Guest, path: string): Promise<{ difference?: string; notes: string[] }> {
+export async function differsAgain(
+  guest: Guest,
+  path: string,
+): Promise<{ difference?: string; notes: string[] }> {
   const golden = readGolden(path);
   const { head, script, answer } = golden;
   const again = normalise(await guest.run(script, { trace: head.trace === 'notifiers' }));
   const notes: string[] = [];
-  if (head.kernel !== guest.banner) notes.push(`${path}: was recorded with ${head.kernel}; this is ${guest.banner}`);
-  if (head.config !== `sha256 ${guest.build.config}`) notes.push(`${path}: was recorded with another configuration`);
+  if (head.kernel !== guest.banner)
+    notes.push(`${path}: was recorded with ${head.kernel}; this is ${guest.banner}`);
+  if (head.config !== `sha256 ${guest.build.config}`)
+    notes.push(`${path}: was recorded with another configuration`);
   if (goldenText({ head, script, answer: again }) === goldenText({ head, script, answer })) return { notes };
   return { difference: firstDifference(again, answer) ?? 'the lines before the first answer', notes };
 }
@@ -71,7 +76,9 @@ export async function recordAgain(path: string): Promise<number> {
     const { difference, notes } = await differsAgain(guest, path);
     for (const note of notes) process.stdout.write(`${note}\n`);
     const said = difference?.replace(/^the real kernel:$/m, 'recorded:').replace(/^the model:$/m, 'now:');
-    process.stdout.write(said === undefined ? `${path}: the same, byte for byte\n` : `${path}: differs\n${said}\n`);
+    process.stdout.write(
+      said === undefined ? `${path}: the same, byte for byte\n` : `${path}: differs\n${said}\n`,
+    );
     return said === undefined ? 0 : 1;
   } finally {
     await guest.close();

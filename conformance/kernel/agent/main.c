@@ -269,20 +269,29 @@ static void execute_line(char *line)
 		control(echo, words, count);
 }
 
-/* The port that the host has given: the only one. */
+static void pause_shortly(void)
+{
+	usleep(5000);
+}
+
+/* The port that the host has given, the only one. It comes some time after the guest has booted. */
 static int open_port(void)
 {
-	char path[300] = "";
-	DIR *dev = opendir("/dev");
-	int fd;
+	for (int tries = 0; tries < 2000; tries++) {
+		DIR *dev = opendir("/dev");
+		char path[300] = "";
+		int fd;
 
-	for (struct dirent *entry; dev && (entry = readdir(dev));)
-		if (!strncmp(entry->d_name, "vport", 5))
-			snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-	fd = open(path, O_RDWR);
-	if (fd < 0)
-		die("the port of the host");
-	return fd;
+		for (struct dirent *entry; dev && (entry = readdir(dev));)
+			if (!strncmp(entry->d_name, "vport", 5))
+				snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		closedir(dev);
+		fd = *path ? open(path, O_RDWR) : -1;
+		if (fd >= 0)
+			return fd;
+		pause_shortly();
+	}
+	die("the port of the host");
 }
 
 static void *shared(size_t size)
@@ -314,7 +323,11 @@ int main(void)
 	if (version && fgets(banner, sizeof(banner), version))
 		fputs(banner, out);
 	fflush(out);
-	while (fgets(line, sizeof(line), in))
-		execute_line(line);
-	die("the host has closed its port");
+	for (;;) {
+		while (fgets(line, sizeof(line), in))
+			execute_line(line);
+		/* The host is not there yet. */
+		clearerr(in);
+		pause_shortly();
+	}
 }
