@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { answersOf } from '../src/cli/ops.js';
+import { type AnswersOptions, answersOf } from '../src/cli/ops.js';
 import { UsageError } from '../src/core/scenario.js';
 import { normalise } from '../src/litmus/ops-observe.js';
 
@@ -14,8 +14,8 @@ export function answers(lines: readonly string[]): string[][] {
 }
 
 /** What the model answers; if an operation breaks one of its properties, the last line says so. */
-export function modelAnswer(script: string, name: string, trace = false): string[] {
-  const answering = answersOf(script, name, { trace });
+export function modelAnswer(script: string, name: string, options: AnswersOptions): string[] {
+  const answering = answersOf(script, name, options);
   const lines: string[] = [];
   for (;;) {
     const { value, done } = answering.next();
@@ -41,9 +41,9 @@ export function firstDifference(model: readonly string[], real: readonly string[
 }
 
 /** Do the two differ about a script? One that the model does not take is no witness. */
-export function differ(script: string, real: readonly string[], trace = false): boolean {
+export function differ(script: string, real: readonly string[], trace: boolean): boolean {
   try {
-    return firstDifference(modelAnswer(script, 'script', trace), real) !== undefined;
+    return firstDifference(modelAnswer(script, 'script', { trace }), real) !== undefined;
   } catch (error) {
     if (error instanceof UsageError) return false;
     throw error;

@@ -193,9 +193,14 @@ class Generator {
     const device = this.device(process);
     if (device === undefined) return undefined;
     const coherent = device >= FIRST_COHERENT;
-    if (name === 'release' && coherent && world.coherent && world.exclusive) return undefined;
-    if (name === 'todev' && coherent) world.coherent = true;
-    if (name === 'excl') world.exclusive = true;
+    if (name === 'todev' && coherent) {
+      if (world.exclusive) return undefined;
+      world.coherent = true;
+    }
+    if (name === 'excl') {
+      if (world.coherent) return undefined;
+      world.exclusive = true;
+    }
     const range = this.range(process);
     const value = name === 'dwrite' ? ` ${chance.percent(WRONG) ? '0xffffffffffffffff' : this.fresh()}` : '';
     return `${name} ${device} ${show(range)}${value}`;

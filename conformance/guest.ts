@@ -52,46 +52,24 @@ export interface GuestOptions {
   readonly patience?: number;
 }
 
-/** Memory for the devices that have coherent memory: two chunks of the test driver, which the kernel must leave alone. */
-const COHERENT = [
-  'memmap=512M$0x40000000',
-  'test_hmm.spm_addr_dev0=0x40000000',
-  'test_hmm.spm_addr_dev1=0x50000000',
+/** One CPU, emulated; the port of the scripts is what QEMU reads and writes. */
+const MACHINE =
+  '-nodefaults -no-user-config -display none -no-reboot -machine q35 -accel tcg -cpu max -smp 1 -m 2G';
+const PORT =
+  '-chardev stdio,id=scripts,signal=off -device virtio-serial-pci -device virtserialport,chardev=scripts';
+const PARAMETERS = [
+  'console=ttyS0 quiet loglevel=1 oops=panic panic=-1',
+  // Memory for the devices with coherent memory: a chunk of the test driver for each, which the kernel must leave alone.
+  'memmap=512M$0x40000000 test_hmm.spm_addr_dev0=0x40000000 test_hmm.spm_addr_dev1=0x50000000',
+  // A disk in memory that is done with a request when it has taken it: nothing depends on when a disk answers.
+  'null_blk.nr_devices=1 null_blk.gb=1 null_blk.memory_backed=1 null_blk.queue_mode=0 null_blk.irqmode=0',
 ];
-/** A disk in memory that is done with a request when it has taken it: nothing depends on when a disk answers. */
-const SWAP_DISK = [
-  'null_blk.nr_devices=1',
-  'null_blk.gb=1',
-  'null_blk.memory_backed=1',
-  'null_blk.queue_mode=0',
-  'null_blk.irqmode=0',
-];
-const CONSOLE = ['console=ttyS0', 'quiet', 'loglevel=1', 'oops=panic', 'panic=-1'];
 
 type Qemu = ChildProcessByStdio<Writable, Readable, Readable>;
 
 function startQemu({ kernel, initramfs }: Build, log: string): Qemu {
-  const args = [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-smp', '1', '-m', '2G'],
-    ...[
-      '-kernel',
-      kernel,
-      '-initrd',
-      initramfs,
-      '-append',
-      [...CONSOLE, ...COHERENT, ...SWAP_DISK].join(' '),
-    ],
-    ...['-serial', `file:${log}`],
-    ...[
-      '-chardev',
-      'stdio,id=scripts,signal=off',
-      '-device',
-      'virtio-serial-pci',
-      '-device',
-      'virtserialport,chardev=scripts',
-    ],
-  ];
+  const image = ['-kernel', kernel, '-initrd', initramfs, '-append', PARAMETERS.join(' ')];
+  const args = [...MACHINE.split(' '), ...image, '-serial', `file:${log}`, ...PORT.split(' ')];
   return spawn('qemu-system-x86_64', args, { stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
@@ -122,6 +100,8 @@ export async function startGuest({
     ended = new Error([what, complaints.trimEnd(), tail].filter((text) => text !== '').join('\n'));
     listener?.end(ended);
   };
+  const kill = (): void => void qemu.kill();
+  process.once('exit', kill);
   const gone = new Promise<void>((resolve) => {
     qemu.on('error', (error) => {
       end(`the guest can't be started: ${error.message}`);
@@ -129,6 +109,7 @@ export async function startGuest({
     });
     qemu.on('close', () => {
       end('the guest has ended');
+      process.off('exit', kill);
       rmSync(folder, { recursive: true, force: true });
       resolve();
     });

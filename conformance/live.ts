@@ -34,7 +34,7 @@ async function witness(guest: Guest, script: string, trace: boolean): Promise<st
   return [
     ...few,
     '',
-    firstDifference(modelAnswer(text, 'script', trace), await real(text)) ?? 'and then nothing differs',
+    firstDifference(modelAnswer(text, 'script', { trace }), await real(text)) ?? 'and then nothing differs',
   ].join('\n');
 }
 
@@ -67,7 +67,7 @@ export async function live({ seed, ops, mix, trace }: LiveOptions): Promise<numb
       });
       const answering = guest.run(script, { trace });
       answering.catch(() => {}); // it is awaited once the model has answered
-      const model = modelAnswer(script, `seed ${seed}, script ${i}`, trace);
+      const model = modelAnswer(script, `seed ${seed}, script ${i}`, { trace });
       const difference = firstDifference(model, normalise(await answering));
       if (difference !== undefined) {
         say(

@@ -6,6 +6,7 @@ import { MIX_NAMES, type MixName } from './mixes.js';
 import { goldenFiles } from './golden.js';
 import { build } from './guest.js';
 import { live } from './live.js';
+import { replay } from './replay.js';
 import { answerScript, record, recordAgain } from './record.js';
 
 const USAGE = `npm run conformance:build                              builds kernel and agent; see conformance/README.md
@@ -55,7 +56,7 @@ async function run(args: readonly string[]): Promise<number> {
       if (values.script !== undefined) return await answerScript(readFileSync(values.script, 'utf8'), trace);
       if (values.again !== undefined) return await recordAgain(values.again);
       const seed = whole(values.seed, 'seed');
-      const mix = mixOf(values.mix) ?? MIX_NAMES[0];
+      const mix = mixOf(values.mix) ?? MIX_NAMES[0]!;
       return await record({
         seed,
         seeds: whole(values.seeds, 'seeds', 1),
@@ -73,7 +74,6 @@ async function run(args: readonly string[]): Promise<number> {
         trace,
       });
     case 'replay':
-      const { replay } = await import('./replay.js');
       return replay(files.length === 0 ? goldenFiles() : files);
     default:
       process.stderr.write(USAGE);

@@ -167,4 +167,4 @@ export const MIXES = {
 } as const satisfies Record<string, Mix>;
 
 export type MixName = keyof typeof MIXES;
-export const MIX_NAMES = Object.keys(MIXES) as unknown as readonly [MixName, ...MixName[]];
+export const MIX_NAMES = Object.keys(MIXES) as readonly MixName[];

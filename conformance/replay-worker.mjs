@@ -4,4 +4,4 @@ import { parentPort } from 'node:worker_threads';
 import './register.mjs';
 
 const { replayOne } = await import('./replay.ts');
-parentPort.on('message', (file) => parentPort.postMessage(replayOne(file)));
+parentPort.on('message', (file) => parentPort.postMessage(replayOne(file, 'never')));

@@ -2,7 +2,8 @@
 import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { firstDifference, modelAnswer } from './compare.js';
-import { type Golden, goldenFiles, readGolden } from './golden.js';
+import type { AnswersOptions } from '../src/cli/ops.js';
+import { goldenFiles, readGolden } from './golden.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
@@ -11,11 +12,10 @@ export interface Replayed {
   readonly difference: string | undefined;
 }
 
-/** Compares the model with what was recorded. */
-export function replayOne(path: string): Replayed {
-  const golden: Golden = readGolden(path);
-  const { script, answer, head, name } = golden;
-  const model = modelAnswer(script, name, head.trace === 'notifiers');
+/** Compares the model with what was recorded. `judged`: how often the model's own properties are looked at. */
+export function replayOne(path: string, judged: AnswersOptions['judged']): Replayed {
+  const { script, answer, head, name } = readGolden(path);
+  const model = modelAnswer(script, name, { trace: head.trace === 'notifiers', judged });
   const operations = answer.filter((line) => line.startsWith('> P')).length;
   return { file: path, operations, difference: firstDifference(model, answer) };
 }
@@ -53,9 +53,9 @@ function askWorker(worker: Worker, file: string): Promise<Replayed> {
       worker.off('error', failed);
       resolve(answer);
     };
-    const failed = (error: unknown): void => {
+    const failed = (error: Error): void => {
       worker.off('message', done);
-      reject(error as Error);
+      reject(error);
     };
     worker.once('message', done);
     worker.once('error', failed);

@@ -31,7 +31,10 @@ export class World {
   ]);
   /** By device: all files that were opened. */
   private readonly files: File[][] = [];
-  /** Pages may be in coherent memory of a device that a device has for itself: who takes that memory away waits for ever. */
+  /**
+   * Pages may be in coherent memory of a device, and devices may have pages for themselves. Not both: whatever migrates a page
+   * of both kinds leaks it, and who takes that memory away then waits for ever.
+   */
   coherent = false;
   exclusive = false;
   /** Somebody has pinned pages. */

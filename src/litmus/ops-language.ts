@@ -210,7 +210,10 @@ export function parseOps(text: string, name: string): Script {
           return found >= 0 ? found : bad(`expected a kind of mapping ${KINDS.join(', ')}; found ${word}`);
         }
         case 'advice':
-          return (ADVICE as Readonly<Record<string, number>>)[word] ?? bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`);
+          return (
+            (ADVICE as Readonly<Record<string, number>>)[word] ??
+            bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`)
+          );
         case 'value':
           return position(valueIn(word));
         case 'number':

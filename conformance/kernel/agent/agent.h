@@ -73,6 +73,9 @@ void wait_while(uint32_t *word, uint32_t value, bool forever);
 void wake(uint32_t *word);
 _Noreturn void worker(int process, uint32_t done);
 
+/* words.c */
+uint64_t value_of(char kind, const char *word);
+
 /* observe.c */
 void open_observer(void);
 void observe(FILE *out, int process, int pagemap, int region, int first, int count);

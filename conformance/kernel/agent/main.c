@@ -92,57 +92,6 @@ static bool execute(int process)
 	return true;
 }
 
-static uint64_t prot_of(const char *word)
-{
-	return (strchr(word, 'r') ? PROT_READ : 0) | (strchr(word, 'w') ? PROT_WRITE : 0);
-}
-
-static uint64_t kind_of(const char *word)
-{
-	static const char *const kinds[] = { "anon", "shared", "memfd", "privfile" };
-	uint64_t kind = 0;
-
-	while (kind < 3 && strcmp(word, kinds[kind]))
-		kind++;
-	return kind;
-}
-
-static uint64_t advice_of(const char *word)
-{
-	static const struct {
-		const char *name;
-		int advice;
-	} table[] = {
-		{ "dontneed", 4 },	{ "free", 8 },		 { "remove", 9 },	    { "dontfork", 10 },
-		{ "dofork", 11 },	{ "mergeable", 12 },	 { "unmergeable", 13 },	    { "hugepage", 14 },
-		{ "nohugepage", 15 },	{ "wipeonfork", 18 },	 { "keeponfork", 19 },	    { "cold", 20 },
-		{ "pageout", 21 },	{ "populate_read", 22 }, { "populate_write", 23 }, { "dontneed_locked", 24 },
-		{ "collapse", 25 },
-	};
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-		if (!strcmp(word, table[i].name))
-			return table[i].advice;
-	return -1UL;
-}
-
-static uint64_t value_of(char kind, const char *word)
-{
-	switch (kind) {
-	case 'R':
-	case 'P':
-		return strtoull(word + 1, NULL, 10);
-	case 'p':
-		return prot_of(word);
-	case 'k':
-		return kind_of(word);
-	case 'a':
-		return advice_of(word);
-	default:
-		return strtoull(word, NULL, 0);
-	}
-}
-
 static void show_data(int process, uint64_t pages)
 {
 	for (uint64_t i = 0; i < pages; i++)
@@ -269,20 +218,29 @@ static void execute_line(char *line)
 		control(echo, words, count);
 }
 
-/* The port that the host has given: the only one. */
+static void pause_shortly(void)
+{
+	usleep(5000);
+}
+
+/* The port that the host has given, the only one. It comes some time after the guest has booted. */
 static int open_port(void)
 {
-	char path[300] = "";
-	DIR *dev = opendir("/dev");
-	int fd;
+	for (int tries = 0; tries < 2000; tries++) {
+		DIR *dev = opendir("/dev");
+		char path[300] = "";
+		int fd;
 
-	for (struct dirent *entry; dev && (entry = readdir(dev));)
-		if (!strncmp(entry->d_name, "vport", 5))
-			snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-	fd = open(path, O_RDWR);
-	if (fd < 0)
-		die("the port of the host");
-	return fd;
+		for (struct dirent *entry; dev && (entry = readdir(dev));)
+			if (!strncmp(entry->d_name, "vport", 5))
+				snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		closedir(dev);
+		fd = *path ? open(path, O_RDWR) : -1;
+		if (fd >= 0)
+			return fd;
+		pause_shortly();
+	}
+	die("the port of the host");
 }
 
 static void *shared(size_t size)
@@ -314,7 +272,11 @@ int main(void)
 	if (version && fgets(banner, sizeof(banner), version))
 		fputs(banner, out);
 	fflush(out);
-	while (fgets(line, sizeof(line), in))
-		execute_line(line);
-	die("the host has closed its port");
+	for (;;) {
+		while (fgets(line, sizeof(line), in))
+			execute_line(line);
+		/* The host is not there yet. */
+		clearerr(in);
+		pause_shortly();
+	}
 }
