@@ -22,7 +22,7 @@ export interface Mix {
 
 /** Nearly all advice is rare in programs; here what changes entries is frequent. */
 const ADVICE: Weights<Advice> = {
-  dontneed: 8,
+  dontneed: 6,
   free: 4,
   remove: 2,
   dontfork: 1,
@@ -37,7 +37,7 @@ const ADVICE: Weights<Advice> = {
   mergeable: 1,
   unmergeable: 1,
   cold: 2,
-  pageout: 2,
+  pageout: 4,
   collapse: 1,
 };
 
@@ -47,7 +47,7 @@ const CORE: Weights<OperationName> = {
   mprotect: 5,
   madvise: 8,
   mremap: 3,
-  mlock: 4,
+  mlock: 3,
   r: 10,
   w: 14,
   fork: 4,
@@ -86,8 +86,8 @@ export const MIXES = {
     ...BASE,
     about: 'reclaim to swap, of private and shared memory, with forks and locked pages',
     kinds: { anon: 6, shared: 2, memfd: 1, privfile: 2 },
-    operations: { ...CORE, madvise: 22, fork: 6, munmap: 1 },
-    advice: { ...ADVICE, pageout: 30, free: 6, cold: 4 },
+    operations: { ...CORE, madvise: 34, fork: 5, munmap: 1, mlock: 1, r: 6, w: 8, mprotect: 3 },
+    advice: { ...ADVICE, pageout: 60, free: 6, cold: 4 },
   },
   files: {
     ...BASE,
@@ -124,13 +124,37 @@ export const MIXES = {
   device: {
     ...BASE,
     about: 'a device with memory that no CPU reaches',
-    operations: { ...CORE, ...DEVICE, mmap: 1, munmap: 1, mlock: 1, mremap: 1 },
+    operations: {
+      ...CORE,
+      ...DEVICE,
+      todev: 24,
+      mmap: 1,
+      munmap: 1,
+      mlock: 1,
+      mremap: 2,
+      mprotect: 3,
+      r: 6,
+      w: 8,
+    },
     kinds: { anon: 8, shared: 1, memfd: 1, privfile: 2 },
   },
   exclusive: {
     ...BASE,
     about: 'pages that a device has for itself',
-    operations: { ...CORE, ...DEVICE, excl: 16, chkexcl: 8, todev: 4, mmap: 1, munmap: 1 },
+    operations: {
+      ...CORE,
+      ...DEVICE,
+      excl: 24,
+      chkexcl: 8,
+      todev: 5,
+      mmap: 1,
+      munmap: 1,
+      mprotect: 3,
+      madvise: 5,
+      mlock: 2,
+      r: 6,
+      w: 8,
+    },
     kinds: { anon: 8, shared: 2, memfd: 1, privfile: 2 },
     advice: { ...ADVICE, pageout: 4 },
   },
@@ -138,7 +162,7 @@ export const MIXES = {
     ...BASE,
     about: 'two devices at once, handed down by forks and closed',
     devices: [0, 1],
-    operations: { ...CORE, ...DEVICE, fork: 7, exit: 4, close: 4, open: 10 },
+    operations: { ...CORE, ...DEVICE, todev: 18, fork: 7, exit: 4, close: 4, open: 10, r: 6, w: 8 },
     kinds: { anon: 8, privfile: 2 },
   },
   coherent: {

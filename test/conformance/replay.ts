@@ -15,7 +15,9 @@ const EXCUSED = ['coherent', 'all'];
 /** The recorded files that are this part's, of so many parts. */
 export function replayPart(part: number, parts: number): void {
   const files = goldenFiles();
-  const judged = files.filter((file) => !EXCUSED.includes(readGolden(file).head.mix)).filter((_, i) => i % JUDGED === 0);
+  const judged = files
+    .filter((file) => !EXCUSED.includes(readGolden(file).head.mix))
+    .filter((_, i) => i % JUDGED === 0);
   const own = files.filter((_, i) => i % parts === part);
   test.each(own.map((file) => [basename(file), file] as const))(
     '%s answers what Linux 6.12 answered',
@@ -23,5 +25,6 @@ export function replayPart(part: number, parts: number): void {
       expect(replayOne(file, judged.includes(file) ? 'step' : 'never').difference).toBeUndefined();
     },
   );
-  if (own.length === 0) test.todo('nothing is recorded yet');
+  if (own.length === 0)
+    test('nothing is recorded for this part yet', () => expect(files.length).toBeLessThan(parts));
 }
