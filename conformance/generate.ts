@@ -148,9 +148,7 @@ class Generator {
         world.exit(process);
         return 'exit';
       case 'pin':
-        if (world.pinned && !chance.percent(5 * WRONG)) return undefined;
-        world.pin(process);
-        return `pin ${show(this.range(process))} ${chance.weighed(PIN_FLAGS)}`;
+        return this.pin(process);
       case 'unpin':
         if (!(world.pinned && world.canPinread(process)) && !chance.percent(5 * WRONG)) return undefined;
         world.pinned = false;
@@ -199,6 +197,15 @@ class Generator {
     if (advice === 'pageout' && chance.percent(50))
       this.add(process, `w R${range.region} ${range.page} ${this.fresh()}`);
     return `madvise ${show(range)} ${advice}`;
+  }
+
+  private pin(process: number): string | undefined {
+    const { chance, world } = this;
+    if (world.pinned && !chance.percent(5 * WRONG)) return undefined;
+    const range = this.range(process);
+    if (chance.percent(40)) this.add(process, `w R${range.region} ${range.page} ${this.fresh()}`);
+    world.pin(process);
+    return `pin ${show(range)} ${chance.weighed(PIN_FLAGS)}`;
   }
 
   private mremap(process: number): string {

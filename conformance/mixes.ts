@@ -118,7 +118,18 @@ export const MIXES = {
   pins: {
     ...BASE,
     about: 'pages pinned for long, with forks and stores',
-    operations: { ...CORE, pin: 12, unpin: 8, pinread: 8, fork: 6 },
+    operations: {
+      ...CORE,
+      pin: 30,
+      unpin: 6,
+      pinread: 8,
+      fork: 12,
+      exit: 6,
+      mprotect: 2,
+      mlock: 1,
+      munmap: 1,
+      mmap: 1,
+    },
     advice: { ...ADVICE, pageout: 4 },
   },
   device: {

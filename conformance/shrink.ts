@@ -95,6 +95,7 @@ function simplerThan(word: string): string[] {
       .filter((n, i, all) => n >= 0 && n < number && all.indexOf(n) === i)
       .map(String);
   }
+  if (['shared', 'memfd', 'privfile'].includes(word)) return ['anon'];
   if (/^0x[\da-f]+$/.test(word)) return ['0x1', '0x2', '0x3'].filter((value) => BigInt(value) < BigInt(word));
   return [];
 }
