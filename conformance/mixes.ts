@@ -167,9 +167,4 @@ export const MIXES = {
 } as const satisfies Record<string, Mix>;
 
 export type MixName = keyof typeof MIXES;
-<<<<<<< HEAD
-
-/** The names of the mixes. */
-=======
->>>>>>> rec
-export const MIX_NAMES = Object.keys(MIXES) as MixName[];
+export const MIX_NAMES = Object.keys(MIXES) as readonly MixName[];
