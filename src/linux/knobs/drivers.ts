@@ -126,8 +126,8 @@ export const DRIVERS = {
     folio: 'D-29: it takes the lock of the folio that is mapped as well',
   },
   'test_hmm.backing_page': {
-    entered: 'the fixed driver: a fault enters the RAM that stands for a device-private page in the mirror',
     'not-entered':
       '6.12: dmirror_do_fault() enters the device-private page itself, which nobody can load from or store to',
+    entered: 'N-32b: a fault enters the RAM that stands for a device-private page, as a migration does',
   },
 } as const;

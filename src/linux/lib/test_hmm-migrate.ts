@@ -205,7 +205,7 @@ function* mirrorOf(page: Page): Path<Dmirror> {
 
 /**
  * A CPU touched a page in device memory that it does not reach: brings it back.
- * @context vmf->page locked and referenced, mmap_lock held for read; may sleep
+ * @context vmf->page referenced (since 6.15 locked as well), mmap_lock held for read; may sleep
  * @kernel 6.12 lib/test_hmm.c dmirror_devmem_fault: adapted (VM_FAULT_OOM if there is no RAM for it)
  */
 export function* dmirror_devmem_fault(vmf: VmFault): Path<number> {

@@ -19,8 +19,8 @@ import {
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
 import { type MmuGather, __tlb_adjust_range } from './mmu_gather.js';
-import { MM_CP, pte_modify } from './mprotect.js';
-import { pmdp_invalidate } from './pgtable-generic.js';
+import { MM_CP, pte_modify, pte_needs_flush } from './mprotect.js';
+import { pmdp_invalidate_ad } from './pgtable-generic.js';
 
 /** Whether the PMD may become writable without a fault. @context pmd lock held @kernel 6.12 mm/huge_memory.c can_change_pmd_writable: adapted (private mappings, no userfaultfd) */
 function* can_change_pmd_writable(vma: Vma, pmd: Pmd): Path<boolean> {
@@ -31,8 +31,8 @@ function* can_change_pmd_writable(vma: Vma, pmd: Pmd): Path<boolean> {
 }
 
 /**
- * Gives a huge PMD another protection; false if it is huge no longer. It is hidden and flushed first, so that the walker
- * sets no dirty bit that would be lost.
+ * Gives a huge PMD another protection; false if it is huge no longer. It is never none in between, since who walks the
+ * tables without the lock would skip it, and not present when it is read, so that no dirty bit is lost. The caller flushes.
  * @context mmap_lock held for write
  * @kernel 6.12 mm/huge_memory.c change_huge_pmd: adapted (no migration entry at the PMD, no NUMA hints, no uffd-wp)
  */
@@ -50,7 +50,7 @@ export function* change_huge_pmd(
     yield* spin_unlock(mm.page_table_lock);
     return false;
   }
-  const oldpmd = yield* pmdp_invalidate(mm, addr, pmd);
+  const oldpmd = yield* pmdp_invalidate_ad(pmd);
   let entry = pte_modify(oldpmd, newprot);
   if (
     cp_flags & MM_CP.TRY_CHANGE_WRITABLE &&
@@ -59,7 +59,7 @@ export function* change_huge_pmd(
   )
     entry = pte_mkwrite(entry);
   yield* set_pmd(pmd, entry);
-  __tlb_adjust_range(tlb, addr, HPAGE_PMD_NR());
+  if (pte_needs_flush(oldpmd, entry)) __tlb_adjust_range(tlb, addr, HPAGE_PMD_NR()); // huge_pmd_needs_flush()
   yield* spin_unlock(mm.page_table_lock);
   return true;
 }

@@ -4,7 +4,7 @@ import type { Path } from '../../core/path.js';
 import { add, claim, load, write } from '../../core/primitives.js';
 import { EBUSY, EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
 import { is_cow_mapping, is_zero_pfn } from '../include/mm.js';
-import { mmap_assert_locked } from '../include/lockdep.js';
+import { mmap_assert_write_locked } from '../include/lockdep.js';
 import { VM, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
 import { folio_test_anon } from '../include/page-flags.js';
 import { folio_get, folio_ref_count, page_folio } from '../include/page_ref.js';
@@ -67,14 +67,14 @@ function* insert_page(vma: Vma, addr: number, page: Page, prot: number): Path<nu
 
 /**
  * Maps a page of a driver at `addr`. The VMA has pages with and without a count from then on.
- * @context mmap_lock held for write; may sleep
+ * @context mmap_lock held, for write if the VMA is not VM_MIXEDMAP yet; may sleep
  * @kernel 6.12 mm/memory.c vm_insert_page: faithful
  */
 export function* vm_insert_page(vma: Vma, addr: number, page: Page): Path<number> {
   if (addr < (yield* load(vma.vm_start)) || addr >= (yield* load(vma.vm_end))) return -EFAULT;
   const vm_flags = yield* load(vma.vm_flags);
   if (!(vm_flags & VM.MIXEDMAP)) {
-    mmap_assert_locked(vma.vm_mm);
+    mmap_assert_write_locked(vma.vm_mm); // BUG_ON(mmap_read_trylock())
     yield* claim(!(vm_flags & VM.PFNMAP), 'BUG-ON', 'BUG_ON(vma->vm_flags & VM_PFNMAP) in vm_insert_page()');
     yield* write(vma.vm_flags, vm_flags | VM.MIXEDMAP);
   }

@@ -36,7 +36,7 @@ import { knob } from '../kernel.js';
 import { pte_alloc } from './memory-fault.js';
 import { vm_page_prot } from './mprotect.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
-import { vmf_anon_prepare } from './rmap-anon_vma.js';
+import { anon_vma_prepare } from './rmap-anon_vma.js';
 import { folio_add_lru_vma } from './swap.js';
 
 /** The entry for the new page, undefined if it is of a kind that is not mapped like that. @context mmap_lock held @kernel 6.12 mm/migrate_device.c migrate_vma_insert_page: adapted (the part that makes the entry) */
@@ -56,7 +56,7 @@ function* entryFor(vma: Vma, page: Page, folio: Folio): Path<Pte | undefined> {
  * migrate_vma_setup(): it is looked at again under the PTL. Returns what src says then: without MIGRATE if the page was
  * not wanted any more.
  * @context mmap_lock held for read, page locked and referenced; may sleep
- * @kernel 6.12 mm/migrate_device.c migrate_vma_insert_page: adapted (no memcg, no userfaultfd for missing pages; upper levels folded)
+ * @kernel 6.12 mm/migrate_device.c migrate_vma_insert_page: adapted (no memcg, no uptodate bit, no userfaultfd for missing pages, no check_stable_address_space(); upper levels folded)
  */
 export function* migrate_vma_insert_page(
   migrate: MigrateVma,
@@ -72,7 +72,7 @@ export function* migrate_vma_insert_page(
   const pmdp = pmd_offset(mm, addr);
   if (pmd_leaf(yield* pmdp_get_lockless(pmdp))) return aborted;
   if (!(yield* pte_alloc(mm, pmdp))) return aborted;
-  yield* vmf_anon_prepare(vma);
+  yield* anon_vma_prepare(vma);
   const entry = yield* entryFor(vma, page, folio);
   if (entry === undefined) return aborted;
   const mapped = yield* pte_offset_map_lock(pmdp, addr);

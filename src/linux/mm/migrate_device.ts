@@ -234,7 +234,7 @@ export function* migrate_device_pages(src_pfns: number[], dst_pfns: readonly num
  * Maps the destinations, or the sources again where there is none, and gives all pages back. The contents must have been
  * copied.
  * @context pages locked; may sleep
- * @kernel 6.12 mm/migrate_device.c migrate_device_finalize: adapted (6.15's fault_page, which is only looked at there)
+ * @kernel 6.12 mm/migrate_device.c migrate_device_finalize: adapted (fault_page is 6.15's: knob do_swap_page.device_private)
  */
 export function* migrate_device_finalize(
   src_pfns: readonly number[],

@@ -100,6 +100,17 @@ export const vm_page_prot = (vm_flags: number): number => {
 export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION) | newprot;
 
 /**
+ * Whether a CPU's TLB may have of an entry what the new one does not say.
+ * @kernel 6.12 arch/x86/include/asm/tlbflush.h pte_needs_flush, pte_flags_need_flush: adapted (the same page; no accessed bit, which stays)
+ */
+export const pte_needs_flush = (oldpte: Pte, newpte: Pte): boolean => {
+  if (!(oldpte & PTE.PRESENT)) return false;
+  const cleared = oldpte & ~newpte & (PTE.PRESENT | PTE.DIRTY);
+  const changed = (oldpte ^ newpte) & (PTE.RW | PTE.USER);
+  return (cleared | changed) !== 0;
+};
+
+/**
  * Whether the entry may become writable without a fault.
  * @context PTL held
  * @kernel 6.12 mm/mprotect.c can_change_pte_writable: faithful
@@ -182,8 +193,7 @@ function* change_pte_range(
     )
       ptent = pte_mkwrite(ptent);
     yield* set_pte(ptep, ptent);
-    if (oldpte & PTE.PRESENT && (oldpte & PROTECTION & ~ptent) !== 0)
-      __tlb_adjust_range(tlb, addr, PAGE_SIZE);
+    if (pte_needs_flush(oldpte, ptent)) __tlb_adjust_range(tlb, addr, PAGE_SIZE);
   }
   yield* pte_unmap_unlock(mapped.ptl);
 }

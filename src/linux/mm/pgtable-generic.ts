@@ -20,6 +20,16 @@ export function* pmdp_invalidate(mm: Mm, address: number, pmdp: Cell): Path<Pmd>
 }
 
 /**
+ * As {@link pmdp_invalidate}, for who only wants the accessed and dirty bits to stay as they are: what is not present the
+ * hardware leaves alone, so there is no flush. CPUs may go on with what their TLBs have.
+ * @context pmd lock held
+ * @kernel 6.12 arch/x86/mm/pgtable.c pmdp_invalidate_ad: faithful
+ */
+export function* pmdp_invalidate_ad(pmdp: Cell): Path<Pmd> {
+  return yield* exchange(pmdp, pmd_mkinvalid(yield* pmdp_get_lockless(pmdp)));
+}
+
+/**
  * Unlinks a page table and flushes what it maps, so that the table can be taken to pieces.
  * @context pmd lock held
  * @kernel 6.12 mm/pgtable-generic.c pmdp_collapse_flush: faithful

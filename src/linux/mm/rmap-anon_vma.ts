@@ -141,10 +141,15 @@ export function* __anon_vma_prepare(vma: Vma): Path {
   if (allocated !== 0) yield* put_anon_vma(allocated);
 }
 
-/** @context mmap_lock held; may sleep @kernel 6.12 mm/internal.h vmf_anon_prepare: adapted (no per-VMA lock; the anon_vma of an mm without chains is there from the start) */
-export function* vmf_anon_prepare(vma: Vma): Path {
+/** @context mmap_lock held; may sleep @kernel 6.12 include/linux/rmap.h anon_vma_prepare: adapted (never out of memory; the anon_vma of an mm without chains is there from the start) */
+export function* anon_vma_prepare(vma: Vma): Path {
   if (current.kernel.anon_vma_pool === undefined) return;
   if ((yield* load(vma.anon_vma)) === 0) yield* __anon_vma_prepare(vma);
+}
+
+/** @context mmap_lock held; may sleep @kernel 6.12 mm/internal.h vmf_anon_prepare: adapted (no per-VMA lock) */
+export function* vmf_anon_prepare(vma: Vma): Path {
+  yield* anon_vma_prepare(vma);
 }
 
 /**

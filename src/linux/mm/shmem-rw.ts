@@ -2,6 +2,7 @@
 /** mm/shmem.c: files in memory are read and written. */
 import type { Path } from '../../core/path.js';
 import { read, setBits, testBits, write } from '../../core/primitives.js';
+import { EINVAL } from '../include/errno.js';
 import { PG, type Folio, type Inode } from '../include/mm_types.js';
 import { folio_unlock } from '../include/pagemap.js';
 import { down_write, up_write } from '../kernel/locking/rwsem.js';
@@ -20,12 +21,22 @@ export function* shmem_file_read_iter(inode: Inode, start: number, pages: number
   for (let index = start; index < start + pages; index++) {
     if (index >= (yield* read(inode.i_size))) break;
     const folio = yield* shmem_get_folio(inode, index, SGP.READ);
+    if (typeof folio === 'number' && folio < 0) {
+      if (contents.length === 0 && folio !== -EINVAL) return folio;
+      break;
+    }
+    if (typeof folio !== 'number') yield* folio_unlock(folio);
+    // Nothing keeps truncation out: the page may be behind the end of the file by now.
+    const truncated = index >= (yield* read(inode.i_size));
     if (typeof folio === 'number') {
-      if (folio < 0) return contents.length > 0 ? contents : folio;
+      if (truncated) break;
       contents.push(0);
       continue;
     }
-    yield* folio_unlock(folio);
+    if (truncated) {
+      yield* folio_put(folio);
+      break;
+    }
     contents.push(folio.frame.data === undefined ? 0 : yield* read(folio.frame.data));
     yield* folio_put(folio);
   }

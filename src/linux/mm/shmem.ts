@@ -131,7 +131,7 @@ export const SGP = { READ: 0, CACHE: 2, WRITE: 3 } as const;
  * The page of a file, which is made if it is not there: locked, with a reference; 0 for a hole that is read, or a negative
  * error number.
  * @context may sleep
- * @kernel 6.12 mm/shmem.c shmem_get_folio_gfp: adapted (no huge pages)
+ * @kernel 6.12 mm/shmem.c shmem_get_folio_gfp: adapted (no huge pages; no fallocate(), so a page that is found is up to date)
  */
 export function* shmem_get_folio(inode: Inode, index: number, sgp: number = SGP.CACHE): Path<Folio | number> {
   for (;;) {

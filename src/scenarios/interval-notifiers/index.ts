@@ -34,6 +34,7 @@ import n32b from './n-32b.js';
 import n32c from './n-32c.js';
 import n32d from './n-32d.js';
 import n32e from './n-32e.js';
+import n32f from './n-32f.js';
 import n33 from './n-33.js';
 import n34 from './n-34.js';
 import { n35, n35b, n35c } from './n-35.js';
@@ -90,6 +91,7 @@ export const INTERVAL_NOTIFIERS: readonly Scenario[] = [
   n32c,
   n32d,
   n32e,
+  n32f,
   n33,
   n34,
   n35,

@@ -24,6 +24,8 @@ const command = (addr: number, value = 0): HmmDmirrorCmd => ({
  * test_hmm leaves the events of its own migrations alone, since it knows where the pages go. But a fault of the device
  * that is under way does not know: it takes its number before the migration, and nothing has changed that number when it
  * maps the page that is not there any more. And what the mirror has mapped of RAM stays mapped while that is copied.
+ * A fault that finds a page in the device's own memory is asked about with a driver that enters what stands for it: 6.12's
+ * enters the device-private page, for which the kernel has no mapping to read it by, so that it ends there at once.
  */
 export default scenario({
   id: 'N-32b',
@@ -35,6 +37,7 @@ export default scenario({
     'test_hmm.migrate_event': ['ignored', 'obeyed'],
     by: ['to-device', 'cpu-fault'],
     does: ['read', 'write'],
+    'test_hmm.backing_page': ['entered', 'not-entered'],
   },
   bounds:
     'one page, one page of device memory; one read or write of the device beside one migration to it, or one load of a CPU that brings the page back',
@@ -80,6 +83,7 @@ export default scenario({
     base: violates('FRAME-REUSE'),
     'does=write': violates('DATA'),
     'by=cpu-fault': violates('SPTE-COHERENT', { reports: ['DATA-RACE'] }),
+    'by=cpu-fault,test_hmm.backing_page=not-entered': violates('SPTE-COHERENT'),
     'test_hmm.migrate_event=obeyed': 'safe',
     'test_hmm.migrate_event=obeyed,machine=bcast': 'safe',
     'test_hmm.migrate_event=obeyed,does=write': 'safe',

@@ -55,6 +55,8 @@ export interface PrivateMemoryOptions {
   readonly obeys?: boolean;
   /** Asks mmu_interval_read_retry() before it maps. */
   readonly retry?: boolean;
+  /** The list of free pages is edited under its lock. */
+  readonly listLock?: boolean;
 }
 
 /** A device with memory of its own that mirrors a process, and its driver: what test_hmm does, with less around it. */
@@ -70,17 +72,26 @@ export class PrivateMemory {
   private readonly free_pages: Cell;
   private readonly migrate_to: number;
   private readonly retry: boolean;
+  private readonly listLock: boolean;
 
   constructor(
     m: Testbed,
     name: string,
     readonly gpu: Device,
     p: Process,
-    { nr = 1, type = 'PRIVATE', ownEvents = 'obeyed', retry = true, obeys = true }: PrivateMemoryOptions = {},
+    {
+      nr = 1,
+      type = 'PRIVATE',
+      ownEvents = 'obeyed',
+      retry = true,
+      obeys = true,
+      listLock = true,
+    }: PrivateMemoryOptions = {},
   ) {
     const { system } = m.kernel;
     this.mm = p.mm;
     this.retry = retry;
+    this.listLock = listLock;
     this.owner = ownerOf(gpu);
     this.user_lock = m.mutex(`${name}.lock`);
     this.lock = system.cell(`${name}.memory.lock`, 0, { type: holder, lockClass: `${name}.memory.lock` });
@@ -113,30 +124,30 @@ export class PrivateMemory {
   link(): void {
     this.free_pages.init(0);
     for (const page of [...this.pgmap.pages].reverse()) {
-      if (page.frame.use.value !== Use.DEVICE) continue;
-      page.zone_device_data!.init(this.free_pages.value);
-      this.free_pages.init(page.pfn + 1);
+      const free = page.frame.use.value === Use.DEVICE;
+      page.zone_device_data!.init(free ? this.free_pages.value : 0);
+      if (free) this.free_pages.init(page.pfn + 1);
     }
   }
 
   private *free(page: Page): Path {
-    yield* spin_lock(this.lock);
+    if (this.listLock) yield* spin_lock(this.lock);
     yield* write(page.zone_device_data!, yield* read(this.free_pages));
     yield* write(this.free_pages, page.pfn + 1);
-    yield* spin_unlock(this.lock);
+    if (this.listLock) yield* spin_unlock(this.lock);
   }
 
   /** A page of device memory, locked and referenced; undefined if there is none. */
   private *alloc(): Path<Page | undefined> {
     const { pages } = this.pgmap;
-    yield* spin_lock(this.lock);
+    if (this.listLock) yield* spin_lock(this.lock);
     const first = yield* read(this.free_pages);
     const page = pages[first === 0 ? -1 : first - 1 - pages[0]!.pfn];
     if (page !== undefined) {
       yield* write(this.free_pages, yield* read(page.zone_device_data!));
       yield* write(page.zone_device_data!, 0);
     }
-    yield* spin_unlock(this.lock);
+    if (this.listLock) yield* spin_unlock(this.lock);
     if (page !== undefined) yield* zone_device_page_init(page);
     return page;
   }

@@ -3,7 +3,6 @@
 import type { Path } from '../../../../../core/path.js';
 import { load, store } from '../../../../../core/primitives.js';
 import { type Cell, frameRef, holder } from '../../../../../core/system.js';
-import { deviceErase, deviceMap } from '../../../../../machine/machine.js';
 import { PTE } from '../../../../../machine/pte.js';
 import { type DevPagemap, MEMORY_DEVICE } from '../../../../include/memremap.js';
 import {
@@ -24,6 +23,7 @@ import { zone_device_page_init } from '../../../../mm/memremap.js';
 import { migrate_vma_finalize, migrate_vma_pages, migrate_vma_setup } from '../../../../mm/migrate_device.js';
 import { alloc_page } from '../../../../mm/page_alloc.js';
 import { nouveau_svmm_invalidate, type NouveauSvmm, ownerOf } from './nouveau_svm.js';
+import { nouveau_pfns_map } from './nouveau_svm-fault.js';
 
 /** drm->dmem. @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_dmem.c struct nouveau_dmem: adapted (one chunk, which is there; one GPU address space) */
 export class NouveauDmem {
@@ -34,7 +34,7 @@ export class NouveauDmem {
 
   constructor(
     kernel: Kernel,
-    /** What zone_device_data of each page in use names. */
+    /** The only one: what zone_device_data of each page in use would name. */
     readonly svmm: NouveauSvmm,
     nr: number,
   ) {
@@ -68,7 +68,7 @@ function* nouveau_dmem_page_alloc_locked(dmem: NouveauDmem): Path<Page | undefin
   const page = first === 0 ? undefined : current.kernel.mem_map[first - 1]!;
   if (page !== undefined) {
     yield* store(dmem.free_pages, yield* load(page.zone_device_data!));
-    yield* store(page.zone_device_data!, 0); // its contents are its own
+    yield* store(page.zone_device_data!, 0); // not linked any more; the svmm that comes here is dmem.svmm
   }
   yield* spin_unlock(dmem.lock);
   if (page !== undefined) yield* zone_device_page_init(page);
@@ -113,7 +113,7 @@ function* nouveau_dmem_migrate_to_ram({ svmm }: NouveauDmem, vmf: VmFault): Path
   return 0;
 }
 
-/** Copies one page to the GPU's memory. Returns what dst says of it. @context may sleep @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_dmem.c nouveau_dmem_migrate_copy_one: adapted (the engine does not fail) */
+/** Copies one page to the GPU's memory. Returns what dst says of it. @context may sleep @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_dmem.c nouveau_dmem_migrate_copy_one: adapted (the engine does not fail; the PFN for the GPU is made by the caller) */
 function* nouveau_dmem_migrate_copy_one(dmem: NouveauDmem, src: number): Path<number> {
   const spage = migrate_pfn_to_page(src);
   if (!(src & MIGRATE_PFN.MIGRATE)) return 0;
@@ -124,41 +124,31 @@ function* nouveau_dmem_migrate_copy_one(dmem: NouveauDmem, src: number): Path<nu
   return migrate_pfn(dpage.pfn);
 }
 
-/**
- * Puts the new pages into the GPU's page table, in the place of what it has there: also those that migrate_vma_pages()
- * has refused, and that migrate_vma_finalize() is about to give back.
- * @context may sleep; takes svmm->mutex
- * @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_pfns_map: adapted (makes the entries itself)
- */
-function* nouveau_pfns_map(svmm: NouveauSvmm, args: MigrateVma): Path {
-  const { device } = svmm;
-  yield* mutex_lock(svmm.mutex);
-  for (let i = 0; i < args.npages; i++) {
-    const page = migrate_pfn_to_page(args.dst[i]!);
-    const at = args.start + i;
-    if (page === undefined) continue;
-    if (knob('nouveau.pfns_map') === 'migrated' && !(args.src[i]! & MIGRATE_PFN.MIGRATE)) continue;
-    const writable = args.dst[i]! & MIGRATE_PFN.WRITE ? PTE.RW : 0;
-    yield* deviceErase(device, at, at + PAGE_SIZE);
-    yield* deviceMap(device, at, mk_pte(page, PTE.PRESENT | PTE.USER | writable));
-  }
-  yield* mutex_unlock(svmm.mutex);
-}
+/** What the GPU gets for a page that was copied; stores only where the CPU might store. */
+const gpuEntry = (dst: number, src: number): number => {
+  const page = migrate_pfn_to_page(dst);
+  if (page === undefined) return 0;
+  return mk_pte(page, PTE.PRESENT | PTE.USER | (src & MIGRATE_PFN.WRITE ? PTE.RW : 0));
+};
 
 /**
  * The pages of one migration go to the GPU. What it has mapped of them in RAM it keeps until nouveau_pfns_map(), the
- * notifier having left that alone: what it stores there after the copy is lost.
+ * notifier having left that alone: what it stores there after the copy is lost. It gets what was copied, also what
+ * migrate_vma_pages() has refused, and migrate_vma_finalize() is about to give back.
  * @context mmap_lock held for read; may sleep
  * @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_dmem.c nouveau_dmem_migrate_chunk: adapted (no fence: copies are done at once)
  */
 function* nouveau_dmem_migrate_chunk(dmem: NouveauDmem, args: MigrateVma): Path {
+  let pfns: number[] = [];
   for (let i = 0; i < args.npages; i++) {
-    const writable = args.src[i]! & MIGRATE_PFN.WRITE;
     const dst = yield* nouveau_dmem_migrate_copy_one(dmem, args.src[i]!);
-    args.dst[i] = dst === 0 ? 0 : dst | writable;
+    args.dst[i] = dst;
+    pfns.push(gpuEntry(dst, args.src[i]!));
   }
   yield* migrate_vma_pages(args);
-  yield* nouveau_pfns_map(dmem.svmm, args);
+  if (knob('nouveau.pfns_map') === 'migrated')
+    pfns = pfns.map((pfn, i) => (args.src[i]! & MIGRATE_PFN.MIGRATE ? pfn : 0));
+  yield* nouveau_pfns_map(dmem.svmm, args.start, pfns);
   yield* migrate_vma_finalize(args);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** nouveau_svm.c: faults of the GPU that are no atomics, and what tells the two kinds apart. */
+/** nouveau_svm.c: faults of the GPU that are no atomics, and what tells the two kinds apart; entries for migrated pages. */
 import type { Path } from '../../../../../core/path.js';
 import { PTE } from '../../../../../machine/pte.js';
 import { EBUSY } from '../../../../include/errno.js';
@@ -19,7 +19,7 @@ import {
 import { nouveau_atomic_range_fault, type NouveauSvmm, ownerOf } from './nouveau_svm.js';
 import { nvkm_vmm_pfn_map, preallocate } from './nvkm/subdev/mmu/vmm.js';
 
-/** What the GPU gets for what hmm_range_fault() has found; 0: nothing is there. @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_hmm_convert_pfn: adapted (small pages, in the host's memory) */
+/** What the GPU gets for what hmm_range_fault() has found; 0: nothing is there. @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_hmm_convert_pfn: adapted (small pages; where the page is, is asked when the GPU reaches for it) */
 function nouveau_hmm_convert_pfn(hmm_pfn: number): number {
   if (!(hmm_pfn & HMM_PFN.VALID)) return 0;
   const writable = hmm_pfn & HMM_PFN.WRITE ? PTE.RW : 0;
@@ -101,4 +101,18 @@ export function* nouveau_svm_fault(
   else ret = yield* nouveau_range_fault(svmm, addr, hmmFlags(access), notifier);
   if (mm.mm_users !== undefined) yield* mmput(mm);
   return ret === 0;
+}
+
+/**
+ * Gives the GPU what it is to have from `addr` on; 0: nothing. What it has there goes, and its TLB is flushed.
+ * @context may sleep; takes svmm->mutex
+ * @kernel 6.12 drivers/gpu/drm/nouveau/nouveau_svm.c nouveau_pfns_map: adapted (an entry goes before another takes its place; there the TLB is flushed behind the new one)
+ */
+export function* nouveau_pfns_map(svmm: NouveauSvmm, addr: number, pfns: readonly number[]): Path {
+  yield* mutex_lock(svmm.mutex);
+  for (let i = 0; i < pfns.length; i++) {
+    yield* nvkm_vmm_pfn_map(svmm, addr + i, 0);
+    if (pfns[i] !== 0) yield* nvkm_vmm_pfn_map(svmm, addr + i, pfns[i]!);
+  }
+  yield* mutex_unlock(svmm.mutex);
 }

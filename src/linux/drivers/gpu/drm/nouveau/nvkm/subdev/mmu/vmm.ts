@@ -2,9 +2,16 @@
 /** The GPU's page table, and the list of what is mapped in it: what of it is missing is allocated under svmm->mutex. */
 import type { Path } from '../../../../../../../../core/path.js';
 import { equals } from '../../../../../../../../core/primitives.js';
-import { type Device, deviceFlush, deviceMap, deviceUnmap } from '../../../../../../../../machine/machine.js';
+import {
+  type Device,
+  deviceErase,
+  deviceFlush,
+  deviceMap,
+  deviceUnmap,
+} from '../../../../../../../../machine/machine.js';
 import { ENOMEM } from '../../../../../../../include/errno.js';
 import { GFP_KERNEL, GFP_NOFS, GFP_NOWAIT } from '../../../../../../../include/gfp_types.js';
+import { PAGE_SIZE } from '../../../../../../../include/pgtable.js';
 import { knob } from '../../../../../../../kernel.js';
 import { kmalloc } from '../../../../../../../mm/slub.js';
 import type { NouveauSvmm } from '../../../nouveau_svm.js';
@@ -24,11 +31,15 @@ function* allocate({ allocates }: NouveauSvmm): Path<boolean> {
 }
 
 /**
- * Enters a page in the page table of the GPU, which may have to be made (nvkm_mmu_ptc_get()).
+ * Enters a page in the page table of the GPU, which may have to be made (nvkm_mmu_ptc_get()); 0 takes off what is there.
  * @context svmm->mutex held; may sleep
- * @kernel 6.12 drivers/gpu/drm/nouveau/nvkm/subdev/mmu/vmm.c nvkm_vmm_pfn_map: adapted (one page; one level, that has to be made where set-up says so; vmm->mutex folded into svmm->mutex)
+ * @kernel 6.12 drivers/gpu/drm/nouveau/nvkm/subdev/mmu/vmm.c nvkm_vmm_pfn_map: adapted (one page; one level, that has to be made where set-up says so; -ENOMEM instead of a PFN that is not valid any more; vmm->mutex folded into svmm->mutex)
  */
 export function* nvkm_vmm_pfn_map(svmm: NouveauSvmm, addr: number, entry: number): Path<number> {
+  if (entry === 0) {
+    yield* deviceErase(svmm.device, addr, addr + PAGE_SIZE); // nvkm_vmm_ptes_unmap_put()
+    return 0;
+  }
   if (!(yield* allocate(svmm))) return -ENOMEM;
   yield* deviceMap(svmm.device, addr, entry);
   return 0;
