@@ -226,7 +226,11 @@ async function main(): Promise<number> {
       results[name] = { digest, by: killer, verdict, tried: [] };
       return true;
     };
-    const list = order(mutant, tried, true);
+    const expected = noticedBy(reasons[name] ?? '');
+    // The one that a reason names comes first.
+    const list = order(mutant, tried, true).sort(
+      (x, y) => Number(y.name === expected) - Number(x.name === expected),
+    );
     if (await ask(list.slice(0, FIRST), false)) return;
     if (!tried.has(GOLDEN)) {
       const { by, verdict, reaching } = await run<Replayed>({ kind: 'golden', mutant });
@@ -239,12 +243,11 @@ async function main(): Promise<number> {
     if (await ask(list.slice(FIRST, reasons[name] === undefined ? undefined : EXPLAINED), false)) return;
     const cheap = list.filter(({ safe, covered }) => safe && covered.states <= CHEAP).slice(0, 8);
     if (reasons[name] === undefined && (await ask(cheap, true))) return;
-    const elsewhere = noticedBy(reasons[name] ?? '');
     const others = order(mutant, tried, false);
     budget = ELSEWHERE;
     if (
       await ask(
-        others.filter((each) => values.elsewhere === true || each.name === elsewhere),
+        others.filter((each) => values.elsewhere === true || each.name === expected),
         false,
       )
     )

@@ -57,7 +57,7 @@ describe('docs/findings.md', () => {
   test.each([
     ['G-01d', 'gup.zero_bail=off', 'FREE-ONCE', 63],
     ['G-02', 'after=unplugged,walker=pfn-walker,debug_vm.poison=off', 'META-FREED', 69],
-    ['G-08', 'machine=bcast', 'META-FREED', 73],
+    ['G-08', 'machine=bcast', 'META-FREED', 74],
     ['G-11', 'pae.write=low-high', 'NO-TORN', 53],
   ])('%s %s also finds %s', (id, name, property, steps) => {
     const scenario = SCENARIOS.find((each) => each.id === id)!;

@@ -215,9 +215,7 @@ test('a run whose code changed says so', () => {
 
 test('where a driver frees what is touched later is shown, and said', () => {
   const [trace] = tracesOf('N-29c', 'call_srcu.list=per-cpu');
-  expectInOrder(diagram(trace!), [
-    'driver.life: there -> gone',
-    'driver.text is 0',
-    /Wrong because: rmmod made driver\.life gone at \d+,/,
-  ]);
+  const text = diagram(trace!);
+  expectInOrder(text, ['driver.life: there -> gone', 'driver.text is 0']);
+  expect(text).toMatch(/Wrong because: rmmod made driver\.life gone at \d+,/);
 });

@@ -85,6 +85,9 @@ static bool execute(int process)
 
 		wait_while(&channel->done, done, false);
 		if (waitid(P_PID, processes[process].pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+			/* Or is it one that was done and then ended? */
+			if (__atomic_load_n(&channel->done, __ATOMIC_ACQUIRE) == target)
+				break;
 			channel->done = target;
 			return false;
 		}

@@ -130,14 +130,16 @@ static void run_mlock(struct channel *channel, const uint64_t *word, char *buffe
 	channel->err = failed(word[3] ? mlock(at, word[2] * PAGE) : munlock(at, word[2] * PAGE));
 }
 
-/* The controller is the parent of all: it waits for those that end. */
+/* The controller is the parent of all: it waits for those that end. When the child runs, it may have written new words. */
 static void run_fork(struct channel *channel, const uint64_t *word, char *buffer)
 {
+	int process = word[0];
+	uint32_t done = channels[process].done;
 	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, NULL, NULL, 0);
 
 	(void)buffer;
 	if (pid == 0)
-		worker(word[0], channels[word[0]].done);
+		worker(process, done);
 	channel->child = pid;
 	channel->err = failed(pid);
 }

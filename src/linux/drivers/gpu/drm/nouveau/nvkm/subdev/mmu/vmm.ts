@@ -2,7 +2,13 @@
 /** The GPU's page table, and the list of what is mapped in it: what of it is missing is allocated under svmm->mutex. */
 import type { Path } from '../../../../../../../../core/path.js';
 import { equals } from '../../../../../../../../core/primitives.js';
-import { type Device, deviceErase, deviceFlush, deviceMap, deviceUnmap } from '../../../../../../../../machine/machine.js';
+import {
+  type Device,
+  deviceErase,
+  deviceFlush,
+  deviceMap,
+  deviceUnmap,
+} from '../../../../../../../../machine/machine.js';
 import { ENOMEM } from '../../../../../../../include/errno.js';
 import { GFP_KERNEL, GFP_NOFS, GFP_NOWAIT } from '../../../../../../../include/gfp_types.js';
 import { PAGE_SIZE } from '../../../../../../../include/pgtable.js';
