@@ -4,8 +4,6 @@ import { Chance, type Weights } from './chance.js';
 import { type Mix, MIXES, type MixName } from './mixes.js';
 import { World } from './world.js';
 
-export { MIXES } from './mixes.js';
-
 export interface GenerateOptions {
   readonly seed: number;
   /** Operations in all, or a few more; resets and observations are none. */
