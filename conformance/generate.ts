@@ -124,9 +124,7 @@ class Generator {
       }
       case 'mprotect': {
         const range = this.range(process);
-        const prot = chance.weighed(PROTS);
-        world.protect(process, range.region, [range.page, range.pages], prot);
-        return `mprotect ${show(range)} ${prot}`;
+        return `mprotect ${show(range)} ${chance.weighed(PROTS)}`;
       }
       case 'madvise':
         return this.madvise(process);
@@ -182,8 +180,7 @@ class Generator {
     const pages = chance.percent(WRONG) ? 0 : chance.percent(70) ? mix.pages : chance.between(1, mix.pages);
     const kind = chance.weighed(mix.kinds);
     const prot = chance.percent(85) ? 'rw' : chance.weighed(PROTS);
-    if (world.mapped(process, region).every((page) => page >= pages))
-      world.map(process, region, pages, { kind, prot });
+    if (world.mapped(process, region).every((page) => page >= pages)) world.map(process, region, pages);
     return `mmap R${region} ${pages} ${prot} ${kind}`;
   }
 

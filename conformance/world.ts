@@ -1,12 +1,4 @@
 // SPDX-License-Identifier: MIT
-import type { MapKind } from '../src/litmus/ops-language.js';
-
-/** What a generator believes of a page of a process. */
-interface Mapped {
-  readonly kind: MapKind;
-  readonly prot: string;
-}
-
 /** An open device file, which forked children share; it mirrors the process that opened it. */
 interface File {
   readonly opener: Process;
@@ -15,8 +7,8 @@ interface File {
 
 /** What a generator believes of a process. */
 interface Process {
-  /** By region, by page. */
-  readonly pages: (Mapped | undefined)[][];
+  /** By region, by page: is something mapped there? */
+  readonly pages: boolean[][];
   readonly devices: Map<number, File>;
   pins: boolean;
 }
@@ -56,7 +48,7 @@ export class World {
   /** The pages of a region that are mapped. */
   mapped(process: number, region: number): number[] {
     const pages = this.of(process).pages[region] ?? [];
-    return [...pages.keys()].filter((page) => pages[page] !== undefined);
+    return [...pages.keys()].filter((page) => pages[page]);
   }
 
   devices(process: number): number[] {
@@ -67,29 +59,20 @@ export class World {
     return this.of(process).pins;
   }
 
-  map(process: number, region: number, count: number, mapped: Mapped): void {
-    for (let page = 0; page < count; page++) this.pages(process, region)[page] ??= mapped;
+  map(process: number, region: number, count: number): void {
+    this.set(process, [region, 0], count, true);
   }
 
   unmap(process: number, region: number, first: number, count: number): void {
-    for (let page = first; page < first + count; page++) this.pages(process, region)[page] = undefined;
+    this.set(process, [region, first], count, false);
   }
 
   move(process: number, from: readonly [number, number], count: number, to: readonly [number, number]): void {
-    const moved = Array.from({ length: count }, (_, i) => this.pages(process, from[0])[from[1] + i]);
+    const pages = this.pages(process, from[0]);
     // What is not all mapped stays where it is.
-    if (moved.includes(undefined)) return;
-    this.unmap(process, ...from, count);
-    moved.forEach((page, i) => (this.pages(process, to[0])[to[1] + i] = page));
-  }
-
-  protect(process: number, region: number, [first, count]: readonly [number, number], prot: string): void {
-    const pages = this.pages(process, region);
-    for (let page = first; page < first + count; page++) {
-      const mapped = pages[page];
-      if (mapped === undefined) return; // what comes after a hole is not reached
-      pages[page] = { ...mapped, prot };
-    }
+    for (let page = from[1]; page < from[1] + count; page++) if (!pages[page]) return;
+    this.set(process, from, count, false);
+    this.set(process, to, count, true);
   }
 
   /**
@@ -143,7 +126,17 @@ export class World {
     return this.processes.get(process)!;
   }
 
-  private pages(process: number, region: number): (Mapped | undefined)[] {
+  private set(
+    process: number,
+    [region, first]: readonly [number, number],
+    count: number,
+    mapped: boolean,
+  ): void {
+    const pages = this.pages(process, region);
+    for (let page = first; page < first + count; page++) pages[page] = mapped;
+  }
+
+  private pages(process: number, region: number): boolean[] {
     return (this.of(process).pages[region] ??= []);
   }
 }
