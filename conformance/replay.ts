@@ -5,7 +5,10 @@ import { readGolden } from './golden.js';
 /** What differs between the model and a recording, or undefined. `bare` leaves the model's own properties unchecked. */
 export function differsFrom(path: string, bare: boolean): { operations: number; difference?: string } {
   const { name, head, script, answer } = readGolden(path);
-  const model = modelAnswer(script, name, { trace: head.trace === 'notifiers', judged: bare ? 'never' : 'step' });
+  const model = modelAnswer(script, name, {
+    trace: head.trace === 'notifiers',
+    judged: bare ? 'never' : 'step',
+  });
   const difference = firstDifference(model, answer);
   return { operations: Number(head.operations), ...(difference === undefined ? {} : { difference }) };
 }

@@ -30,7 +30,8 @@ static struct {
 } processes[PROCESSES];
 
 static struct {
-	int region, first, count; /* a count of 0: nothing is observed */
+	bool on;
+	int region, first, count;
 } automatic;
 
 static FILE *out;
@@ -168,7 +169,7 @@ static void operate(const char *line, char *const *words, int count)
 
 	if (tracing)
 		trace_show(out);
-	if (!automatic.count)
+	if (!automatic.on)
 		return;
 	for (int i = 0; i < PROCESSES; i++)
 		if (processes[i].pid)
@@ -179,7 +180,7 @@ static void control(const char *line, char *const *words, int count)
 {
 	if (!strcmp(words[0], "begin")) {
 		tracing = false;
-		automatic.count = 0;
+		automatic.on = false;
 		reset();
 		memset(buffers, 0, PROCESSES * REGION_PAGES * PAGE);
 	} else if (!strcmp(words[0], "trace")) {
@@ -192,6 +193,7 @@ static void control(const char *line, char *const *words, int count)
 		if (tracing)
 			trace_show(out);
 	} else if (!strcmp(words[0], "autoobs") && count == 4) {
+		automatic.on = true;
 		automatic.region = atoi(words[1] + 1);
 		automatic.first = atoi(words[2]);
 		automatic.count = atoi(words[3]);
