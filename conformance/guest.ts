@@ -58,7 +58,7 @@ const MACHINE =
 const PORT =
   '-chardev stdio,id=scripts,signal=off -device virtio-serial-pci -device virtserialport,chardev=scripts';
 const PARAMETERS = [
-  'console=ttyS0 quiet loglevel=1 oops=panic panic=-1',
+  'console=ttyS0 quiet loglevel=1 oops=panic panic=-1 norandmaps',
   // Memory for the devices with coherent memory: a chunk of the test driver for each, which the kernel must leave alone.
   'memmap=512M$0x40000000 test_hmm.spm_addr_dev0=0x40000000 test_hmm.spm_addr_dev1=0x50000000',
   // A disk in memory that is done with a request when it has taken it: nothing depends on when a disk answers.

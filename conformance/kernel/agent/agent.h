@@ -2,6 +2,7 @@
 #ifndef AGENT_H
 #define AGENT_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,12 +31,19 @@ struct channel {
 	uint32_t done;
 	int operation; /* in operations[] */
 	uint64_t word[WORDS];
+	bool trace;
 
 	int err; /* a positive error number */
 	int sig, code; /* of a load or store */
 	uint64_t val;
 	uint64_t cpages, faults;
 	pid_t child;
+
+	/* Of the process, which a forked child has too: files of the test drivers, -1 for those that are not open. */
+	int devices[DEVICES];
+	int gup_test;
+	/* Where a load or store goes on after a signal. */
+	sigjmp_buf back;
 };
 
 /* What follows the error number in an answer. */
@@ -53,10 +61,16 @@ struct operation {
 
 extern const struct operation operations[];
 
-/* Shared by all: a channel, and a buffer of REGION_PAGES pages, for each process number. */
+/*
+ * Shared by all: a channel, a buffer of REGION_PAGES pages, and a stack, for each process number. A process of a script
+ * writes to nothing else of its own: it would be pages that wait in the CPU's LRU batches beside those of the script, and
+ * decide when a batch is drained.
+ */
 extern struct channel *channels;
 extern char *buffers;
-extern bool tracing;
+
+enum { STACK = 16 * 4096 };
+extern char *stacks;
 
 static inline char *buffer_of(int process)
 {
@@ -68,10 +82,17 @@ void boot(void);
 _Noreturn void die(const char *what);
 void store_text(const char *path, const char *text);
 
+/* settle.c */
+void *shared(size_t size);
+void own_pages(void);
+void drain_batches(void);
+
 /* worker.c */
 void wait_while(uint32_t *word, uint32_t value, bool forever);
 void wake(uint32_t *word);
-_Noreturn void worker(int process, uint32_t done);
+void catch_signals(void);
+/* Returns the pid, or a negative error number. */
+long start_worker(int process);
 
 /* words.c */
 uint64_t value_of(char kind, const char *word);

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +21,8 @@
 
 struct channel *channels;
 char *buffers;
-bool tracing;
+char *stacks;
+static bool tracing;
 
 static struct {
 	pid_t pid; /* 0: does not live */
@@ -30,7 +30,8 @@ static struct {
 } processes[PROCESSES];
 
 static struct {
-	int region, first, count; /* a count of 0: nothing is observed */
+	bool on;
+	int region, first, count;
 } automatic;
 
 static FILE *out;
@@ -54,24 +55,6 @@ static void bury(int process)
 	processes[process].pid = 0;
 }
 
-static void reset(void)
-{
-	pid_t pid;
-
-	for (int i = PROCESSES - 1; i >= 0; i--) {
-		if (!processes[i].pid)
-			continue;
-		kill(processes[i].pid, SIGKILL);
-		bury(i);
-	}
-	pid = fork();
-	if (pid < 0)
-		die("fork");
-	if (pid == 0)
-		worker(0, channels[0].done);
-	adopt(0, pid);
-}
-
 /* Has a process execute what is in its channel. False: it has died of it. */
 static bool execute(int process)
 {
@@ -93,6 +76,27 @@ static bool execute(int process)
 		}
 	}
 	return true;
+}
+
+static void reset(void)
+{
+	long pid;
+
+	for (int i = PROCESSES - 1; i >= 0; i--) {
+		if (!processes[i].pid)
+			continue;
+		kill(processes[i].pid, SIGKILL);
+		bury(i);
+	}
+	for (int i = 0; i < DEVICES; i++)
+		channels[0].devices[i] = -1;
+	channels[0].gup_test = -1;
+	pid = start_worker(0);
+	if (pid < 0)
+		die("fork");
+	adopt(0, pid);
+	own_pages();
+	drain_batches();
 }
 
 static void show_data(int process, uint64_t pages)
@@ -144,6 +148,7 @@ static void operate(const char *line, char *const *words, int count)
 		fprintf(out, "> %s\n  nopid\n", line);
 		return;
 	}
+	channel->trace = tracing;
 	channel->operation = operation - operations;
 	for (int i = 2; i < count; i++)
 		channel->word[i - 2] = value_of(operation->words[i - 2], words[i]);
@@ -164,7 +169,7 @@ static void operate(const char *line, char *const *words, int count)
 
 	if (tracing)
 		trace_show(out);
-	if (!automatic.count)
+	if (!automatic.on)
 		return;
 	for (int i = 0; i < PROCESSES; i++)
 		if (processes[i].pid)
@@ -175,7 +180,7 @@ static void control(const char *line, char *const *words, int count)
 {
 	if (!strcmp(words[0], "begin")) {
 		tracing = false;
-		automatic.count = 0;
+		automatic.on = false;
 		reset();
 		memset(buffers, 0, PROCESSES * REGION_PAGES * PAGE);
 	} else if (!strcmp(words[0], "trace")) {
@@ -188,6 +193,7 @@ static void control(const char *line, char *const *words, int count)
 		if (tracing)
 			trace_show(out);
 	} else if (!strcmp(words[0], "autoobs") && count == 4) {
+		automatic.on = true;
 		automatic.region = atoi(words[1] + 1);
 		automatic.first = atoi(words[2]);
 		automatic.count = atoi(words[3]);
@@ -246,18 +252,8 @@ static int open_port(void)
 	die("the port of the host");
 }
 
-static void *shared(size_t size)
-{
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (at == MAP_FAILED)
-		die("mmap");
-	return at;
-}
-
 int main(void)
 {
-	static char buffer[1 << 16];
 	char line[512], banner[512] = "";
 	FILE *in, *version;
 	int port;
@@ -265,12 +261,15 @@ int main(void)
 	boot();
 	channels = shared(PROCESSES * sizeof(*channels));
 	buffers = shared(PROCESSES * REGION_PAGES * PAGE);
+	stacks = shared(PROCESSES * STACK);
+	catch_signals();
 	open_observer();
 	port = open_port();
-	/* No process of a script needs the streams; a child that ends by _exit() does not flush them. */
+	/* What they buffer is not copied by a fork, and a child that ends by _exit() does not flush it. */
 	in = fdopen(port, "r");
 	out = fdopen(dup(port), "w");
-	setvbuf(out, buffer, _IOFBF, sizeof(buffer));
+	setvbuf(in, shared(PAGE), _IOFBF, PAGE);
+	setvbuf(out, shared(16 * PAGE), _IOFBF, 16 * PAGE);
 	version = fopen("/proc/version", "r");
 	if (version && fgets(banner, sizeof(banner), version))
 		fputs(banner, out);

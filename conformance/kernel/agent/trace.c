@@ -17,6 +17,9 @@
 	"p:range __mmu_notifier_invalidate_range_start mm=+0(%di):x64 start=+8(%di):x64 end=+16(%di):x64 " \
 	"event=+28(%di):u32\n"
 
+/* Of the trace, at once */
+#define TEXT (16 * PAGE)
+
 static const char *const events[] = { "UNMAP",	    "CLEAR",   "PROTECTION_VMA", "PROTECTION_PAGE",
 				      "SOFT_DIRTY", "RELEASE", "MIGRATE",	 "EXCLUSIVE" };
 
@@ -61,11 +64,13 @@ static void show_range(FILE *out, uint64_t mm, uint64_t start, uint64_t end, uns
 /* Shows what has been told since it was last called. */
 void trace_show(FILE *out)
 {
-	static char text[1 << 16];
+	static char *text;
 	size_t kept = 0;
 	ssize_t got;
 
-	while ((got = read(pipe_fd, text + kept, sizeof(text) - kept - 1)) > 0) {
+	if (!text)
+		text = shared(TEXT);
+	while ((got = read(pipe_fd, text + kept, TEXT - kept - 1)) > 0) {
 		char *line = text, *end;
 
 		text[kept + got] = 0;

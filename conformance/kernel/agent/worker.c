@@ -18,58 +18,71 @@
 #include "gup_test.h"
 #include "test_hmm_uapi.h"
 
-/* Of this process. A forked child has its parent's. */
-static int devices[DEVICES] = { -1, -1, -1, -1 };
-static int gup_test = -1;
+/* A system call that leaves errno alone, which is memory of the process. Returns a negative error number on failure. */
+static long call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+static int failed(long result)
+{
+	return result < 0 && result >= -4095 ? -result : 0;
+}
 
 void wait_while(uint32_t *word, uint32_t value, bool forever)
 {
 	const struct timespec soon = { .tv_nsec = 100000000 };
 
-	syscall(SYS_futex, word, FUTEX_WAIT, value, forever ? NULL : &soon, NULL, 0);
+	call(SYS_futex, (long)word, FUTEX_WAIT, value, forever ? 0 : (long)&soon, 0, 0);
 }
 
 void wake(uint32_t *word)
 {
-	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-}
-
-static int failed(long result)
-{
-	return result < 0 ? errno : 0;
+	call(SYS_futex, (long)word, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
 /* ---- Loads and stores, with the signal that one of them gets. */
 
-static sigjmp_buf back;
-static volatile int signalled, signal_code;
-
+/* The process that runs is known by its stack. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
+	struct channel *channel = &channels[((char *)__builtin_frame_address(0) - stacks) / STACK];
+
 	(void)context;
-	signalled = sig;
-	signal_code = info->si_code;
-	siglongjmp(back, 1);
+	channel->sig = sig;
+	channel->code = info->si_code;
+	siglongjmp(channel->back, 1);
+}
+
+void catch_signals(void)
+{
+	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
 }
 
 static void run_r(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	signalled = 0;
-	if (sigsetjmp(back, 1) == 0)
+	if (sigsetjmp(channel->back, 1) == 0)
 		channel->val = *(volatile uint64_t *)address(word[0], word[1]);
-	channel->sig = signalled;
-	channel->code = signal_code;
 }
 
 static void run_w(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	signalled = 0;
-	if (sigsetjmp(back, 1) == 0)
+	if (sigsetjmp(channel->back, 1) == 0)
 		*(volatile uint64_t *)address(word[0], word[1]) = word[2];
-	channel->sig = signalled;
-	channel->code = signal_code;
 }
 
 /* ---- System calls. */
@@ -77,71 +90,66 @@ static void run_w(struct channel *channel, const uint64_t *word, char *buffer)
 static void run_mmap(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	static const int flags[] = { MAP_PRIVATE | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED, MAP_PRIVATE };
-	int fd = -1;
-	void *at;
+	int how = flags[word[3]] | MAP_FIXED_NOREPLACE;
+	long size = word[1] * PAGE;
+	long fd = -1;
 
 	(void)buffer;
-	if (!(flags[word[3]] & MAP_ANONYMOUS)) {
-		fd = memfd_create("region", 0);
-		if (fd < 0 || ftruncate(fd, word[1] * PAGE)) {
-			channel->err = errno;
+	if (!(how & MAP_ANONYMOUS)) {
+		fd = call(SYS_memfd_create, (long)"region", 0, 0, 0, 0, 0);
+		channel->err = fd < 0 ? failed(fd) : failed(call(SYS_ftruncate, fd, size, 0, 0, 0, 0));
+		if (channel->err)
 			return;
-		}
 	}
-	at = mmap((void *)address(word[0], 0), word[1] * PAGE, word[2], flags[word[3]] | MAP_FIXED_NOREPLACE, fd, 0);
-	channel->err = at == MAP_FAILED ? errno : 0;
+	channel->err = failed(call(SYS_mmap, address(word[0], 0), size, word[2], how, fd, 0));
 	if (fd >= 0)
-		close(fd);
+		call(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
 static void run_munmap(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	channel->err = failed(munmap((void *)address(word[0], word[1]), word[2] * PAGE));
+	channel->err = failed(call(SYS_munmap, address(word[0], word[1]), word[2] * PAGE, 0, 0, 0, 0));
 }
 
 static void run_mprotect(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	channel->err = failed(mprotect((void *)address(word[0], word[1]), word[2] * PAGE, word[3]));
+	channel->err = failed(call(SYS_mprotect, address(word[0], word[1]), word[2] * PAGE, word[3], 0, 0, 0));
 }
 
 static void run_madvise(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	channel->err = failed(madvise((void *)address(word[0], word[1]), word[2] * PAGE, word[3]));
+	channel->err = failed(call(SYS_madvise, address(word[0], word[1]), word[2] * PAGE, word[3], 0, 0, 0));
 }
 
 static void run_mremap(struct channel *channel, const uint64_t *word, char *buffer)
 {
-	uint64_t size = word[2] * PAGE;
-	void *at = mremap((void *)address(word[0], word[1]), size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-			  (void *)address(word[3], word[4]));
+	long size = word[2] * PAGE;
 
 	(void)buffer;
-	channel->err = at == MAP_FAILED ? errno : 0;
+	channel->err = failed(call(SYS_mremap, address(word[0], word[1]), size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+				   address(word[3], word[4]), 0));
 }
 
 static void run_mlock(struct channel *channel, const uint64_t *word, char *buffer)
 {
-	void *at = (void *)address(word[0], word[1]);
+	long number = word[3] ? SYS_mlock : SYS_munlock;
 
 	(void)buffer;
-	channel->err = failed(word[3] ? mlock(at, word[2] * PAGE) : munlock(at, word[2] * PAGE));
+	channel->err = failed(call(number, address(word[0], word[1]), word[2] * PAGE, 0, 0, 0, 0));
 }
 
-/* The controller is the parent of all: it waits for those that end. When the child runs, it may have written new words. */
 static void run_fork(struct channel *channel, const uint64_t *word, char *buffer)
 {
-	int process = word[0];
-	uint32_t done = channels[process].done;
-	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, NULL, NULL, 0);
+	struct channel *child = &channels[word[0]];
 
 	(void)buffer;
-	if (pid == 0)
-		worker(process, done);
-	channel->child = pid;
-	channel->err = failed(pid);
+	memcpy(child->devices, channel->devices, sizeof(child->devices));
+	child->gup_test = channel->gup_test;
+	channel->child = start_worker(word[0]);
+	channel->err = failed(channel->child);
 }
 
 /* It is done before it ends: the controller waits for the end by other means. */
@@ -165,16 +173,16 @@ static void run_pin(struct channel *channel, const uint64_t *word, char *buffer)
 	};
 
 	(void)buffer;
-	if (gup_test < 0)
-		gup_test = open("/sys/kernel/debug/gup_test", O_RDWR);
-	channel->err = failed(ioctl(gup_test, PIN_LONGTERM_TEST_START, &args));
+	if (channel->gup_test < 0)
+		channel->gup_test = call(SYS_open, (long)"/sys/kernel/debug/gup_test", O_RDWR, 0, 0, 0, 0);
+	channel->err = failed(call(SYS_ioctl, channel->gup_test, PIN_LONGTERM_TEST_START, (long)&args, 0, 0, 0));
 }
 
 static void run_unpin(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)word;
 	(void)buffer;
-	channel->err = failed(ioctl(gup_test, PIN_LONGTERM_TEST_STOP));
+	channel->err = failed(call(SYS_ioctl, channel->gup_test, PIN_LONGTERM_TEST_STOP, 0, 0, 0, 0));
 }
 
 static void run_pinread(struct channel *channel, const uint64_t *word, char *buffer)
@@ -182,7 +190,7 @@ static void run_pinread(struct channel *channel, const uint64_t *word, char *buf
 	uint64_t to = (uint64_t)buffer;
 
 	(void)word;
-	channel->err = failed(ioctl(gup_test, PIN_LONGTERM_TEST_READ, &to));
+	channel->err = failed(call(SYS_ioctl, channel->gup_test, PIN_LONGTERM_TEST_READ, (long)&to, 0, 0, 0));
 }
 
 /* ---- The HMM test driver. */
@@ -190,27 +198,27 @@ static void run_pinread(struct channel *channel, const uint64_t *word, char *buf
 static void run_open(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	char path[] = "/dev/hmm_dmirror0";
-	int *fd = &devices[word[0]];
+	int *fd = &channel->devices[word[0]];
 
 	(void)buffer;
 	path[sizeof(path) - 2] += word[0];
 	if (*fd >= 0)
-		close(*fd);
-	*fd = open(path, O_RDWR);
+		call(SYS_close, *fd, 0, 0, 0, 0, 0);
+	*fd = call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
 	channel->err = failed(*fd);
-	if (tracing && *fd >= 0) {
-		void *sign = (void *)(SIGN_BASE + (channel - channels) * PAGE);
+	if (channel->trace && *fd >= 0) {
+		long sign = SIGN_BASE + (channel - channels) * PAGE;
 
-		mmap(sign, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		munmap(sign, PAGE);
+		call(SYS_mmap, sign, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		call(SYS_munmap, sign, PAGE, 0, 0, 0, 0);
 	}
 }
 
 static void run_close(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	channel->err = failed(close(devices[word[0]]));
-	devices[word[0]] = -1;
+	channel->err = failed(call(SYS_close, channel->devices[word[0]], 0, 0, 0, 0, 0));
+	channel->devices[word[0]] = -1;
 }
 
 static void command(struct channel *channel, const uint64_t *word, char *buffer, unsigned long number)
@@ -221,7 +229,7 @@ static void command(struct channel *channel, const uint64_t *word, char *buffer,
 		.npages = word[3],
 	};
 
-	channel->err = failed(ioctl(devices[word[0]], number, &cmd));
+	channel->err = failed(call(SYS_ioctl, channel->devices[word[0]], number, (long)&cmd, 0, 0, 0));
 	channel->cpages = cmd.cpages;
 	channel->faults = cmd.faults;
 }
@@ -274,13 +282,12 @@ const struct operation operations[] = {
 	{ .name = NULL },
 };
 
-_Noreturn void worker(int process, uint32_t done)
+static _Noreturn int worker(void *number)
 {
+	int process = (intptr_t)number;
 	struct channel *channel = &channels[process];
-	struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+	uint32_t done = channel->done;
 
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGBUS, &action, NULL);
 	for (;;) {
 		while (__atomic_load_n(&channel->posted, __ATOMIC_ACQUIRE) == done)
 			wait_while(&channel->posted, done, true);
@@ -291,4 +298,13 @@ _Noreturn void worker(int process, uint32_t done)
 		__atomic_store_n(&channel->done, done, __ATOMIC_RELEASE);
 		wake(&channel->done);
 	}
+}
+
+/* On a stack of its own. The controller is the parent of all: it waits for those that end. */
+long start_worker(int process)
+{
+	long pid = clone(worker, stacks + (process + 1) * STACK, (process ? CLONE_PARENT : 0) | SIGCHLD,
+			 (void *)(intptr_t)process);
+
+	return pid < 0 ? -errno : pid;
 }
