@@ -47,27 +47,37 @@ export interface AnswersOptions {
   readonly knobs?: Partial<Knobs>;
   /** Steps that one path of an operation may take. */
   readonly limit?: number;
+  /**
+   * When invariants are looked at. Default: after each step, and then lockdep looks on as well. never: for the answers alone,
+   * several times as fast.
+   */
+  readonly judged?: 'step' | 'operation' | 'never' | undefined;
+  /** Show what notifiers are told as well. */
+  readonly trace?: boolean;
 }
 
 /** The lines of each answer as the operations are executed; then which property the last one has broken, if any. */
 export function* answersOf(
   text: string,
   name: string,
-  { knobs = {}, limit }: AnswersOptions,
+  { knobs = {}, limit, trace = false, judged: when = 'step' }: AnswersOptions,
 ): Generator<string[], string | undefined> {
   const script = parseOps(text, name);
-  const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs);
+  const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs, when !== 'never');
   const straight: Straight = new Straight(ops.kernel.system, {
     choose: () => 0,
-    monitor: () => ops.monitor(),
+    ...(when === 'step'
+      ? { monitor: () => ops.monitor() }
+      : { atOnce: true, invariants: when === 'never' ? 'off' : when }),
     ...(limit === undefined ? {} : { limit }),
   });
+  if (trace) ops.traceRanges();
   /** What a step breaks. */
   const judged = (step: () => void): string | undefined => {
     try {
       step();
       straight.settle();
-      straight.judge();
+      if (when !== 'never') straight.judge();
     } catch (error) {
       if (!(error instanceof Broken)) throw error;
       return `${error.property}: ${error.detail}`;

@@ -26,11 +26,69 @@ export type Path<T = void> = Generator<Request, T, number> & Floating;
 
 const scratch: Request = { op: 0, a: 0, b: 0, c: 0 };
 
-/**
- * Makes one shared access and returns what it observed. The yielded object is reused: whoever drives the path copies
- * the fields before it goes on.
- */
-export function* request(op: number, a = 0, b = 0, c = 0): Path<number> {
+/** Whoever drives the path executes requests itself, while the path runs: nobody comes between. */
+export interface AtOnce {
+  /** Whether the request can be executed now. One that can't is yielded. */
+  takes(op: number, a: number, b: number, c: number): boolean;
+  execute(op: number, a: number, b: number, c: number): number;
+}
+
+/** Set by a driver for just as long as it resumes paths in that way. */
+export const driver = { atOnce: undefined as AtOnce | undefined };
+
+/** The request that is executed at once; each is delegated to before the next one is made. */
+class Immediate<T> implements Request {
+  op = 0;
+  a = 0;
+  b = 0;
+  c = 0;
+  private readonly result: { done: true; value: T };
+
+  constructor(
+    private readonly asks: (op: number, a: number, b: number, c: number) => Path<T>,
+    private readonly means: (observed: number) => T,
+  ) {
+    this.result = { done: true, value: means(0) };
+  }
+
+  of(op: number, a: number, b: number, c: number): Path<T> {
+    this.op = op;
+    this.a = a;
+    this.b = b;
+    this.c = c;
+    return this as unknown as Path<T>;
+  }
+
+  [Symbol.iterator](): Iterator<Request, T, number> {
+    const { op, a, b, c } = this;
+    return driver.atOnce!.takes(op, a, b, c) ? this : this.asks(op, a, b, c);
+  }
+
+  next(): IteratorResult<Request, T> {
+    this.result.value = this.means(driver.atOnce!.execute(this.op, this.a, this.b, this.c));
+    return this.result;
+  }
+}
+
+const immediateNumber = new Immediate(asked, (observed) => observed);
+const immediateTruth = new Immediate(askedTruth, (observed) => observed !== 0);
+
+/** Makes one shared access and returns what it observed. */
+export function request(op: number, a = 0, b = 0, c = 0): Path<number> {
+  return driver.atOnce === undefined ? asked(op, a, b, c) : immediateNumber.of(op, a, b, c);
+}
+
+/** Makes one shared access and returns whether it observed anything but 0. */
+export function truth(op: number, a = 0, b = 0, c = 0): Path<boolean> {
+  return driver.atOnce === undefined ? askedTruth(op, a, b, c) : immediateTruth.of(op, a, b, c);
+}
+
+function* askedTruth(op: number, a: number, b: number, c: number): Path<boolean> {
+  return (yield* asked(op, a, b, c)) !== 0;
+}
+
+/** The yielded object is reused: whoever drives the path copies the fields before it goes on. */
+function* asked(op: number, a: number, b: number, c: number): Path<number> {
   if (live.stack.phantoms !== undefined && absorbed(op, a)) return 0;
   scratch.op = op;
   scratch.a = a;

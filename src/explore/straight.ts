@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
-import type { Path, Request } from '../core/path.js';
+import { driver, type AtOnce, type Path, type Request } from '../core/path.js';
 import { resume, running } from '../core/running.js';
 import type { NodeMonitor } from '../core/scenario.js';
 import { type Semantics, semantics } from '../core/semantics.js';
@@ -13,6 +13,11 @@ export interface StraightOptions {
   readonly monitor?: (() => NodeMonitor) | undefined;
   /** After which steps invariants are checked. Default: each. */
   readonly invariants?: 'step' | 'operation' | 'off';
+  /**
+   * Executes each step while its path runs, unless it has to wait: several times as fast. Invariants are checked after
+   * each operation at the most, there is no monitor of nodes, and daemons get their turns when a path waits and when it ends.
+   */
+  readonly atOnce?: boolean;
   /** A daemon gets a turn after one step in so many; 0: only when the path waits. Default 16. */
   readonly turns?: number;
   /** Steps that one path may take. */
@@ -31,6 +36,9 @@ export class Broken extends Error {
     super(`${property}: ${detail} (step ${step})`);
   }
 }
+
+/** Steps of one path, where nobody says otherwise. */
+const LIMIT = 1_000_000;
 
 interface Standing {
   readonly agent: number;
@@ -56,6 +64,9 @@ export class Straight {
   readonly reports = new Map<string, string>();
 
   private readonly semantics: Semantics;
+  private readonly atOnce: AtOnce | undefined;
+  /** Steps taken when the path was resumed. */
+  private resumedAt = 0;
   private readonly monitor: NodeMonitor | undefined;
   private readonly daemons: Standing[] = [];
   private readonly always: Invariant[];
@@ -87,6 +98,7 @@ export class Straight {
       if (concerned !== undefined) this.queue(concerned);
     };
     this.semantics = semantics(system);
+    if (options.atOnce === true) this.atOnce = this.immediately();
     this.monitor = options.monitor?.();
     for (const monitor of monitors) monitor.update(-1);
     system.agents.forEach((agent, number) => {
@@ -97,12 +109,11 @@ export class Straight {
 
   /** Runs `path` as `agent` to its end and returns what it returns. Throws {@link Broken}. */
   run<T>(agent: number, path: () => Path<T>): T {
-    const { limit = 1_000_000, turns = 16, choose } = this.options;
+    const { limit = LIMIT, turns = 16, choose } = this.options;
     const standing = this.begin(agent, path);
     let result: IteratorResult<Request, unknown> = this.first(standing);
     for (let taken = 0; !result.done; taken++) {
-      if (taken > limit)
-        throw new Broken('PROGRESS', `${this.nameOf(agent)} takes more than ${limit} steps`, this.steps);
+      if (taken > limit) throw this.endless(agent);
       while (!this.canStep(standing))
         if (!this.daemonStep())
           throw new Broken(
@@ -111,21 +122,32 @@ export class Straight {
             this.steps,
           );
       result = this.step(standing);
-      if (turns > 0 && choose(turns) === 0) this.daemonStep();
+      if (turns > 0 && this.atOnce === undefined && choose(turns) === 0) this.daemonStep();
     }
-    if (this.options.invariants === 'operation') this.settleQueues();
+    if (this.atOnce !== undefined) this.settle();
+    else if (this.checksOperations) this.settleQueues();
     return result.value as T;
   }
 
   /** Lets daemons run until none of them can. */
   settle(): void {
     while (this.daemonStep());
-    if (this.options.invariants === 'operation') this.settleQueues();
+    if (this.checksOperations) this.settleQueues();
   }
 
   /** Judges the properties that hold whenever no operation is under way: sums and balances. */
   judge(): void {
     this.check(this.system.invariants.filter((invariant) => invariant.when === 'end'));
+  }
+
+  /** Whether invariants are checked after each operation, not after each step. */
+  private get checksOperations(): boolean {
+    return this.options.invariants === 'operation' || this.atOnce !== undefined;
+  }
+
+  private endless(agent: number): Broken {
+    const { limit = LIMIT } = this.options;
+    return new Broken('PROGRESS', `${this.nameOf(agent)} takes more than ${limit} steps`, this.steps);
   }
 
   private nameOf(agent: number): string {
@@ -157,7 +179,7 @@ export class Straight {
 
   /** Runs the path to its next request. */
   private goOn(standing: Standing, observed: number): IteratorResult<Request, unknown> {
-    const result = resume(this.system, standing.agent, standing.stack, standing.path, observed);
+    const result = this.resume(standing, observed);
     if (running.maps.length > 0 && this.monitor?.marked !== undefined)
       standing.context = this.monitor.marked(
         standing.context,
@@ -188,20 +210,50 @@ export class Straight {
     return result;
   }
 
-  private canStep({ agent, op, a, b, c }: Standing): boolean {
-    return this.semantics.enabled(agent, op, a, b, c);
+  private resume({ agent, stack, path }: Standing, observed: number): IteratorResult<Request, unknown> {
+    const { system, atOnce } = this;
+    if (atOnce === undefined) return resume(system, agent, stack, path, observed);
+    this.resumedAt = this.steps;
+    driver.atOnce = atOnce;
+    try {
+      return resume(system, agent, stack, path, observed);
+    } finally {
+      driver.atOnce = undefined;
+    }
   }
 
-  /** Takes the pending step, which is enabled. */
-  private step(standing: Standing): IteratorResult<Request, unknown> {
+  /** Steps of the path that runs now, executed where it asks for them. */
+  private immediately(): AtOnce {
+    const { limit = LIMIT } = this.options;
+    const { semantics: does } = this;
+    return {
+      takes: (op, a, b, c) => {
+        if (op < FIRST_OWN_OP) return does.enabled(running.agent, op, a, b, c);
+        const { agent } = running;
+        running.agent = -1; // what an operation does is no path: it may look at cells
+        const takes = does.enabled(agent, op, a, b, c);
+        running.agent = agent;
+        return takes;
+      },
+      execute: (op, a, b, c) => {
+        const { agent } = running;
+        if (++this.steps - this.resumedAt > limit) throw this.endless(agent);
+        running.agent = -1;
+        const value = this.execute(agent, op, a, b, c);
+        running.agent = agent;
+        return value;
+      },
+    };
+  }
+
+  /** Takes a step, which is enabled: its value. */
+  private execute(agent: number, op: number, a: number, b: number, c: number): number {
     const { system, semantics: does, options } = this;
-    const { agent, op, a, b, c } = standing;
     let choice = 0;
     if (op >= FIRST_OWN_OP || op === Op.CHOOSE) {
       const count = does.choices(agent, op, a, b, c);
       if (count > 1) choice = options.choose(count);
     }
-    this.steps++;
     const value = does.execute(agent, op, a, b, c, choice);
     if (system.fault !== undefined) {
       const { property, detail } = system.fault;
@@ -209,7 +261,19 @@ export class Straight {
       throw new Broken(property, detail, this.steps);
     }
     if (this.updates.length > 0) this.update(agent);
-    if (this.checks.length > 0 && options.invariants !== 'operation') this.settleQueues();
+    return value;
+  }
+
+  private canStep({ agent, op, a, b, c }: Standing): boolean {
+    return this.semantics.enabled(agent, op, a, b, c);
+  }
+
+  /** Takes the pending step, which is enabled. */
+  private step(standing: Standing): IteratorResult<Request, unknown> {
+    const { agent, op, a, b, c } = standing;
+    this.steps++;
+    const value = this.execute(agent, op, a, b, c);
+    if (this.checks.length > 0 && !this.checksOperations) this.settleQueues();
     if (this.monitor !== undefined)
       standing.context = this.monitor.after(standing.context, agent, op, a, b, c, value);
     return this.goOn(standing, value);

@@ -10,6 +10,7 @@ import { AnonVma, Inode, Mm, Page, PG, type PtePointer, Rwsem, Vma } from './inc
 import {
   type MmuIntervalNotifier,
   type MmuNotifier,
+  type MmuNotifierRange,
   MmuNotifierSubscriptions,
 } from './include/mmu_notifier.js';
 import { type CpuFbatches, FolioBatch } from './include/pagevec.js';
@@ -147,6 +148,8 @@ export class Kernel {
   /** Interval and classic notifiers, of all mms. */
   readonly interval_subs: MmuIntervalNotifier[] = [];
   readonly notifiers: MmuNotifier[] = [];
+  /** Who looks on is shown each range that notifiers are about to be told of. Not a step. */
+  onRange: ((range: MmuNotifierRange) => void) | undefined;
   /** The SRCU domain under which classic notifiers are called; there from the first one on. */
   mmu_notifier_srcu: SrcuStruct | undefined;
   /** Lockdep maps, there from the first mm on that has notifiers. */

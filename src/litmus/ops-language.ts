@@ -16,7 +16,7 @@ const PROTS: Readonly<Record<string, number>> = { n: PROT_NONE, r: PROT_READ, rw
 const KINDS = ['anon', 'shared', 'memfd', 'privfile'] as const;
 /** What is mapped: anonymous memory, private or shared, or a file of its own, shared or private. */
 export type MapKind = (typeof KINDS)[number];
-const ADVICE: Readonly<Record<string, number>> = {
+const ADVICE = {
   dontneed: MADV.DONTNEED,
   free: MADV.FREE,
   remove: MADV.REMOVE,
@@ -34,7 +34,9 @@ const ADVICE: Readonly<Record<string, number>> = {
   cold: MADV.COLD,
   pageout: MADV.PAGEOUT,
   collapse: MADV.COLLAPSE,
-};
+} as const satisfies Readonly<Record<string, number>>;
+export type Advice = keyof typeof ADVICE;
+export const ADVICE_NAMES = Object.keys(ADVICE) as readonly Advice[];
 
 /** What a word of an operation is. */
 type WordKind =
@@ -92,6 +94,7 @@ const OPERATIONS = {
   ...DEVICE_OPERATIONS,
 } as const satisfies Readonly<Record<string, readonly WordKind[]>>;
 export type OperationName = keyof typeof OPERATIONS;
+export const OPERATION_NAMES = Object.keys(OPERATIONS) as readonly OperationName[];
 
 /** The words that follow a control line's name. */
 const CONTROLS = {
@@ -207,7 +210,10 @@ export function parseOps(text: string, name: string): Script {
           return found >= 0 ? found : bad(`expected a kind of mapping ${KINDS.join(', ')}; found ${word}`);
         }
         case 'advice':
-          return ADVICE[word] ?? bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`);
+          return (
+            (ADVICE as Readonly<Record<string, number>>)[word] ??
+            bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`)
+          );
         case 'value':
           return position(valueIn(word));
         case 'number':

@@ -19,6 +19,7 @@ import { type DeviceName, isDeviceName, type OpsLine, type Script } from './ops-
 import { Lives, needsOf } from './ops-lives.js';
 import { type Answer, answerLine, Names, observe } from './ops-observe.js';
 import { Pins } from './ops-pins.js';
+import { Ranges } from './ops-ranges.js';
 import type { Runner } from './workload.js';
 
 /** A process, or the place for one: an mm. */
@@ -60,6 +61,7 @@ export class Ops {
   /** Pages from one region to the next: one table each, and a page between them that is never mapped. */
   private readonly stride: number;
   private auto: readonly number[] | undefined;
+  private ranges: Ranges | undefined;
   /** Since the last reset. */
   private names = new Names();
 
@@ -67,6 +69,8 @@ export class Ops {
     private readonly script: Script,
     private readonly run: Runner,
     knobs: Partial<Knobs> = {},
+    /** Whether invariants look on. */
+    watched = true,
   ) {
     const { lines, processes, regions, pages, inUse, inDevice } = script;
     this.stride = pages + 1;
@@ -116,11 +120,18 @@ export class Ops {
         if (place > 0) mm.notifier_subscriptions?.mm_count.init(0);
       });
     }
-    this.properties = watchAlways(kernel);
+    this.properties = watched ? watchAlways(kernel) : [];
   }
 
   monitor(): NodeMonitor {
     return lockdep(this.kernel.system);
+  }
+
+  /** From now on answers show what notifiers are told. */
+  traceRanges(): void {
+    this.ranges = new Ranges(this.kernel, this.stride, (mm) =>
+      this.lives.living().find((process) => this.place(process)!.mm === mm)!,
+    );
   }
 
   /** Executes one line; returns the lines of its answer. */
@@ -156,6 +167,7 @@ export class Ops {
     this.end();
     this.names = new Names();
     const { mm, agent } = this.places[0]!;
+    this.ranges?.begin(mm);
     this.run(agent, () => mm_init(mm));
     this.lives.begin();
   }
@@ -172,6 +184,7 @@ export class Ops {
     if (line.name === 'fork' && (line.words[0] === 0 || this.place(line.words[0]!) !== undefined))
       return [`> ${text}`, '  busy'];
     const lines = [answerLine(text, this.execute(place, line), (at) => this.valueOf(at))];
+    if (this.ranges !== undefined) lines.push(...this.ranges.take());
     const { auto } = this;
     if (auto !== undefined)
       for (const living of this.lives.living().reverse()) lines.push(this.observe(living, auto));
@@ -216,13 +229,19 @@ export class Ops {
         return { err: 0, data: Array.from({ length: words[0]! }, (_, i) => buffer[i] ?? 0n) };
       }
       case 'open':
-        return { err: this.devices!.open(process, agent, words[0]!) };
+        return this.open(place, process, words[0]!);
       case 'close':
         return { err: this.devices?.close(process, agent, words[0]!) ?? EBADF };
       default:
         if (isDeviceName(name)) return this.command(process, agent, name, words);
         throw new Error(`expected an operation that is executed, found ${name}`);
     }
+  }
+
+  private open({ mm, agent }: Place, process: number, device: number): Answer {
+    const err = this.devices!.open(process, agent, device);
+    if (err === 0) this.ranges?.subscribed(mm);
+    return { err };
   }
 
   /** A command to a device: what it copies goes through the buffer of the process. */
@@ -267,6 +286,7 @@ export class Ops {
   private fork(parent: number, child: number): Answer {
     const { mm: oldmm, agent } = this.place(parent)!;
     const { mm } = this.places[this.lives.fork(parent, child)]!;
+    this.ranges?.begin(mm);
     const err = this.run(agent, () => forkInto(mm, oldmm));
     if (err === -ENOMEM) throw new Error('the machine is too small for this script');
     this.pins.fork(parent, child);

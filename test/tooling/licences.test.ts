@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const SKIPPED = new Set(['.git', 'node_modules', 'dist', 'coverage']);
-const SOURCE = /\.([cm]?[jt]s|tsx|sh|py|css|html)$|^\.ci\/run$/;
+const SOURCE = /\.([cm]?[jt]s|tsx|sh|py|css|html|[ch]|config)$|^\.ci\/run$/;
 /** Files that are wrong on purpose. */
 const EXEMPT = /^test\/(.*\/)?fixtures\/bad\//;
 /** They retell the kernel's algorithms. */

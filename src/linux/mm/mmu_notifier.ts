@@ -255,6 +255,7 @@ export function* __mmu_notifier_invalidate_range_start(
   subscriptions: MmuNotifierSubscriptions,
   range: MmuNotifierRange,
 ): Path<number> {
+  current.kernel.onRange?.(range);
   const order = '__mmu_notifier_invalidate_range_start.order';
   if (knob(order) === 'classic-first' && !(yield* hlistEmpty(subscriptions))) {
     const ret = yield* mn_hlist_invalidate_range_start(subscriptions, range);

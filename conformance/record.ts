@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+import { normalise } from '../src/litmus/ops-observe.js';
+import { firstDifference } from './compare.js';
+import { generate } from './generate.js';
+import { type Golden, goldenText, readGolden, writeGolden } from './golden.js';
+import { type Guest, startGuest } from './guest.js';
+import type { MixName } from './mixes.js';
+
+/** What decides a recording. */
+export interface Recording {
+  readonly seed: number;
+  readonly ops: number;
+  readonly mix: MixName;
+  readonly trace: boolean;
+}
+
+/** Records one script. */
+export async function recordOne(guest: Guest, { seed, ops, mix, trace }: Recording): Promise<Golden> {
+  const script = generate({ seed, ops, mix });
+  return {
+    name: `${trace ? 'trace-' : ''}${mix}-${seed}`,
+    head: {
+      kernel: guest.banner,
+      config: `sha256 ${guest.build.config}`,
+      seed: `${seed}`,
+      mix,
+      operations: `${ops}`,
+      trace: trace ? 'notifiers' : 'none',
+      date: new Date().toISOString().slice(0, 10),
+    },
+    script,
+    answer: normalise(await guest.run(script, { trace })),
+  };
+}
+
+/** The record command: files for `seeds` seeds from `seed` on. */
+export async function record(
+  options: Recording & { readonly seeds: number; readonly folder?: string | undefined },
+): Promise<number> {
+  const guest = await startGuest();
+  try {
+    for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
+      const golden = await recordOne(guest, { ...options, seed });
+      process.stdout.write(`${writeGolden(golden, options.folder)}\n`);
+    }
+  } finally {
+    await guest.close();
+  }
+  return 0;
+}
+
+/**
+ * What differs when a file is recorded once more from its own script, or undefined. The kernel's name and configuration
+ * are those of the compiler and Debian's release as well: a note says where they are others.
+ */
+export async function differsAgain(
+  guest: Guest,
+  path: string,
+): Promise<{ difference?: string; notes: string[] }> {
+  const golden = readGolden(path);
+  const { head, script, answer } = golden;
+  const again = normalise(await guest.run(script, { trace: head.trace === 'notifiers' }));
+  const notes: string[] = [];
+  if (head.kernel !== guest.banner)
+    notes.push(`${path}: was recorded with ${head.kernel}; this is ${guest.banner}`);
+  if (head.config !== `sha256 ${guest.build.config}`)
+    notes.push(`${path}: was recorded with another configuration`);
+  if (goldenText({ head, script, answer: again }) === goldenText({ head, script, answer })) return { notes };
+  return { difference: firstDifference(again, answer) ?? 'the lines before the first answer', notes };
+}
+
+/** The record command with a file that is there. */
+export async function recordAgain(path: string): Promise<number> {
+  const guest = await startGuest();
+  try {
+    const { difference, notes } = await differsAgain(guest, path);
+    for (const note of notes) process.stdout.write(`${note}\n`);
+    const said = difference?.replace(/^the real kernel:$/m, 'recorded:').replace(/^the model:$/m, 'now:');
+    process.stdout.write(
+      said === undefined ? `${path}: the same, byte for byte\n` : `${path}: differs\n${said}\n`,
+    );
+    return said === undefined ? 0 : 1;
+  } finally {
+    await guest.close();
+  }
+}
+
+/** Prints what a real kernel answers to a script, normalised. */
+export async function answerScript(script: string, trace: boolean): Promise<number> {
+  const guest = await startGuest();
+  try {
+    process.stdout.write(`${normalise(await guest.run(script, { trace })).join('\n')}\n`);
+  } finally {
+    await guest.close();
+  }
+  return 0;
+}
