@@ -4,19 +4,19 @@ import { Chance, type Weights } from './chance.js';
 import { type Mix, MIXES, type MixName } from './mixes.js';
 import { World } from './world.js';
 
-export { MIXES } from './mixes.js';
-
 export interface GenerateOptions {
   readonly seed: number;
-  /** Operations in all; resets and observations are none. */
+  /** Operations in all, or a few more; resets and observations are none. */
   readonly ops: number;
   readonly mix: MixName;
 }
 
-const PROTS: Weights<'rw' | 'r' | 'n'> = { rw: 8, r: 4, n: 2 };
+const PROTS: Weights<'rw' | 'r' | 'n'> = { rw: 8, r: 3, n: 1 };
 const PIN_FLAGS: Weights<'0' | '1' | '2' | '3' | '4'> = { 0: 8, 1: 8, 2: 4, 3: 4, 4: 1 };
 /** Of a hundred so many are made wrong on purpose: nothing to be done, a dead process, a child that lives. */
 const WRONG = 2;
+/** The devices from here on have memory that CPUs reach. */
+const FIRST_COHERENT = 2;
 /** Of a hundred so many go to the page that the operation before went to. */
 const AGAIN = 45;
 /** Of a hundred so many are done by the process that did the one before. */
@@ -40,6 +40,8 @@ class Generator {
   readonly lines: string[];
   private world = new World();
   private value = 0x10000;
+  /** Operations so far. */
+  private added = 0;
   private last = { process: 0, region: 0, page: 0 };
 
   constructor(
@@ -55,36 +57,56 @@ class Generator {
     if (lines.length > 1) lines.push('reset');
     this.world = new World();
     this.last = { process: 0, region: 0, page: 0 };
-    const ops = Math.min(most, chance.between(...mix.episode));
+    const end = this.added + Math.min(most, chance.between(...mix.episode));
+    const begun = this.added;
     this.add(0, this.operation('mmap', 0)!);
-    let done = 1;
-    while (done < ops && this.world.living().length > 0) if (this.one()) done++;
-    return done;
+    for (const text of this.opening()) this.add(0, text);
+    while (this.added < end && this.world.living().length > 0) this.one();
+    return this.added - begun;
   }
 
-  /** Adds an operation; false if the one that was drawn makes no sense now. */
-  private one(): boolean {
+  /** What often comes first, so that there is something to work on: pages with contents, an open device. */
+  private opening(): string[] {
+    const { chance, mix, world } = this;
+    const first: string[] = [];
+    const [region] = world.regions(0);
+    if (region === undefined) return first;
+    const mapped = world.mapped(0, region);
+    if (chance.percent(30))
+      first.push(`madvise R${region} 0 ${chance.between(1, mapped.length)} populate_write`);
+    else if (chance.percent(60))
+      for (const page of mapped) if (chance.percent(70)) first.push(`w R${region} ${page} ${this.fresh()}`);
+    if ((mix.operations.open ?? 0) > 0 && chance.percent(70)) {
+      const device = chance.of(mix.devices);
+      world.open(0, device);
+      first.push(`open ${device}`);
+    }
+    return first;
+  }
+
+  /** Adds an operation, unless the one that was drawn makes no sense now. */
+  private one(): void {
     const { chance, mix, world } = this;
     const living = world.living();
     const again = world.has(this.last.process) && chance.percent(SAME_PROCESS);
     const process = again ? this.last.process : chance.of(living);
     const name = chance.weighed<OperationName>(mix.operations);
-    if (chance.percent(WRONG) && chance.percent(50)) {
+    if (chance.percent(WRONG) && chance.percent(10)) {
       const dead = chance.below(mix.processes);
       if (!world.has(dead)) return this.add(dead, 'exit');
     }
     const text = this.operation(name, process);
-    return text !== undefined && this.add(process, text);
+    if (text !== undefined) this.add(process, text);
   }
 
   /** Adds the line, and looks at what no automatic observation shows. */
-  private add(process: number, text: string): true {
+  private add(process: number, text: string): void {
     const { lines, mix, chance, world } = this;
+    this.added++;
     lines.push(`P${process} ${text}`);
     for (const [, region] of text.matchAll(/ R([1-9]\d*)/g))
       for (const living of world.living())
         if (living === process || chance.percent(30)) lines.push(`obs P${living} R${region} 0 ${mix.pages}`);
-    return true;
   }
 
   /** The text of an operation that a process may try; undefined if there is no sense in it now. */
@@ -102,12 +124,10 @@ class Generator {
       }
       case 'mprotect': {
         const range = this.range(process);
-        const prot = chance.weighed(PROTS);
-        world.protect(process, range.region, [range.page, range.pages], prot);
-        return `mprotect ${show(range)} ${prot}`;
+        return `mprotect ${show(range)} ${chance.weighed(PROTS)}`;
       }
       case 'madvise':
-        return `madvise ${show(this.range(process))} ${chance.weighed(mix.advice)}`;
+        return this.madvise(process);
       case 'mremap':
         return this.mremap(process);
       case 'mlock':
@@ -124,9 +144,7 @@ class Generator {
         world.exit(process);
         return 'exit';
       case 'pin':
-        if (world.pinned && !chance.percent(5 * WRONG)) return undefined;
-        world.pin(process);
-        return `pin ${show(this.range(process))} ${chance.weighed(PIN_FLAGS)}`;
+        return this.pin(process);
       case 'unpin':
         if (!(world.pinned && world.canPinread(process)) && !chance.percent(5 * WRONG)) return undefined;
         world.pinned = false;
@@ -137,6 +155,7 @@ class Generator {
       case 'open': {
         const device = chance.of(mix.devices);
         if (world.devices(process).includes(device) && !chance.percent(20)) return undefined;
+        if (world.mirrorsTwice(process, device)) return undefined;
         world.open(process, device);
         return `open ${device}`;
       }
@@ -161,9 +180,27 @@ class Generator {
     const pages = chance.percent(WRONG) ? 0 : chance.percent(70) ? mix.pages : chance.between(1, mix.pages);
     const kind = chance.weighed(mix.kinds);
     const prot = chance.percent(85) ? 'rw' : chance.weighed(PROTS);
-    if (world.mapped(process, region).every((page) => page >= pages))
-      world.map(process, region, pages, { kind, prot });
+    if (world.mapped(process, region).every((page) => page >= pages)) world.map(process, region, pages);
     return `mmap R${region} ${pages} ${prot} ${kind}`;
+  }
+
+  private madvise(process: number): string {
+    const { chance, mix } = this;
+    const range = this.range(process);
+    const advice = chance.weighed(mix.advice);
+    // What is locked or shared stays: who wants a page out has often written to it just before.
+    if (advice === 'pageout' && chance.percent(50))
+      this.add(process, `w R${range.region} ${range.page} ${this.fresh()}`);
+    return `madvise ${show(range)} ${advice}`;
+  }
+
+  private pin(process: number): string | undefined {
+    const { chance, world } = this;
+    if (world.pinned && !chance.percent(5 * WRONG)) return undefined;
+    const range = this.range(process);
+    if (chance.percent(40)) this.add(process, `w R${range.region} ${range.page} ${this.fresh()}`);
+    world.pin(process);
+    return `pin ${show(range)} ${chance.weighed(PIN_FLAGS)}`;
   }
 
   private mremap(process: number): string {
@@ -186,10 +223,21 @@ class Generator {
   }
 
   private command(name: DeviceName, process: number): string | undefined {
-    const { chance } = this;
+    const { chance, world } = this;
     const device = this.device(process);
     if (device === undefined) return undefined;
+    const coherent = device >= FIRST_COHERENT;
+    if (name === 'todev' && coherent) {
+      if (world.exclusive) return undefined;
+      world.coherent = true;
+    }
+    if (name === 'excl') {
+      if (world.coherent) return undefined;
+      world.exclusive = true;
+    }
     const range = this.range(process);
+    if ((name === 'todev' || name === 'excl') && chance.percent(40))
+      this.add(process, `w R${range.region} ${range.page} ${this.fresh()}`);
     const value = name === 'dwrite' ? ` ${chance.percent(WRONG) ? '0xffffffffffffffff' : this.fresh()}` : '';
     return `${name} ${device} ${show(range)}${value}`;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -66,7 +66,7 @@ export function writeGolden(golden: Golden, folder = GOLDEN): string {
 
 /** The paths of all committed files. */
 export const goldenFiles = (): string[] =>
-  readdirSync(GOLDEN)
+  (existsSync(GOLDEN) ? readdirSync(GOLDEN) : [])
     .filter((name) => name.endsWith(SUFFIX))
     .sort()
     .map((name) => join(GOLDEN, name));

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { UsageError } from '../src/core/scenario.js';
 import { MIX_NAMES, type MixName } from './mixes.js';
-import { goldenFiles } from './golden.js';
+import { goldenFiles, readGolden } from './golden.js';
+import { Coverage } from './coverage.js';
+import { docs } from './docs.js';
 import { build } from './guest.js';
 import { live } from './live.js';
 import { replay } from './replay.js';
@@ -15,8 +17,16 @@ npm run conformance:record -- --again FILE             records a file once more:
 npm run conformance:record -- --script FILE [--trace]  prints what the real kernel answers to a script
 npm run conformance:live -- --seed 1 --ops 20000 [--mix M] [--trace]   compares it with the model, and shrinks the first difference
 npm run conformance:replay -- [FILE…]                  compares the model with what was recorded
+npm run conformance:coverage -- [FILE…]                operations, entries and errors that the files reach
 mixes: ${MIX_NAMES.join(', ')}
 `;
+
+/** What recorded files reach, as tables. */
+function coverageOf(files: readonly string[]): string {
+  const coverage = new Coverage();
+  for (const file of files) coverage.add(readGolden(file).answer);
+  return coverage.tables().join('\n');
+}
 
 function whole(value: string | undefined, option: string, otherwise?: number): number {
   if (value === undefined && otherwise !== undefined) return otherwise;
@@ -44,6 +54,7 @@ async function run(args: readonly string[]): Promise<number> {
       again: { type: 'string' },
       script: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
     },
   });
   const [command, ...files] = positionals;
@@ -75,6 +86,11 @@ async function run(args: readonly string[]): Promise<number> {
       });
     case 'replay':
       return replay(files.length === 0 ? goldenFiles() : files);
+    case 'coverage':
+      process.stdout.write(`${coverageOf(files.length === 0 ? goldenFiles() : files)}\n`);
+      return 0;
+    case 'docs':
+      return docs(values.check);
     default:
       process.stderr.write(USAGE);
       return 2;

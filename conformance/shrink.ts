@@ -71,7 +71,7 @@ async function fewer<T>(parts: readonly T[], still: (some: readonly T[]) => Prom
 
 /** Smaller numbers, word by word: fewer pages, the first region, process and device, the first page. */
 async function simplerWords(lines: readonly string[], still: Differs): Promise<string[]> {
-  let few = await renamed([...lines], still);
+  let few = await shifted(await renamed([...lines], still), still);
   for (let at = 0; at < few.length; at++) {
     const count = few[at]!.split(' ').length;
     for (let word = 1; word < count; word++)
@@ -92,9 +92,10 @@ function simplerThan(word: string): string[] {
   if (/^\d+$/.test(word)) {
     const number = Number(word);
     return [0, 1, 2, number >> 1, number - 1]
-      .filter((n, i, all) => n < number && all.indexOf(n) === i)
+      .filter((n, i, all) => n >= 0 && n < number && all.indexOf(n) === i)
       .map(String);
   }
+  if (['shared', 'memfd', 'privfile'].includes(word)) return ['anon'];
   if (/^0x[\da-f]+$/.test(word)) return ['0x1', '0x2', '0x3'].filter((value) => BigInt(value) < BigInt(word));
   return [];
 }
@@ -123,4 +124,16 @@ async function renamed(lines: string[], still: Differs): Promise<string[]> {
       }
   }
   return few;
+}
+
+/** Pages from the first one on: all that a region's operations name at once. */
+async function shifted(lines: string[], still: Differs): Promise<string[]> {
+  const PAGE = /^(P\d+ (?!mmap).*?\bR\d+ )(\d+)/;
+  const pages = lines.flatMap((line) => PAGE.exec(line)?.[2] ?? []).map(Number);
+  const first = Math.min(...pages);
+  if (pages.length === 0 || first === 0) return lines;
+  const changed = lines.map((line) =>
+    line.replace(PAGE, (_, before: string, page: string) => `${before}${Number(page) - first}`),
+  );
+  return (await still(changed)) ? changed : lines;
 }

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
-import type { MapKind } from '../src/litmus/ops-language.js';
-
-/** What a generator believes of a page of a process. */
-interface Mapped {
-  readonly kind: MapKind;
-  readonly prot: string;
+/** An open device file, which forked children share; it mirrors the process that opened it. */
+interface File {
+  readonly opener: Process;
+  count: number;
 }
 
 /** What a generator believes of a process. */
 interface Process {
-  /** By region, by page. */
-  readonly pages: (Mapped | undefined)[][];
-  readonly devices: Set<number>;
+  /** By region, by page: is something mapped there? */
+  readonly pages: boolean[][];
+  readonly devices: Map<number, File>;
   pins: boolean;
 }
 
@@ -21,8 +19,16 @@ interface Process {
  */
 export class World {
   private readonly processes = new Map<number, Process>([
-    [0, { pages: [], devices: new Set(), pins: false }],
+    [0, { pages: [], devices: new Map(), pins: false }],
   ]);
+  /** By device: all files that were opened. */
+  private readonly files: File[][] = [];
+  /**
+   * Pages may be in coherent memory of a device, and devices may have pages for themselves. Not both: whatever migrates a page
+   * of both kinds leaks it, and who takes that memory away then waits for ever.
+   */
+  coherent = false;
+  exclusive = false;
   /** Somebody has pinned pages. */
   pinned = false;
 
@@ -42,48 +48,58 @@ export class World {
   /** The pages of a region that are mapped. */
   mapped(process: number, region: number): number[] {
     const pages = this.of(process).pages[region] ?? [];
-    return [...pages.keys()].filter((page) => pages[page] !== undefined);
+    return [...pages.keys()].filter((page) => pages[page]);
   }
 
   devices(process: number): number[] {
-    return [...this.of(process).devices];
+    return [...this.of(process).devices.keys()];
   }
 
   canPinread(process: number): boolean {
     return this.of(process).pins;
   }
 
-  map(process: number, region: number, count: number, mapped: Mapped): void {
-    for (let page = 0; page < count; page++) this.pages(process, region)[page] ??= mapped;
+  map(process: number, region: number, count: number): void {
+    this.set(process, [region, 0], count, true);
   }
 
   unmap(process: number, region: number, first: number, count: number): void {
-    for (let page = first; page < first + count; page++) this.pages(process, region)[page] = undefined;
+    this.set(process, [region, first], count, false);
   }
 
   move(process: number, from: readonly [number, number], count: number, to: readonly [number, number]): void {
-    const moved = Array.from({ length: count }, (_, i) => this.pages(process, from[0])[from[1] + i]);
+    const pages = this.pages(process, from[0]);
     // What is not all mapped stays where it is.
-    if (moved.includes(undefined)) return;
-    this.unmap(process, ...from, count);
-    moved.forEach((page, i) => (this.pages(process, to[0])[to[1] + i] = page));
+    for (let page = from[1]; page < from[1] + count; page++) if (!pages[page]) return;
+    this.set(process, from, count, false);
+    this.set(process, to, count, true);
   }
 
-  protect(process: number, region: number, [first, count]: readonly [number, number], prot: string): void {
-    const pages = this.pages(process, region);
-    for (let page = first; page < first + count; page++) {
-      const mapped = pages[page];
-      if (mapped === undefined) return; // what comes after a hole is not reached
-      pages[page] = { ...mapped, prot };
-    }
+  /**
+   * Whether the device would mirror the process twice. Each mirror leaves what the other migrates alone, and reads pages that
+   * are free by then.
+   */
+  mirrorsTwice(process: number, device: number): boolean {
+    const opener = this.of(process);
+    const own = opener.devices.get(device);
+    return (this.files[device] ?? []).some(
+      (file) => file.opener === opener && (file !== own || file.count > 1) && file.count > 0,
+    );
   }
 
   open(process: number, device: number): void {
-    this.of(process).devices.add(device);
+    this.close(process, device);
+    const opener = this.of(process);
+    const file = { opener, count: 1 };
+    opener.devices.set(device, file);
+    (this.files[device] ??= []).push(file);
   }
 
   close(process: number, device: number): void {
-    this.of(process).devices.delete(device);
+    const { devices } = this.of(process);
+    const file = devices.get(device);
+    if (file !== undefined) file.count--;
+    devices.delete(device);
   }
 
   pin(process: number): void {
@@ -93,14 +109,16 @@ export class World {
 
   fork(process: number, child: number): void {
     const { pages, devices, pins } = this.of(process);
+    for (const file of devices.values()) file.count++;
     this.processes.set(child, {
       pages: pages.map((ofRegion) => [...ofRegion]),
-      devices: new Set(devices),
+      devices: new Map(devices),
       pins,
     });
   }
 
   exit(process: number): void {
+    for (const device of this.devices(process)) this.close(process, device);
     this.processes.delete(process);
   }
 
@@ -108,7 +126,17 @@ export class World {
     return this.processes.get(process)!;
   }
 
-  private pages(process: number, region: number): (Mapped | undefined)[] {
+  private set(
+    process: number,
+    [region, first]: readonly [number, number],
+    count: number,
+    mapped: boolean,
+  ): void {
+    const pages = this.pages(process, region);
+    for (let page = first; page < first + count; page++) pages[page] = mapped;
+  }
+
+  private pages(process: number, region: number): boolean[] {
     return (this.of(process).pages[region] ??= []);
   }
 }

@@ -51,7 +51,7 @@ export interface AnswersOptions {
    * When invariants are looked at. Default: after each step, and then lockdep looks on as well. never: for the answers alone,
    * several times as fast.
    */
-  readonly judged?: 'step' | 'operation' | 'never';
+  readonly judged?: 'step' | 'operation' | 'never' | undefined;
   /** Show what notifiers are told as well. */
   readonly trace?: boolean;
 }

@@ -5,7 +5,7 @@ import { request, truth, type Path } from './path.js';
 import { running } from './running.js';
 import type { Cell } from './system.js';
 
-/** The path of a request of which nobody looks at what it observed. */
+// Nobody looks at what the request observed.
 const nothing = (path: Path<number>): Path => path as unknown as Path;
 
 /** Plain load: what C does without READ_ONCE(). Races with any concurrent write. */

@@ -15,7 +15,7 @@ export interface StraightOptions {
   readonly invariants?: 'step' | 'operation' | 'off';
   /**
    * Executes each step while its path runs, unless it has to wait: several times as fast. Invariants are checked after
-   * each operation at the most, there is no monitor of nodes, and daemons get a turn only when a path waits.
+   * each operation at the most, there is no monitor of nodes, and daemons get their turns when a path waits and when it ends.
    */
   readonly atOnce?: boolean;
   /** A daemon gets a turn after one step in so many; 0: only when the path waits. Default 16. */
@@ -124,7 +124,8 @@ export class Straight {
       result = this.step(standing);
       if (turns > 0 && this.atOnce === undefined && choose(turns) === 0) this.daemonStep();
     }
-    if (this.checksOperations) this.settleQueues();
+    if (this.atOnce !== undefined) this.settle();
+    else if (this.checksOperations) this.settleQueues();
     return result.value as T;
   }
 

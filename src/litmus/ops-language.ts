@@ -36,6 +36,7 @@ const ADVICE = {
   collapse: MADV.COLLAPSE,
 } as const satisfies Readonly<Record<string, number>>;
 export type Advice = keyof typeof ADVICE;
+export const ADVICE_NAMES = Object.keys(ADVICE) as readonly Advice[];
 
 /** What a word of an operation is. */
 type WordKind =
@@ -93,6 +94,7 @@ const OPERATIONS = {
   ...DEVICE_OPERATIONS,
 } as const satisfies Readonly<Record<string, readonly WordKind[]>>;
 export type OperationName = keyof typeof OPERATIONS;
+export const OPERATION_NAMES = Object.keys(OPERATIONS) as readonly OperationName[];
 
 /** The words that follow a control line's name. */
 const CONTROLS = {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { request, type Path } from '../../src/core/path.js';
-import { add, awaitValue, claim, lock, read, see, unlock, write } from '../../src/core/primitives.js';
+import { add, awaitValue, claim, equals, lock, read, see, unlock, write } from '../../src/core/primitives.js';
 import { type Cell, System } from '../../src/core/system.js';
 import { Straight } from '../../src/explore/straight.js';
 
@@ -119,4 +119,65 @@ test('pools grow while paths run', () => {
       yield* claim((yield* read(system.cells[at]!)) === i, 'DATA', 'lost');
     });
   expect(system.cells.length).toBe(202);
+});
+
+test('at once: the same result, with no step between the path and its access', () => {
+  const { system, x, y } = oneAgent();
+  const straight = new Straight(system, { choose: first, atOnce: true });
+  const result = straight.run(0, function* () {
+    yield* write(x, 4);
+    yield* lock(y);
+    see('written');
+    const value = yield* read(x);
+    const same = yield* equals(x, 4);
+    yield* unlock(y);
+    return same ? value + 1 : 0;
+  });
+  expect(result).toBe(5);
+  expect(straight.steps).toBe(5);
+  expect([...straight.seen]).toEqual(['written']);
+});
+
+test('at once: a path waits for a daemon, which runs at its end as well', () => {
+  const { system, x, y } = oneAgent();
+  system.agent({
+    name: 'daemon',
+    cpu: -1,
+    daemon: true,
+    fair: true,
+    *start() {
+      for (;;) {
+        yield* awaitValue(x, 1);
+        yield* write(x, 0);
+        yield* add(y, 1);
+      }
+    },
+  });
+  const straight = new Straight(system, { choose: first, atOnce: true });
+  straight.run(0, function* () {
+    yield* write(x, 1);
+    yield* awaitValue(x, 0);
+    yield* write(x, 1);
+  });
+  expect(y.value).toBe(2);
+});
+
+test('at once: endless paths, deadlocks, claims and broken invariants are found', () => {
+  const { system, x, y } = oneAgent();
+  system.invariants.push({
+    property: 'SMALL',
+    cells: [x],
+    check: () => (x.value > 3 ? `x is ${x.value}` : undefined),
+    when: 'always',
+  });
+  const straight = new Straight(system, { choose: first, atOnce: true, limit: 100 });
+  const run = (path: () => Path) => () => straight.run(0, path);
+  expect(
+    run(function* () {
+      for (;;) yield* add(y, 1);
+    }),
+  ).toThrow('PROGRESS: a takes more than 100 steps');
+  expect(run(() => awaitValue(x, 1))).toThrow('DEADLOCK');
+  expect(run(() => claim(false, 'CLAIM', 'no'))).toThrow('CLAIM: no');
+  expect(run(() => write(x, 4))).toThrow('SMALL: x is 4');
 });

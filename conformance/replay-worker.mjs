@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+/** A thread that replays the files that it is sent. */
+import { parentPort } from 'node:worker_threads';
+import './register.mjs';
+
+const { replayOne } = await import('./replay.ts');
+parentPort.on('message', ({ file, judged }) => parentPort.postMessage(replayOne(file, judged)));
