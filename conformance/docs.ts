@@ -46,7 +46,9 @@ const GAPS = `## What is never reached, and why
 - Pages in coherent memory that a device has for itself: 6.12 takes such an entry for a migration entry when it migrates the page
   (\`check_pte()\`), puts the page back without the entry's reference, and RELEASE waits for that page for ever. So scripts
   have one or the other between two resets.
-- One device mirroring a process twice: each mirror ignores what the other migrates, and the driver then reads free pages.
+- Two mirrors of one device while pages are in its memory: each ignores what any mirror of the device migrates, only the mirror that
+  the page came by is told (\`dmirror_devmem_fault()\`), and the driver then reads pages that are free. So pages go to the
+  memory of a device only while it has one mirror.
 `;
 
 /** The text of the page for these recordings. */

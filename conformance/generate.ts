@@ -155,7 +155,7 @@ class Generator {
       case 'open': {
         const device = chance.of(mix.devices);
         if (world.devices(process).includes(device) && !chance.percent(20)) return undefined;
-        if (world.mirrorsTwice(process, device)) return undefined;
+        if (world.migrated.has(device) && world.mirrors(device, process) > 0) return undefined;
         world.open(process, device);
         return `open ${device}`;
       }
@@ -227,9 +227,10 @@ class Generator {
     const device = this.device(process);
     if (device === undefined) return undefined;
     const coherent = device >= FIRST_COHERENT;
-    if (name === 'todev' && coherent) {
-      if (world.exclusive) return undefined;
-      world.coherent = true;
+    if (name === 'todev') {
+      if (world.mirrors(device) > 1 || (coherent && world.exclusive)) return undefined;
+      world.migrated.add(device);
+      world.coherent ||= coherent;
     }
     if (name === 'excl') {
       if (world.coherent) return undefined;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-/** An open device file, which forked children share; it mirrors the process that opened it. */
+/** An open device file, which forked children share. */
 interface File {
-  readonly opener: Process;
   count: number;
 }
 
@@ -29,6 +28,11 @@ export class World {
    */
   coherent = false;
   exclusive = false;
+  /**
+   * Devices to whose memory pages may have gone. While they do so only one mirror is open: each ignores what any mirror of the
+   * device migrates, only one is told, and the driver then reads pages that are free.
+   */
+  readonly migrated = new Set<number>();
   /** Somebody has pinned pages. */
   pinned = false;
 
@@ -75,23 +79,16 @@ export class World {
     this.set(process, to, count, true);
   }
 
-  /**
-   * Whether the device would mirror the process twice. Each mirror leaves what the other migrates alone, and reads pages that
-   * are free by then.
-   */
-  mirrorsTwice(process: number, device: number): boolean {
-    const opener = this.of(process);
-    const own = opener.devices.get(device);
-    return (this.files[device] ?? []).some(
-      (file) => file.opener === opener && (file !== own || file.count > 1) && file.count > 0,
-    );
+  /** How many mirrors of processes are open on a device, but for the one that this process would close by opening it again. */
+  mirrors(device: number, reopening?: number): number {
+    const own = reopening === undefined ? undefined : this.of(reopening).devices.get(device);
+    return (this.files[device] ?? []).filter(({ count }) => count > 0).length - (own?.count === 1 ? 1 : 0);
   }
 
   open(process: number, device: number): void {
     this.close(process, device);
-    const opener = this.of(process);
-    const file = { opener, count: 1 };
-    opener.devices.set(device, file);
+    const file = { count: 1 };
+    this.of(process).devices.set(device, file);
     (this.files[device] ??= []).push(file);
   }
 
