@@ -22,16 +22,12 @@ static inline uint64_t address(uint64_t region, uint64_t page)
 	return REGION_BASE + region * REGION_STEP + page * PAGE;
 }
 
-/* A page that a process maps and unmaps to tell by its address which process has an mm: see trace.c. */
-#define SIGN_BASE 0x100000000UL
-
 /* What is said between the controller and the process of one number. */
 struct channel {
 	uint32_t posted; /* operations that were asked for, and those that are done: futexes */
 	uint32_t done;
 	int operation; /* in operations[] */
 	uint64_t word[WORDS];
-	bool trace;
 
 	int err; /* a positive error number */
 	int sig, code; /* of a load or store */
@@ -103,6 +99,6 @@ void observe(FILE *out, int process, int pagemap, int region, int first, int cou
 
 /* trace.c */
 void trace_begin(void);
-void trace_show(FILE *out);
+void trace_show(FILE *out, int process, bool opened);
 
 #endif

@@ -148,7 +148,6 @@ static void operate(const char *line, char *const *words, int count)
 		fprintf(out, "> %s\n  nopid\n", line);
 		return;
 	}
-	channel->trace = tracing;
 	channel->operation = operation - operations;
 	for (int i = 2; i < count; i++)
 		channel->word[i - 2] = value_of(operation->words[i - 2], words[i]);
@@ -168,7 +167,7 @@ static void operate(const char *line, char *const *words, int count)
 		adopt(channel->word[0], channel->child);
 
 	if (tracing)
-		trace_show(out);
+		trace_show(out, process, !strcmp(operation->name, "open"));
 	if (!automatic.on)
 		return;
 	for (int i = 0; i < PROCESSES; i++)
@@ -186,12 +185,9 @@ static void control(const char *line, char *const *words, int count)
 	} else if (!strcmp(words[0], "trace")) {
 		tracing = true;
 		trace_begin();
-		trace_show(out);
 	} else if (!strcmp(words[0], "reset")) {
 		reset();
 		fputs("> reset\n", out);
-		if (tracing)
-			trace_show(out);
 	} else if (!strcmp(words[0], "autoobs") && count == 4) {
 		automatic.on = true;
 		automatic.region = atoi(words[1] + 1);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What mmu notifiers are told while an operation is executed: a probe on the start of every range. It has the mm of
- * the range by its address; whose that is, a process has told when it opened a device, by unmapping a page at an address
- * that is its own.
+ * What mmu notifiers are told while an operation is executed: a probe on the start of every range. It has the mm of the
+ * range by its address; whose that is, another probe tells when the process that executes subscribes.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,9 +12,11 @@
 
 #define TRACING "/sys/kernel/tracing/"
 /* Fields of struct mmu_notifier_range, the first argument: mm, start, end, and after the flags the event. */
-#define PROBE                                                                                     \
+#define RANGE                                                                                     \
 	"p:range __mmu_notifier_invalidate_range_start mm=+0(%di):x64 start=+8(%di):x64 end=+16(%di):x64 " \
 	"event=+28(%di):u32\n"
+/* The second argument is the mm. */
+#define SUBSCRIBE "p:subscribe mmu_interval_notifier_insert mm=%si:x64\n"
 
 /* Of the trace, at once */
 #define TEXT (16 * PAGE)
@@ -31,8 +32,9 @@ void trace_begin(void)
 	memset(mms, 0, sizeof(mms));
 	if (pipe_fd >= 0)
 		return;
-	store_text(TRACING "kprobe_events", PROBE);
-	store_text(TRACING "events/kprobes/range/enable", "1");
+	store_text(TRACING "kprobe_events", RANGE);
+	store_text(TRACING "kprobe_events", SUBSCRIBE);
+	store_text(TRACING "events/kprobes/enable", "1");
 	pipe_fd = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK);
 	if (pipe_fd < 0)
 		die("trace_pipe");
@@ -44,10 +46,6 @@ static void show_range(FILE *out, uint64_t mm, uint64_t start, uint64_t end, uns
 	uint64_t base = address(region, 0);
 	int process = 0;
 
-	if (start >= SIGN_BASE && start < SIGN_BASE + PROCESSES * PAGE) {
-		mms[(start - SIGN_BASE) / PAGE] = mm;
-		return;
-	}
 	/* Other memory of the process, or all of it at its end. */
 	if (start < REGION_BASE || region >= REGIONS || end > base + REGION_STEP)
 		return;
@@ -61,8 +59,20 @@ static void show_range(FILE *out, uint64_t mm, uint64_t start, uint64_t end, uns
 		event < sizeof(events) / sizeof(*events) ? events[event] : "?");
 }
 
-/* Shows what has been told since it was last called. */
-void trace_show(FILE *out)
+/* The mm is that of a process; it may have been that of another one before. */
+static void subscribe(uint64_t mm, int process)
+{
+	for (int i = 0; i < PROCESSES; i++)
+		if (mms[i] == mm)
+			mms[i] = 0;
+	mms[process] = mm;
+}
+
+/*
+ * Shows what has been told since it was last called, which a process has executed. It may have subscribed to the mm of
+ * another one, by a file of its parent's, but never when it opened the file.
+ */
+void trace_show(FILE *out, int process, bool opened)
 {
 	static char *text;
 	size_t kept = 0;
@@ -79,8 +89,12 @@ void trace_show(FILE *out)
 			unsigned long mm, from, to;
 			unsigned int event;
 
-			if (fields && sscanf(fields, " mm=%lx start=%lx end=%lx event=%u", &mm, &from, &to, &event) == 4)
+			int found = fields ? sscanf(fields, " mm=%lx start=%lx end=%lx event=%u", &mm, &from, &to, &event) : 0;
+
+			if (found == 4)
 				show_range(out, mm, from, to, event);
+			else if (found == 1 && opened)
+				subscribe(mm, process);
 		}
 		kept = strlen(line);
 		memmove(text, line, kept);

@@ -206,12 +206,6 @@ static void run_open(struct channel *channel, const uint64_t *word, char *buffer
 		call(SYS_close, *fd, 0, 0, 0, 0, 0);
 	*fd = call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
 	channel->err = failed(*fd);
-	if (channel->trace && *fd >= 0) {
-		long sign = SIGN_BASE + (channel - channels) * PAGE;
-
-		call(SYS_mmap, sign, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		call(SYS_munmap, sign, PAGE, 0, 0, 0, 0);
-	}
 }
 
 static void run_close(struct channel *channel, const uint64_t *word, char *buffer)

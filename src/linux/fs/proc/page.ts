@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../../core/path.js';
 import { load, read } from '../../../core/primitives.js';
+import { is_zone_device_page } from '../../include/memremap.js';
 import { is_zero_pfn } from '../../include/mm.js';
 import { PG, type Page } from '../../include/mm_types.js';
 
@@ -38,6 +39,7 @@ const COPIED: readonly (readonly [number, number])[] = [
 
 /** What /proc/kpageflags says of a page. @kernel 6.12 fs/proc/page.c stable_page_flags: adapted (small folios) */
 export function* stable_page_flags(page: Page): Path<number> {
+  if (yield* is_zone_device_page(page)) return 0; // KPF_NOPAGE: it is not online
   const k = yield* read(page.flags);
   let u = (yield* load(page._mapcount)) > 0 ? KPF.MMAP : 0;
   for (const [flag, kpf] of COPIED) if (k & flag) u |= kpf;
@@ -50,5 +52,6 @@ export function* stable_page_flags(page: Page): Path<number> {
 
 /** What /proc/kpagecount says of a page: how often it is mapped. @kernel 6.12 fs/proc/page.c kpagecount_read: adapted (one page, a small folio) */
 export function* kpagecount_read(page: Page): Path<number> {
+  if (yield* is_zone_device_page(page)) return 0; // pfn_to_online_page() has none
   return yield* load(page._mapcount);
 }
