@@ -269,13 +269,13 @@ const SCRIPTS: Readonly<Record<string, string>> = {
     P0 w R0 0 0x10 => err=0
       P0 R0[0..1): 0:f0,xd,m1,AMB
     P0 todev 2 R0 0 1 => err=0 cpages=1 faults=0 data=10
-      P0 R0[0..1): 0:f0,xd,m1,AMB
+      P0 R0[0..1): 0:f0,xd,m0,
     P0 snap 2 R0 0 1 => err=0 cpages=1 faults=0 snap=42
-      P0 R0[0..1): 0:f0,xd,m1,AMB
+      P0 R0[0..1): 0:f0,xd,m0,
     P0 w R0 0 0x11 => err=0
-      P0 R0[0..1): 0:f0,xd,m1,AMB
+      P0 R0[0..1): 0:f0,xd,m0,
     P0 dread 2 R0 0 1 => err=0 cpages=1 faults=0 data=11
-      P0 R0[0..1): 0:f0,xd,m1,AMB
+      P0 R0[0..1): 0:f0,xd,m0,
     P0 pin R0 0 1 1 => err=0
       P0 R0[0..1): 0:f0,xd,m1,AMB
     P0 snap 2 R0 0 1 => err=0 cpages=1 faults=0 snap=02
