@@ -145,7 +145,7 @@ export function* shmem_get_folio(inode: Inode, index: number, sgp: number = SGP.
     const cached = yield* filemap_get_entry(inode.i_pages[index]!);
     if (cached !== undefined) {
       yield* folio_lock(cached);
-      // It may have been truncated before it was locked.
+      // Truncation takes the mapping away under the folio's lock.
       if (yield* equals(cached.mapping, inode.mapping)) return cached;
       yield* folio_unlock(cached);
       yield* folio_put(cached);
