@@ -18,7 +18,7 @@ export function mmap_assert_write_locked(mm: Mm): void {
   lockdep_assert_held(mm.mmap_lock.count);
 }
 
-/** VM_BUG_ON_FOLIO(!folio_test_locked(folio)): also that it is the caller who has it locked. @kernel 6.12 include/linux/page-flags.h folio_test_locked: adapted */
+/** VM_BUG_ON_FOLIO(!folio_test_locked(folio)): also that it is the caller who has it locked. @kernel 6.12 include/linux/page-flags.h folio_test_locked: adapted (also who holds it) */
 export function assertFolioLocked(folio: Folio): void {
   lockdep_assert_held(folio.lock);
 }

@@ -175,7 +175,7 @@ export const VM_ACCESS_FLAGS = VM.READ | VM.WRITE;
 
 /**
  * struct vm_area_struct. Addresses are page numbers (PAGE_SIZE is 1).
- * @kernel 6.12 include/linux/mm_types.h struct vm_area_struct: adapted
+ * @kernel 6.12 include/linux/mm_types.h struct vm_area_struct: adapted (what the modelled paths use, as cells)
  */
 export class Vma {
   readonly vm_start: Cell;

@@ -44,7 +44,7 @@ export class KsmStableNode {
 
 export type KsmGetFolio = 'NOLOCK' | 'LOCK' | 'TRYLOCK';
 
-/** @context ksm_thread_mutex held @kernel 6.12 mm/ksm.c remove_node_from_stable_tree: adapted */
+/** @context ksm_thread_mutex held @kernel 6.12 mm/ksm.c remove_node_from_stable_tree: adapted (a flag of the node; no rmap items to clean, no counters) */
 export function* remove_node_from_stable_tree(stable_node: KsmStableNode): Path {
   yield* write(stable_node.linked, 0);
 }

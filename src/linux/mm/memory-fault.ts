@@ -104,7 +104,7 @@ export const FAULT_FLAG = {
 const maybe_mkwrite = (pte: Pte, { flags }: VmFault): Pte =>
   flags & FAULT_FLAG.FORCED ? pte : pte_mkwrite(pte);
 
-/** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted */
+/** struct vm_fault. @kernel 6.12 include/linux/mm.h struct vm_fault: adapted (what the modelled paths use) */
 export interface VmFault {
   readonly mm: Mm;
   readonly vma: Vma;

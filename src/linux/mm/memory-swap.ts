@@ -78,7 +78,7 @@ export function* zapNonpresent(vma: Vma, ptep: PtePointer, pte: Pte): Path<numbe
   return device || is_migration_entry(pte) ? -1 : 0;
 }
 
-/** What fork has copied of one table, for the counters. @kernel 6.12 mm/memory.c init_rss_vec: adapted */
+/** What fork has copied of one table, for the counters. @kernel 6.12 mm/memory.c init_rss_vec: adapted (two of the counters) */
 export interface RssVec {
   anon: number;
   file: number;

@@ -72,7 +72,7 @@ export function* vm_munmap(mm: Mm, start: number, len: number): Path<number> {
 /**
  * Unmaps a whole VMA, which the caller knows: as {@link vm_munmap} without the look-up.
  * @context may sleep; takes mmap_lock
- * @kernel 6.12 mm/mmap.c SYSCALL_DEFINE2(munmap): adapted
+ * @kernel 6.12 mm/mmap.c SYSCALL_DEFINE2(munmap): adapted (all of one VMA)
  */
 export function* munmap(mm: Mm, vma: Vma): Path<number> {
   yield* mmap_write_lock(mm);

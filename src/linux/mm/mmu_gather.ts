@@ -62,7 +62,7 @@ export function* tlb_remove_table_sync_one(): Path {
   yield* smp_call_function();
 }
 
-/** Frees a page table. @kernel 6.12 arch/x86/mm/pgtable.c __tlb_remove_table: adapted */
+/** Frees a page table. @kernel 6.12 arch/x86/mm/pgtable.c __tlb_remove_table: adapted (the swap cache has no tables) */
 export function* __tlb_remove_table(table: Page): Path {
   yield* free_unref_page(table);
 }
@@ -101,7 +101,7 @@ function* tlb_table_flush(tlb: MmuGather): Path {
   for (const table of tables) yield* call_rcu('tlb_remove_table_rcu', table.pfn);
 }
 
-/** @kernel 6.12 mm/mmu_gather.c tlb_batch_pages_flush: adapted */
+/** @kernel 6.12 mm/mmu_gather.c tlb_batch_pages_flush: adapted (one batch, freed in one go) */
 function* tlb_batch_pages_flush(tlb: MmuGather): Path {
   const { pages } = tlb;
   tlb.pages = [];

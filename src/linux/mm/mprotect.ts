@@ -96,7 +96,7 @@ export const vm_page_prot = (vm_flags: number): number => {
   return PTE.PRESENT | PTE.USER | (stores && !vma_wants_writenotify(vm_flags) ? PTE.RW : 0);
 };
 
-/** The entry with another protection. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_modify: adapted */
+/** The entry with another protection. @kernel 6.12 arch/x86/include/asm/pgtable.h pte_modify: adapted (no saved-dirty bit; PFNs are not inverted) */
 export const pte_modify = (pte: Pte, newprot: number): Pte => (pte & ~PROTECTION) | newprot;
 
 /**

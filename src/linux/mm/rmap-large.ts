@@ -11,7 +11,7 @@ import { current, knob } from '../kernel.js';
 import { linear_page_index } from './memory-file.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
 
-/** A large folio also counts at its head how often all of its pages are mapped. @context PTL held @kernel 6.12 include/linux/rmap.h __folio_rmap_add/remove, the part for _large_mapcount: adapted */
+/** A large folio also counts at its head how often all of its pages are mapped. @context PTL held @kernel 6.12 include/linux/rmap.h __folio_rmap_add/remove, the part for _large_mapcount: adapted (in one function) */
 export function* countLargeMapping(page: Page, diff: number): Path {
   if (!current.kernel.options.thp) return;
   const folio = yield* page_folio(page);
@@ -47,7 +47,7 @@ export function* folio_remove_rmap_pmd(folio: Folio): Path {
   yield* add(folio.large!.entire_mapcount, -1);
 }
 
-/** The pages of a folio, which a PMD maps, get mapped by PTEs. @context PTL held @kernel 6.12 mm/rmap.c folio_add_anon_rmap_ptes: adapted */
+/** The pages of a folio, which a PMD maps, get mapped by PTEs. @context PTL held @kernel 6.12 mm/rmap.c folio_add_anon_rmap_ptes: adapted (all pages of the folio; no statistics) */
 export function* folio_add_anon_rmap_ptes(folio: Folio, exclusive: boolean): Path {
   if (yield* folio_test_large(folio)) yield* add(folio.large!.mapcount, HPAGE_PMD_NR());
   for (let i = 0; i < HPAGE_PMD_NR(); i++) {

@@ -63,7 +63,7 @@ export function* folio_move_anon_rmap(folio: Folio, vma: Vma): Path {
   if (current.kernel.anon_vma_pool !== undefined) yield* write(folio.mapping, yield* load(vma.anon_vma));
 }
 
-/** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted */
+/** `vma`: absent where VM_LOCKED VMAs never come. @context PTL held, page locked or new @kernel 6.12 mm/rmap.c folio_add_anon_rmap_pte: adapted (the caller marks the page exclusive; no statistics) */
 export function* folio_add_anon_rmap_pte(page: Page, vma?: Vma): Path {
   yield* countLargeMapping(page, 1);
   yield* add(page._mapcount, 1);
@@ -166,7 +166,7 @@ export function defineRmapOps(kernel: Kernel) {
   };
 }
 
-/** Where a VMA would map the page offset. @kernel 6.12 mm/internal.h vma_address: adapted */
+/** Where a VMA would map the page offset. @kernel 6.12 mm/internal.h vma_address: adapted (with the VMA, as a walk finds it) */
 export interface RmapTarget {
   readonly vma: Vma;
   readonly address: number;
@@ -257,7 +257,7 @@ export function* anonTargets(folio: Folio, anon_vma: number): Path<RmapTarget[]>
   return targets;
 }
 
-/** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted */
+/** @kernel 6.12 mm/rmap.c rmap_walk_anon: adapted (its end) */
 export function* rmapWalkEnd(walk: RmapWalk): Path {
   if (walk.file !== undefined) yield* up_read(walk.file.i_mmap_rwsem);
   if (walk.anon_vma !== 0) yield* anon_vma_unlock_read(walk.anon_vma);

@@ -17,9 +17,9 @@ import { folio_alloc_swap, free_swap_slot, swap_duplicate, swap_free, type SwapS
 
 /** What a page cache has for a page that is in swap. @kernel 6.12 include/linux/swapops.h swp_to_radix_entry: adapted (less than 0) */
 export const swp_to_radix_entry = (slot: SwapSlot): number => -1 - slot.number;
-/** Whether that is what it has. @kernel 6.12 include/linux/xarray.h xa_is_value: adapted */
+/** Whether that is what it has. @kernel 6.12 include/linux/xarray.h xa_is_value: adapted (slots of swap are negative numbers) */
 export const xa_is_value = (entry: number): boolean => entry < 0;
-/** @kernel 6.12 include/linux/swapops.h radix_to_swp_entry: adapted */
+/** @kernel 6.12 include/linux/swapops.h radix_to_swp_entry: adapted (slots of swap are negative numbers) */
 const radix_to_swp_entry = (entry: number): SwapSlot => current.kernel.swap!.slots[-1 - entry]!;
 
 /** Replaces what the page cache has, if it still is that. @context any @kernel 6.12 mm/shmem.c shmem_replace_entry: faithful */

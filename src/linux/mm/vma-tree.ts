@@ -209,7 +209,7 @@ export function* vm_area_free(vma: Vma): Path {
   yield* request(current.kernel.op.vmAreaFree, vma.vm_mm.number, vma.number);
 }
 
-/** From here on look-ups find it. @context mmap_lock held for write @kernel 6.12 mm/vma.h vma_iter_store: adapted */
+/** From here on look-ups find it. @context mmap_lock held for write @kernel 6.12 mm/vma.h vma_iter_store: adapted (a VMA says itself that it is in the tree) */
 export function* vma_iter_store(vma: Vma): Path {
   mmap_assert_locked(vma.vm_mm);
   yield* store(vma.attached, VMA.ATTACHED);

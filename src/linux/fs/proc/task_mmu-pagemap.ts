@@ -36,7 +36,7 @@ export interface PagemapEntry {
   readonly type: number;
 }
 
-/** The page that a swap-type entry stands for, if it is one. @kernel 6.12 include/linux/swapops.h is_pfn_swap_entry, pfn_swap_entry_to_page: adapted */
+/** The page that a swap-type entry stands for, if it is one. @kernel 6.12 include/linux/swapops.h is_pfn_swap_entry, pfn_swap_entry_to_page: adapted (both in one) */
 function swapEntryPage(pte: Pte): Page | undefined {
   const type = swapType(pte);
   return type === SwapType.SWAP || type === SwapType.MARKER ? undefined : pfn_to_page(pfnOf(pte));

@@ -318,7 +318,7 @@ export function* call_rcu(func: string, pfn: number): Path {
 
 /**
  * The RCU softirq: a daemon agent that runs callbacks whose grace period is over, in any order.
- * @kernel 6.12 kernel/rcu/tree.c rcu_do_batch: adapted
+ * @kernel 6.12 kernel/rcu/tree.c rcu_do_batch: adapted (one callback at a time, of one list)
  */
 export function* rcu_core(): Path {
   for (;;) {
