@@ -15,7 +15,7 @@ import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
-import { lockdep_assert_held } from '../include/lockdep.js';
+import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { filemap_get_entry } from './filemap.js';
 import { alloc_page } from './page_alloc.js';
@@ -30,6 +30,7 @@ import { folio_alloc_swap, folio_free_swap, put_swap_folio, type SwapSlot } from
  * @kernel 6.12 mm/swap_state.c add_to_swap_cache: faithful
  */
 export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
+  assertFolioLocked(folio);
   yield* folio_get(folio);
   yield* setBits(folio.flags, PG.swapcache);
   yield* store(folio.swap!, slot.number + 1);
@@ -46,6 +47,7 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
  * @kernel 6.12 mm/swap_state.c add_to_swap: faithful
  */
 export function* add_to_swap(folio: Folio): Path<boolean> {
+  assertFolioLocked(folio);
   const slot = yield* folio_alloc_swap();
   if (slot === undefined) return false;
   yield* add_to_swap_cache(folio, slot);
@@ -55,7 +57,7 @@ export function* add_to_swap(folio: Folio): Path<boolean> {
 
 /** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
 export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
-  lockdep_assert_held(folio.lock);
+  assertFolioLocked(folio);
   lockdep_assert_held(current.kernel.swap!.xa_lock);
   yield* write(slot.cache, 0);
   yield* store(folio.swap!, 0);
