@@ -296,7 +296,7 @@ export class Ops {
 
   private exit(process: number): void {
     const { mm, agent } = this.place(process)!;
-    this.run(agent, () => (mm.mm_users === undefined ? exit_mmap(mm) : mmput(mm)));
+    this.run(agent, () => exitMm(mm));
     // The last who has a device's file open releases the mirror, whoever is mirrored.
     for (const file of this.lives.exit(process))
       if (file === GUP_TEST_FILE) this.pins.exit(process, agent);
@@ -310,6 +310,17 @@ export class Ops {
     const entries = shown.map((page, i) => ` ${first + i}:${this.names.show(page)}`);
     return `  P${number} R${region}[${first}..${first + nr}):${entries.join('')}`;
   }
+}
+
+/**
+ * A process has a program and a stack as well, which no script sees: exit_mmap() always finds VMAs to begin with, and pages to
+ * free in the end, and drains for both.
+ */
+function* exitMm(mm: Mm): Path {
+  yield* lru_add_drain();
+  if (mm.mm_users === undefined) yield* exit_mmap(mm);
+  else yield* mmput(mm);
+  yield* lru_add_drain();
 }
 
 function* nothing(): Path {}

@@ -2,7 +2,6 @@
 #ifndef AGENT_H
 #define AGENT_H
 
-#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,8 +37,6 @@ struct channel {
 	/* Of the process, which a forked child has too: files of the test drivers, -1 for those that are not open. */
 	int devices[DEVICES];
 	int gup_test;
-	/* Where a load or store goes on after a signal. */
-	sigjmp_buf back;
 };
 
 /* What follows the error number in an answer. */

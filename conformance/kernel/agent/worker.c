@@ -6,12 +6,12 @@
 #include <linux/futex.h>
 #include <linux/types.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -52,15 +52,29 @@ void wake(uint32_t *word)
 
 /* ---- Loads and stores, with the signal that one of them gets. */
 
+/*
+ * The two instructions that may get a signal, and where a process goes on after one. Nothing is written but to its stack:
+ * siglongjmp() writes to memory of the process, and the page would be copied after a fork.
+ */
+uint64_t load(const volatile uint64_t *from);
+void store(volatile uint64_t *to, uint64_t value);
+extern const char after_access[];
+__asm__(".pushsection .text\n"
+	"load: mov (%rdi), %rax\n"
+	"ret\n"
+	"store: mov %rsi, (%rdi)\n"
+	"after_access: ret\n"
+	".popsection");
+
 /* The process that runs is known by its stack. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct channel *channel = &channels[((char *)__builtin_frame_address(0) - stacks) / STACK];
+	ucontext_t *interrupted = context;
 
-	(void)context;
 	channel->sig = sig;
 	channel->code = info->si_code;
-	siglongjmp(channel->back, 1);
+	interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)after_access;
 }
 
 void catch_signals(void)
@@ -74,15 +88,14 @@ void catch_signals(void)
 static void run_r(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	if (sigsetjmp(channel->back, 1) == 0)
-		channel->val = *(volatile uint64_t *)address(word[0], word[1]);
+	channel->val = load((const volatile uint64_t *)address(word[0], word[1]));
 }
 
 static void run_w(struct channel *channel, const uint64_t *word, char *buffer)
 {
+	(void)channel;
 	(void)buffer;
-	if (sigsetjmp(channel->back, 1) == 0)
-		*(volatile uint64_t *)address(word[0], word[1]) = word[2];
+	store((volatile uint64_t *)address(word[0], word[1]), word[2]);
 }
 
 /* ---- System calls. */
