@@ -11,12 +11,17 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "gup_test.h"
 #include "test_hmm_uapi.h"
+
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 8
+#endif
 
 /* A system call that leaves errno alone, which is memory of the process. Returns a negative error number on failure. */
 static long call(long number, long a, long b, long c, long d, long e, long f)
@@ -208,16 +213,23 @@ static void run_pinread(struct channel *channel, const uint64_t *word, char *buf
 
 /* ---- The HMM test driver. */
 
-static void run_open(struct channel *channel, const uint64_t *word, char *buffer)
+static long open_device(int device)
 {
 	char path[] = "/dev/hmm_dmirror0";
+
+	path[sizeof(path) - 2] += device;
+	return call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
+}
+
+static void run_open(struct channel *channel, const uint64_t *word, char *buffer)
+{
 	int *fd = &channel->devices[word[0]];
 
 	(void)buffer;
-	path[sizeof(path) - 2] += word[0];
 	if (*fd >= 0)
 		call(SYS_close, *fd, 0, 0, 0, 0, 0);
-	*fd = call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
+	channels[0].devices_used = true;
+	*fd = open_device(word[0]);
 	channel->err = failed(*fd);
 }
 
@@ -314,4 +326,35 @@ long start_worker(int process)
 			 (void *)(intptr_t)process);
 
 	return pid < 0 ? -errno : pid;
+}
+
+/*
+ * In a process of its own, since devices mirror who opens them. A page goes to each device then, so that it has memory as it
+ * had at first; nothing of a droppable page, which no swap backs, is left in the flags there.
+ */
+void renew_devices(void)
+{
+	pid_t pid;
+
+	if (!channels[0].devices_used)
+		return;
+	channels[0].devices_used = false;
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		long page = call(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+		struct hmm_dmirror_cmd cmd = { .addr = page, .ptr = (uint64_t)buffers, .npages = 1 };
+
+		for (int device = 0; device < DEVICES; device++) {
+			long fd = open_device(device);
+
+			if (call(SYS_ioctl, fd, HMM_DMIRROR_RELEASE, (long)&cmd, 0, 0, 0) ||
+			    call(SYS_ioctl, fd, HMM_DMIRROR_MIGRATE_TO_DEV, (long)&cmd, 0, 0, 0) || cmd.cpages != 1 ||
+			    call(SYS_madvise, page, PAGE, MADV_DONTNEED, 0, 0, 0))
+				die("the memory of a device");
+		}
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
 }
