@@ -18,6 +18,7 @@ export * from './fs/proc/task_mmu-pagemap.js';
 export * from './fs/userfaultfd.js';
 export * from './include/errno.js';
 export * from './include/gfp_types.js';
+export * from './include/hmm.js';
 export * from './include/kvm_host.js';
 export * from './include/memremap.js';
 export * from './include/migrate.js';
