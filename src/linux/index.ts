@@ -96,6 +96,7 @@ export * from './mm/mmu_gather.js';
 export * from './mm/mprotect.js';
 export * from './mm/page_alloc.js';
 export * from './mm/page_idle.js';
+export * from './mm/interval_tree.js';
 export * from './mm/rmap.js';
 export * from './mm/slub.js';
 export * from './mm/sparse.js';
