@@ -12,10 +12,18 @@ export interface Replayed {
   readonly difference: string | undefined;
 }
 
-/** Compares the model with what was recorded. `judged`: how often the model's own properties are looked at. */
-export function replayOne(path: string, judged: AnswersOptions['judged']): Replayed {
+/**
+ * Compares the model with what was recorded. `judged`: how often the model's own properties are looked at. `limit`: steps
+ * that one operation may take.
+ */
+export function replayOne(path: string, judged: AnswersOptions['judged'], limit?: number): Replayed {
   const { script, answer, head, name } = readGolden(path);
-  const model = modelAnswer(script, name, { trace: head.trace === 'notifiers', judged });
+  const model = modelAnswer(
+    script,
+    name,
+    { trace: head.trace === 'notifiers', judged, ...(limit === undefined ? {} : { limit }) },
+    answer,
+  );
   const operations = answer.filter((line) => line.startsWith('> P')).length;
   return { file: path, operations, difference: firstDifference(model, answer) };
 }
@@ -28,17 +36,23 @@ const JUDGED = 20;
  */
 const EXCUSED = ['coherent', 'all'];
 
+/** Files, and how often the model's own properties are looked at in each. */
+export function judgedOf(files: readonly string[]): Asked[] {
+  let judgeable = 0;
+  return files.map((file) => {
+    const judged = !EXCUSED.includes(readGolden(file).head.mix) && judgeable++ % JUDGED === 0;
+    return { file, judged: judged ? 'step' : 'never' };
+  });
+}
+
 /** Replays files, on all CPUs: with `dist`, so that must be up to date. */
 export async function replayAll(files: readonly string[], done: (one: Replayed) => void): Promise<void> {
-  let [next, judgeable] = [0, 0];
+  const all = judgedOf(files);
+  let next = 0;
   const oneAfterTheOther = async (): Promise<void> => {
     const worker = new Worker(new URL('replay-worker.mjs', import.meta.url));
     try {
-      for (let file = files[next++]; file !== undefined; file = files[next++]) {
-        const { mix } = readGolden(file).head;
-        const judged = !EXCUSED.includes(mix) && judgeable++ % JUDGED === 0;
-        done(await askWorker(worker, { file, judged: judged ? 'step' : 'never' }));
-      }
+      for (let one = all[next++]; one !== undefined; one = all[next++]) done(await askWorker(worker, one));
     } finally {
       await worker.terminate();
     }

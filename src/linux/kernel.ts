@@ -37,6 +37,7 @@ import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
 import { ksm_init, KsmThread } from './mm/ksm-thread.js';
 import { defineAnonVmaOps } from './mm/rmap-anon_vma.js';
+import { defineIntervalTreeOps } from './mm/interval_tree.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
 import { defineShmemOps } from './mm/shmem.js';
@@ -86,6 +87,7 @@ function defineOps(kernel: Kernel) {
     ...defineSparseOps(kernel),
     ...definePageIsolationOps(kernel),
     ...defineDevPagemapOps(kernel),
+    ...defineIntervalTreeOps(kernel),
     ...defineRmapOps(kernel),
     ...defineAnonVmaOps(kernel),
     ...defineRmapBatchOps(kernel),
