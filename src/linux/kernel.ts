@@ -181,6 +181,7 @@ export class Kernel {
     if (options.lruBatches === true)
       this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
         lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
+        lru_move_tail: new FolioBatch(system, `cpu${cpu}.lru_move_tail`),
         lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
         mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
       }));

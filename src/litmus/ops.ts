@@ -16,7 +16,7 @@ import { leftover } from './leftover.js';
 import { dropSwapCache, forkInto, systemCall } from './ops-core.js';
 import { Devices } from './ops-devices.js';
 import { type DeviceName, isDeviceName, type OpsLine, type Script } from './ops-language.js';
-import { Lives, needsOf } from './ops-lives.js';
+import { GUP_TEST_FILE, Lives, needsOf } from './ops-lives.js';
 import { type Answer, answerLine, Names, observe } from './ops-observe.js';
 import { Pins } from './ops-pins.js';
 import { Ranges } from './ops-ranges.js';
@@ -216,6 +216,7 @@ export class Ops {
         this.exit(process);
         return { err: 0 };
       case 'pin':
+        this.lives.openGupTest(process);
         return { err: -this.pins.pin(process, agent, at, words[2]!, words[3]!) };
       case 'unpin':
         if (!this.pins.isOpen(process)) return { err: EBADF };
@@ -296,9 +297,10 @@ export class Ops {
   private exit(process: number): void {
     const { mm, agent } = this.place(process)!;
     this.run(agent, () => (mm.mm_users === undefined ? exit_mmap(mm) : mmput(mm)));
-    this.pins.exit(process, agent);
-    // The last who has the file open releases the mirror, whoever is mirrored.
-    for (const file of this.lives.exit(process)) this.devices!.release(file, agent);
+    // The last who has a device's file open releases the mirror, whoever is mirrored.
+    for (const file of this.lives.exit(process))
+      if (file === GUP_TEST_FILE) this.pins.exit(process, agent);
+      else this.devices!.release(file, agent);
   }
 
   private observe(number: number, range: readonly number[]): string {

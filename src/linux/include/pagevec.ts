@@ -29,6 +29,7 @@ export class FolioBatch {
 /** struct cpu_fbatches, and mlock's. @kernel 6.12 mm/swap.c struct cpu_fbatches: adapted (those that flags or references tell of) */
 export interface CpuFbatches {
   readonly lru_add: FolioBatch;
+  readonly lru_move_tail: FolioBatch;
   readonly lru_lazyfree: FolioBatch;
   readonly mlock_fbatch: FolioBatch;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { __GFP, GFP_KERNEL } from '../include/gfp_types.js';
+import type { BlkPlug } from '../block/blk-core.js';
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import {
@@ -7,7 +8,6 @@ import {
   clearBits,
   load,
   read,
-  setBits,
   store,
   testAndClearBits,
   testBits,
@@ -26,6 +26,7 @@ import {
 import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { free_unref_page } from './page_alloc.js';
+import { swap_writepage } from './page_io.js';
 import { folio_mapped } from './rmap.js';
 import {
   newTlbUbc,
@@ -36,13 +37,14 @@ import {
 } from './rmap-batch.js';
 import { shmem_writepage } from './shmem-swap.js';
 import { try_to_unmap } from './rmap-unmap.js';
-import { folio_put } from './swap.js';
+import { folio_add_lru, folio_put } from './swap.js';
 import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
-import { folio_free_swap, slotOfFolio, put_swap_folio } from './swapfile.js';
+import { slotOfFolio, put_swap_folio } from './swapfile.js';
 
-/** @kernel 6.12 mm/vmscan.c struct scan_control: adapted (all may be unmapped, swapped, written) */
+/** @kernel 6.12 mm/vmscan.c struct scan_control: adapted (all may be unmapped, swapped, written; with the plug of the task) */
 export interface ScanControl {
   readonly gfp_mask: number;
+  readonly plug?: BlkPlug | undefined;
 }
 
 /** Whether the folio may be written out. @kernel 6.12 mm/vmscan.c may_enter_fs: adapted (swap is no file) */
@@ -63,7 +65,7 @@ export function* folio_isolate_lru(folio: Folio): Path<boolean> {
 
 /** Puts a folio back and drops the reference of the isolation. @kernel 6.12 mm/vmscan.c folio_putback_lru, move_folios_to_lru: faithful */
 export function* folio_putback_lru(folio: Folio): Path {
-  yield* setBits(folio.flags, PG.lru);
+  yield* folio_add_lru(folio);
   if (!(yield* folio_ref_sub_and_test(folio, 1))) return;
   yield* clearBits(folio.flags, PG.lru);
   yield* free_unref_page(folio);
@@ -80,7 +82,11 @@ function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch, sc: ScanControl): P
 }
 
 /** The steps of shrink_folio_list() under the folio lock; drops the lock. */
-function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch, { gfp_mask }: ScanControl): Path<boolean> {
+function* shrinkLockedFolio(
+  folio: Folio,
+  ubc: TlbflushUnmapBatch,
+  { gfp_mask, plug }: ScanControl,
+): Path<boolean> {
   const anon = yield* folio_test_anon(folio);
   if (
     anon &&
@@ -102,7 +108,7 @@ function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch, { gfp_mask }:
   if ((swapcache || file !== undefined) && (yield* testBits(folio.flags, PG.dirty))) {
     if (!may_enter_fs(swapcache, gfp_mask)) return yield* keepLocked(folio);
     if (knob('vmscan.flush_dirty') === 'on') yield* try_to_unmap_flush_dirty(ubc);
-    switch (yield* pageout(folio, file)) {
+    switch (yield* pageout(folio, file, plug)) {
       case 'keep':
         return yield* keepLocked(folio);
       case 'success':
@@ -137,21 +143,17 @@ function* keepLocked(folio: Folio): Path<false> {
  * Writes a dirty folio of the swap cache, or of a file in memory, out, if only its isolation and the cache refer to it. On success the folio is
  * unlocked.
  * @context folio locked; may sleep
- * @kernel 6.12 mm/vmscan.c pageout: adapted (swap_writepage() to a synchronous device folded in)
+ * @kernel 6.12 mm/vmscan.c pageout: adapted (all that is written goes to swap, and is to be reclaimed then)
  */
-function* pageout(folio: Folio, file: Inode | undefined): Path<'keep' | 'clean' | 'success'> {
+function* pageout(
+  folio: Folio,
+  file: Inode | undefined,
+  plug: BlkPlug | undefined,
+): Path<'keep' | 'clean' | 'success'> {
   if (!(yield* equals(folio._refcount, 2))) return 'keep';
   if (!(yield* testAndClearBits(folio.flags, PG.dirty))) return 'clean';
   if (file !== undefined && !(yield* shmem_writepage(folio, file))) return 'keep';
-  if (yield* folio_free_swap(folio)) {
-    yield* folio_unlock(folio);
-    return 'success';
-  }
-  const slot = yield* slotOfFolio(folio);
-  yield* setBits(folio.flags, PG.writeback);
-  yield* folio_unlock(folio);
-  if (slot.data !== undefined) yield* write(slot.data, yield* read(folio.frame.data!));
-  yield* clearBits(folio.flags, PG.writeback);
+  yield* swap_writepage(folio, plug);
   return 'success';
 }
 
@@ -231,8 +233,8 @@ export function* shrink_inactive_list(folios: readonly Folio[]): Path {
  * @context may sleep
  * @kernel 6.12 mm/vmscan.c reclaim_pages, reclaim_folio_list: adapted (one node)
  */
-export function* reclaim_pages(folios: readonly Folio[]): Path {
+export function* reclaim_pages(folios: readonly Folio[], plug: BlkPlug | undefined): Path {
   if (folios.length === 0) return;
-  const kept = yield* shrink_folio_list(folios);
+  const kept = yield* shrink_folio_list(folios, { gfp_mask: GFP_KERNEL, plug });
   for (const folio of kept) yield* folio_putback_lru(folio);
 }
