@@ -445,7 +445,7 @@ test.each(Object.entries(SCRIPTS))('%s', (_title, script) => {
 
 test('an invariant that is broken ends the run, with the line', () => {
   const { lines, broken } = runOps('P0 mmap R0 1 rw anon\nP0 w R0 0 1\nP0 fork P1\nP0 r R0 0\n', 'test', {
-    'fork.flush_tlb': 'off',
+    knobs: { 'fork.flush_tlb': 'off' },
   });
   expect(broken).toMatch(/^test:3: TLB-PERM: /);
   expect(lines).toHaveLength(2);
@@ -465,5 +465,5 @@ test.each([
     /^test:8: SPTE-COHERENT: /,
   ],
 ] as const)('what is wrong with the driver of 6.12: %s', (_, knobs, script, property) => {
-  expect(runOps(script, 'test', knobs).broken).toMatch(property);
+  expect(runOps(script, 'test', { knobs }).broken).toMatch(property);
 });
