@@ -13,14 +13,30 @@ export function answers(lines: readonly string[]): string[][] {
   return found;
 }
 
-/** What the model answers; if an operation breaks one of its properties, the last line says so. */
-export function modelAnswer(script: string, name: string, options: AnswersOptions): string[] {
+/**
+ * What the model answers; if an operation breaks one of its properties, the last line says so. `real`: no more than up to
+ * the first answer that differs from it.
+ */
+export function modelAnswer(
+  script: string,
+  name: string,
+  options: AnswersOptions,
+  real?: readonly string[],
+): string[] {
   const answering = answersOf(script, name, options);
   const lines: string[] = [];
+  /** An operation's lines, and those of what is observed after it. */
+  let answer: string[] = [];
   for (;;) {
     const { value, done } = answering.next();
-    if (!done) lines.push(...value);
-    else return normalise(value === undefined ? lines : [...lines, `the model is broken: ${value}`]);
+    if (done || value[0]!.startsWith('>')) {
+      const from = lines.length;
+      for (const line of normalise(answer)) lines.push(line);
+      if (done) return value === undefined ? lines : [...lines, `the model is broken: ${value}`];
+      if (real !== undefined && lines.some((line, i) => i >= from && line !== real[i])) return lines;
+      answer = [];
+    }
+    answer.push(...value);
   }
 }
 

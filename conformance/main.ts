@@ -8,6 +8,7 @@ import { Coverage } from './coverage.js';
 import { docs } from './docs.js';
 import { build } from './guest.js';
 import { live } from './live.js';
+import { mutate } from './mutate.js';
 import { replay } from './replay.js';
 import { answerScript, record, recordAgain } from './record.js';
 
@@ -17,6 +18,7 @@ npm run conformance:record -- --again FILE             records a file once more:
 npm run conformance:record -- --script FILE [--trace]  prints what the real kernel answers to a script
 npm run conformance:live -- --seed 1 --ops 20000 [--mix M] [--trace]   compares it with the model, and shrinks the first difference
 npm run conformance:replay -- [FILE…]                  compares the model with what was recorded
+npm run conformance:mutate -- [--sample N] [--only TEXT] [--results FILE] [FILE…]   which mutants of the kernel's paths make the replay fail?
 npm run conformance:coverage -- [FILE…]                operations, entries and errors that the files reach
 mixes: ${MIX_NAMES.join(', ')}
 `;
@@ -55,6 +57,11 @@ async function run(args: readonly string[]): Promise<number> {
       script: { type: 'string' },
       trace: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      sample: { type: 'string' },
+      results: { type: 'string' },
+      judged: { type: 'string' },
+      json: { type: 'boolean', default: false },
     },
   });
   const [command, ...files] = positionals;
@@ -86,6 +93,15 @@ async function run(args: readonly string[]): Promise<number> {
       });
     case 'replay':
       return replay(files.length === 0 ? goldenFiles() : files);
+    case 'mutate':
+      return await mutate({
+        files: files.length === 0 ? goldenFiles() : files,
+        only: values.only,
+        sample: values.sample === undefined ? undefined : whole(values.sample, 'sample'),
+        judged: values.judged as never,
+        results: values.results,
+        json: values.json,
+      });
     case 'coverage':
       process.stdout.write(`${coverageOf(files.length === 0 ? goldenFiles() : files)}\n`);
       return 0;

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
-import { goldenFiles, readGolden } from './golden.js';
+import { type Golden, goldenFiles, readGolden } from './golden.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
@@ -12,12 +12,25 @@ export interface Replayed {
   readonly difference: string | undefined;
 }
 
-/** Compares the model with what was recorded. `judged`: how often the model's own properties are looked at. */
-export function replayOne(path: string, judged: AnswersOptions['judged']): Replayed {
-  const { script, answer, head, name } = readGolden(path);
-  const model = modelAnswer(script, name, { trace: head.trace === 'notifiers', judged });
-  const operations = answer.filter((line) => line.startsWith('> P')).length;
-  return { file: path, operations, difference: firstDifference(model, answer) };
+/** Compares the model with what was recorded. */
+export function replayOne({ file, judged }: Asked): Replayed {
+  const golden = readGolden(file);
+  const operations = golden.answer.filter((line) => line.startsWith('> P')).length;
+  return { file, operations, difference: differenceIn(golden, judged) };
+}
+
+/**
+ * The first difference between the model and a recording. `judged`: how often the model's own properties are looked at.
+ * `limit`: steps that one operation may take.
+ */
+export function differenceIn(
+  { name, head, script, answer }: Golden,
+  judged: AnswersOptions['judged'],
+  limit?: number,
+): string | undefined {
+  const trace = head.trace === 'notifiers';
+  const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
+  return firstDifference(modelAnswer(script, name, options, answer), answer);
 }
 
 /** One file in so many is replayed with every invariant after each step, some ten times as slow. */
@@ -28,17 +41,23 @@ const JUDGED = 20;
  */
 const EXCUSED = ['coherent', 'all'];
 
+/** Files, and how often the model's own properties are looked at in each. */
+export function judgedOf(files: readonly string[]): Asked[] {
+  let judgeable = 0;
+  return files.map((file) => {
+    const judged = !EXCUSED.includes(readGolden(file).head.mix) && judgeable++ % JUDGED === 0;
+    return { file, judged: judged ? 'step' : 'never' };
+  });
+}
+
 /** Replays files, on all CPUs: with `dist`, so that must be up to date. */
 export async function replayAll(files: readonly string[], done: (one: Replayed) => void): Promise<void> {
-  let [next, judgeable] = [0, 0];
+  const all = judgedOf(files);
+  let next = 0;
   const oneAfterTheOther = async (): Promise<void> => {
     const worker = new Worker(new URL('replay-worker.mjs', import.meta.url));
     try {
-      for (let file = files[next++]; file !== undefined; file = files[next++]) {
-        const { mix } = readGolden(file).head;
-        const judged = !EXCUSED.includes(mix) && judgeable++ % JUDGED === 0;
-        done(await askWorker(worker, { file, judged: judged ? 'step' : 'never' }));
-      }
+      for (let one = all[next++]; one !== undefined; one = all[next++]) done(await askWorker(worker, one));
     } finally {
       await worker.terminate();
     }

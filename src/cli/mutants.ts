@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** Mutants of the kernel's paths: which sites are changed, and how. */
-import { type Site, site, siteCount } from '../core/live.js';
+import { live, type Site, site, siteCount } from '../core/live.js';
+import { withoutLocks } from '../core/mutants.js';
 import { EBUSY } from '../linux/include/errno.js';
 
 /** A change at one `yield*` of src/linux. */
@@ -86,17 +87,48 @@ const DEFINING = words(
 const NUMBERS = words(`folio_try_share_anon_rmap_\\w+`);
 
 /** What a call that is left out observes. */
-export function valueOf({ site: number, change }: Mutant): unknown {
+function valueOf({ site: number, change }: Mutant): unknown {
   if (change === 'skip' || change === 'flush') return 0;
   if (NUMBERS.test(site(number).callee)) return change === 'true' ? 0 : -EBUSY;
   return change === 'true';
 }
 
 /** The flush that a function makes which {@link CHANGES_AND_FLUSHES}. */
-export function flushIn(callee: string): number {
+function flushIn(callee: string): number {
   for (let number = 0; number < siteCount(); number++)
     if (site(number).fn === callee && FLUSHES.test(site(number).callee)) return number;
   throw new Error(`expected ${callee}() to flush`);
+}
+
+/** Runs something with the mutant in place. */
+export function mutated<T>(mutant: Mutant, run: () => T): T {
+  live.cut = mutant.change === 'flush' ? flushIn(site(mutant.site).callee) : mutant.site;
+  live.cutWithin = mutant.change === 'flush' ? mutant.site : -1;
+  live.cutValue = valueOf(mutant);
+  live.mutate = mutant.change === 'lock' ? withoutLocks : undefined;
+  try {
+    return run();
+  } finally {
+    live.cut = -1;
+    live.cutWithin = -1;
+    live.mutate = undefined;
+  }
+}
+
+/** What a mutant is one of. */
+export function kindOf({ site: number, change }: Mutant): string {
+  const { callee } = site(number);
+  if (change === 'lock' || change === 'flush') return change;
+  if (change !== 'skip') return 'recheck';
+  const named = Object.entries({
+    release: RELEASES,
+    flush: FLUSHES,
+    count: COUNTS,
+    barrier: BARRIERS,
+    notifier: NOTIFIERS,
+    dirtying: GATHERED,
+  }).find(([, kind]) => kind.test(callee));
+  return named?.[0] ?? 'statement of the notifiers';
 }
 
 /** The mutants of one site, none if it is of no kind that is deleted. */
@@ -131,19 +163,29 @@ export function describe({ site: number, change }: Mutant): string {
   return `${file}:${line} ${fn}: ${what[change]}`;
 }
 
+/** By site: file, function and which of the calls of that callee in it, a name that outlives changes of line numbers. */
+export function siteNames(): readonly string[] {
+  const counts = new Map<string, number>();
+  for (let number = 0; number < names.length; number++) {
+    const { file, fn, callee } = site(number);
+    counts.set(`${file} ${fn} ${callee}`, (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1);
+  }
+  for (let number = names.length; number < siteCount(); number++) {
+    const { file, fn, callee } = site(number);
+    const nth = (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1;
+    counts.set(`${file} ${fn} ${callee}`, nth);
+    names.push(`${file.replace('src/linux/', '')} ${fn} ${callee}#${nth}`);
+  }
+  return names;
+}
+const names: string[] = [];
+
 /** Which of the calls of that callee in its function a site is. */
 function nth(number: number): number {
-  const { file, fn, callee } = site(number);
-  let count = 1;
-  for (let before = 0; before < number; before++) {
-    const other = site(before);
-    if (other.file === file && other.fn === fn && other.callee === callee) count++;
-  }
-  return count;
+  return Number(/#(\d+)$/.exec(siteNames()[number]!)![1]);
 }
 
-/** A name for a mutant that outlives changes of line numbers: the n-th such call of its function. */
-export function nameOf(mutant: Mutant): string {
-  const { file, fn, callee } = site(mutant.site);
-  return `${file.replace('src/linux/', '')} ${fn} ${callee}#${nth(mutant.site)} ${mutant.change}`;
+/** A name for a mutant: that of its site, and what is changed. */
+export function nameOf({ site: number, change }: Mutant): string {
+  return `${siteNames()[number]!} ${change}`;
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /** One mutant against the variants that run its site, in a worker. */
 import { live, site, siteCount } from '../core/live.js';
-import { withoutLocks } from '../core/mutants.js';
 import * as primitives from '../core/primitives.js';
 import type { Scenario, Variant } from '../core/scenario.js';
 import { differs, type Difference } from '../explore/differs.js';
 import { SCENARIOS } from '../scenarios/index.js';
 import { goldenPieces, type Piece, replayPieces } from './golden.js';
-import { flushIn, type Mutant, valueOf } from './mutants.js';
+import { type Mutant, mutated } from './mutants.js';
 
 export interface Run {
   readonly scenario: string;
@@ -91,21 +90,6 @@ function cover(run: Run): Covered {
     return { sites, states, asDeclared: differing !== true };
   } finally {
     live.enter = enter;
-  }
-}
-
-/** Runs something with the mutant in place. */
-function mutated<T>(mutant: Mutant, run: () => T): T {
-  live.cut = mutant.change === 'flush' ? flushIn(site(mutant.site).callee) : mutant.site;
-  live.cutWithin = mutant.change === 'flush' ? mutant.site : -1;
-  live.cutValue = valueOf(mutant);
-  live.mutate = mutant.change === 'lock' ? withoutLocks : undefined;
-  try {
-    return run();
-  } finally {
-    live.cut = -1;
-    live.cutWithin = -1;
-    live.mutate = undefined;
   }
 }
 

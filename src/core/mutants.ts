@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { Path } from './path.js';
+import { driver, type Path } from './path.js';
 import { running } from './running.js';
 import { live } from './live.js';
 import { roleOf } from './semantics.js';
@@ -14,7 +14,8 @@ const SRCU = -3;
  * was not taken is remembered with the path's frames, and its release is left out too ({@link absorbed}).
  */
 export function* withoutLocks(path: Path<unknown>): Path<unknown> {
-  let result = path.next(0);
+  const requests = step(() => path[Symbol.iterator]());
+  let result = step(() => requests.next(0));
   while (!result.done) {
     const { op, a } = result.value;
     const role = roleOf(running.system, op);
@@ -28,13 +29,26 @@ export function* withoutLocks(path: Path<unknown>): Path<unknown> {
             : role === 'srcu-lock'
               ? SRCU - a
               : undefined;
-    if (token === undefined) result = path.next(yield result.value);
-    else {
+    if (token === undefined) {
+      const observed = yield result.value;
+      result = step(() => requests.next(observed));
+    } else {
       (live.stack.phantoms ??= []).push(token);
-      result = path.next(1);
+      result = step(() => requests.next(1));
     }
   }
   return result.value;
+}
+
+/** What runs asks for each of its requests, also where they are executed at once. */
+function step<T>(run: () => T): T {
+  const { atOnce } = driver;
+  driver.atOnce = undefined;
+  try {
+    return run();
+  } finally {
+    driver.atOnce = atOnce;
+  }
 }
 
 /** Whether the request releases a lock that a mutant did not take. */

@@ -61,7 +61,7 @@ class Immediate<T> implements Request {
 
   [Symbol.iterator](): Iterator<Request, T, number> {
     const { op, a, b, c } = this;
-    return driver.atOnce!.takes(op, a, b, c) ? this : this.asks(op, a, b, c);
+    return driver.atOnce?.takes(op, a, b, c) === true ? this : this.asks(op, a, b, c);
   }
 
   next(): IteratorResult<Request, T> {
@@ -73,14 +73,17 @@ class Immediate<T> implements Request {
 const immediateNumber = new Immediate(asked, (observed) => observed);
 const immediateTruth = new Immediate(askedTruth, (observed) => observed !== 0);
 
+/** Whether a request is executed at once. Not while a lock is left out: its release has to be seen. */
+const isImmediate = (): boolean => driver.atOnce !== undefined && live.stack.phantoms === undefined;
+
 /** Makes one shared access and returns what it observed. */
 export function request(op: number, a = 0, b = 0, c = 0): Path<number> {
-  return driver.atOnce === undefined ? asked(op, a, b, c) : immediateNumber.of(op, a, b, c);
+  return isImmediate() ? immediateNumber.of(op, a, b, c) : asked(op, a, b, c);
 }
 
 /** Makes one shared access and returns whether it observed anything but 0. */
 export function truth(op: number, a = 0, b = 0, c = 0): Path<boolean> {
-  return driver.atOnce === undefined ? askedTruth(op, a, b, c) : immediateTruth.of(op, a, b, c);
+  return isImmediate() ? immediateTruth.of(op, a, b, c) : askedTruth(op, a, b, c);
 }
 
 function* askedTruth(op: number, a: number, b: number, c: number): Path<boolean> {

@@ -189,8 +189,8 @@ export class Straight {
           if (!this.reports.has(name)) this.reports.set(name, detail);
         },
       );
-    for (const cell of running.asserted)
-      this.monitor?.asserts?.(standing.context, standing.agent, cell, (name, detail) => {
+    for (const assertion of running.asserted)
+      this.monitor?.asserts?.(standing.context, standing.agent, assertion, (name, detail) => {
         if (!this.reports.has(name)) this.reports.set(name, detail);
       });
     if (running.seen.length > 0) for (const name of running.seen) this.seen.add(name);

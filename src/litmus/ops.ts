@@ -36,6 +36,9 @@ type OperationLine = Extract<OpsLine, { readonly process: number }>;
 /** Frames beyond those that the mapped pages can take: what an operation needs on its way, and what per-CPU batches keep. */
 const SPARE_FRAMES = 8 + 3 * PAGEVEC_SIZE;
 
+/** The recorder has regions so far from each other that so many share a PMD table. */
+const REGIONS_PER_PMD_TABLE = 4;
+
 /** What answers are recorded with: the test driver of 6.12 itself does not live through a read of its own memory after a fork. */
 const RECORDED: Partial<Knobs> = { 'test_hmm.backing_page': 'entered' };
 
@@ -90,6 +93,7 @@ export class Ops {
       knobs: { ...documentedKnobs(), ...RECORDED, ...knobs },
       hotplug: false,
       thp: false,
+      ptrsPerPmd: REGIONS_PER_PMD_TABLE,
       rcuCallbacks: 1,
       softDirty: true,
       zeroPage: true,
