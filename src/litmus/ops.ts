@@ -300,6 +300,7 @@ export class Ops {
 
   private exit(process: number): void {
     const { mm, agent } = this.place(process)!;
+    this.run(agent, () => lru_add_drain()); // exit_mmap(), which has VMAs: the process has more than its regions
     this.run(agent, () => (mm.mm_users === undefined ? exit_mmap(mm) : mmput(mm)));
     // The last who has a device's file open releases the mirror, whoever is mirrored.
     for (const file of this.lives.exit(process))
