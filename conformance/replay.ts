@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
-import { goldenFiles, readGolden } from './golden.js';
+import { type Golden, goldenFiles, readGolden } from './golden.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
@@ -12,20 +12,25 @@ export interface Replayed {
   readonly difference: string | undefined;
 }
 
+/** Compares the model with what was recorded. */
+export function replayOne({ file, judged }: Asked): Replayed {
+  const golden = readGolden(file);
+  const operations = golden.answer.filter((line) => line.startsWith('> P')).length;
+  return { file, operations, difference: differenceIn(golden, judged) };
+}
+
 /**
- * Compares the model with what was recorded. `judged`: how often the model's own properties are looked at. `limit`: steps
- * that one operation may take.
+ * The first difference between the model and a recording. `judged`: how often the model's own properties are looked at.
+ * `limit`: steps that one operation may take.
  */
-export function replayOne(path: string, judged: AnswersOptions['judged'], limit?: number): Replayed {
-  const { script, answer, head, name } = readGolden(path);
-  const model = modelAnswer(
-    script,
-    name,
-    { trace: head.trace === 'notifiers', judged, ...(limit === undefined ? {} : { limit }) },
-    answer,
-  );
-  const operations = answer.filter((line) => line.startsWith('> P')).length;
-  return { file: path, operations, difference: firstDifference(model, answer) };
+export function differenceIn(
+  { name, head, script, answer }: Golden,
+  judged: AnswersOptions['judged'],
+  limit?: number,
+): string | undefined {
+  const trace = head.trace === 'notifiers';
+  const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
+  return firstDifference(modelAnswer(script, name, options, answer), answer);
 }
 
 /** One file in so many is replayed with every invariant after each step, some ten times as slow. */
