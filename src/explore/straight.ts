@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
-import { driver, type AtOnce, type Path, type Request } from '../core/path.js';
+import { driver, type AtOnce } from '../core/driver.js';
+import type { Path, Request } from '../core/path.js';
 import { resume, running } from '../core/running.js';
 import type { NodeMonitor } from '../core/scenario.js';
 import { type Semantics, semantics } from '../core/semantics.js';
