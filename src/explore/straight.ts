@@ -212,7 +212,7 @@ export class Straight {
       maps.length = 0;
     }
     if (asserted.length > 0) {
-      for (const cell of asserted) monitor?.asserts?.(standing.context, standing.agent, cell, this.report);
+      for (const one of asserted) monitor?.asserts?.(standing.context, standing.agent, one, this.report);
       asserted.length = 0;
     }
     if (seen.length > 0) {
