@@ -52,10 +52,15 @@ export class Verifier {
 
   /** `flags` for gcc. */
   constructor(promela: string, flags: readonly string[] = ['-O2']) {
-    writeFileSync(join(this.directory, 'model.pml'), promela);
-    this.execute('spin', ['-o2', '-a', 'model.pml']); // what is only written is part of a state, too
-    // Safety only, whole states. Partial-order reduction removes nothing (every step touches a global) and costs time.
-    this.execute('gcc', [...flags, '-DSAFETY', '-DNOREDUCE', '-o', 'pan', 'pan.c']);
+    try {
+      writeFileSync(join(this.directory, 'model.pml'), promela);
+      this.execute('spin', ['-o2', '-a', 'model.pml']); // what is only written is part of a state, too
+      // Safety only, whole states. Partial-order reduction removes nothing (every step touches a global) and costs time.
+      this.execute('gcc', [...flags, '-DSAFETY', '-DNOREDUCE', '-o', 'pan', 'pan.c']);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
   /** Goes on after each error. */

@@ -9,6 +9,8 @@ export interface GenerateOptions {
   /** Operations in all, or a few more; resets and observations are none. */
   readonly ops: number;
   readonly mix: MixName;
+  /** For a recording of what notifiers are told: each process has some from its beginning on. */
+  readonly trace?: boolean;
 }
 
 const PROTS: Weights<'rw' | 'r' | 'n'> = { rw: 8, r: 3, n: 1 };
@@ -17,14 +19,16 @@ const PIN_FLAGS: Weights<'0' | '1' | '2' | '3' | '4'> = { 0: 8, 1: 8, 2: 4, 3: 4
 const WRONG = 2;
 /** The devices from here on have memory that CPUs reach. */
 const FIRST_COHERENT = 2;
+/** What processes open to have notifiers in mixes that have no device. */
+const LISTENER = 0;
 /** Of a hundred so many go to the page that the operation before went to. */
 const AGAIN = 45;
 /** Of a hundred so many are done by the process that did the one before. */
 const SAME_PROCESS = 40;
 
 /** A script, the same for the same options. */
-export function generate({ seed, ops, mix }: GenerateOptions): string {
-  const generator = new Generator(new Chance(seed), MIXES[mix]);
+export function generate({ seed, ops, mix, trace = false }: GenerateOptions): string {
+  const generator = new Generator(new Chance(seed), MIXES[mix], trace);
   let left = ops;
   while (left > 0) left -= generator.episode(left);
   return `${generator.lines.join('\n')}\n`;
@@ -43,11 +47,15 @@ class Generator {
   /** Operations so far. */
   private added = 0;
   private last = { process: 0, region: 0, page: 0 };
+  /** Each process opens a device as soon as it lives, and does nothing else with it. */
+  private readonly listens: boolean;
 
   constructor(
     private readonly chance: Chance,
     private readonly mix: Mix,
+    trace: boolean,
   ) {
+    this.listens = trace && mix.operations.open === undefined;
     this.lines = [`autoobs R0 0 ${mix.pages}`];
   }
 
@@ -59,6 +67,7 @@ class Generator {
     this.last = { process: 0, region: 0, page: 0 };
     const end = this.added + Math.min(most, chance.between(...mix.episode));
     const begun = this.added;
+    if (this.listens) this.add(0, `open ${LISTENER}`);
     this.add(0, this.operation('mmap', 0)!);
     for (const text of this.opening()) this.add(0, text);
     while (this.added < end && this.world.living().length > 0) this.one();
@@ -96,7 +105,10 @@ class Generator {
       if (!world.has(dead)) return this.add(dead, 'exit');
     }
     const text = this.operation(name, process);
-    if (text !== undefined) this.add(process, text);
+    if (text === undefined) return;
+    this.add(process, text);
+    const child = world.living()[living.length];
+    if (this.listens && child !== undefined) this.add(child, `open ${LISTENER}`);
   }
 
   /** Adds the line, and looks at what no automatic observation shows. */

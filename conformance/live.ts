@@ -64,6 +64,7 @@ export async function live({ seed, ops, mix, trace }: LiveOptions): Promise<numb
         seed: seed * 1000 + i,
         ops: length,
         mix: mix ?? MIX_NAMES[i % MIX_NAMES.length]!,
+        trace,
       });
       const answering = guest.run(script, { trace });
       answering.catch(() => {}); // it is awaited once the model has answered

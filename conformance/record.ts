@@ -16,7 +16,7 @@ export interface Recording {
 
 /** Records one script. */
 export async function recordOne(guest: Guest, { seed, ops, mix, trace }: Recording): Promise<Golden> {
-  const script = generate({ seed, ops, mix });
+  const script = generate({ seed, ops, mix, trace });
   return {
     name: `${trace ? 'trace-' : ''}${mix}-${seed}`,
     head: {

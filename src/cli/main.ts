@@ -161,13 +161,18 @@ withKnobs(
     .argument('<FILE>', 'a script, or - for standard input'),
 )
   .option('--normalise', 'print the answer as it compares: frames renumbered, without unstable flags')
+  .option('--trace', 'show what mmu notifiers are told as well')
   .action(
     async (
       file: string,
-      { normalise = false, ...knobs }: { normalise?: boolean; kernel?: string; set?: readonly string[] },
+      {
+        normalise = false,
+        trace = false,
+        ...knobs
+      }: { normalise?: boolean; trace?: boolean; kernel?: string; set?: readonly string[] },
     ) => {
       const { opsCommand } = await import('./ops.js');
-      process.exitCode = opsCommand({ file, normalise, knobs: kernelKnobs(wanted(knobs)) });
+      process.exitCode = await opsCommand({ file, normalise, trace, knobs: kernelKnobs(wanted(knobs)) });
     },
   );
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
 import { UsageError } from '../core/scenario.js';
 import { Broken, Straight } from '../explore/straight.js';
 import { Ops } from '../litmus/ops.js';
@@ -13,12 +14,15 @@ export interface OpsCommand {
   /** A script, or - for standard input. */
   readonly file: string;
   readonly normalise: boolean;
+  /** Show what notifiers are told as well. */
+  readonly trace: boolean;
   readonly knobs: Partial<Knobs>;
 }
 
 /** Executes a script of mm operations on one kernel and prints what they answer. Returns the exit code. */
-export function opsCommand({ file, normalise: normalised, knobs }: OpsCommand): number {
-  const { lines, broken } = runOps(readScript(file), file === '-' ? 'standard input' : file, knobs);
+export async function opsCommand({ file, normalise: normalised, trace, knobs }: OpsCommand): Promise<number> {
+  const name = file === '-' ? 'standard input' : file;
+  const { lines, broken } = runOps(await readScript(file, name), name, { knobs, trace });
   const shown = normalised ? normalise(lines) : lines;
   process.stdout.write(shown.map((line) => `${line}\n`).join(''));
   if (broken === undefined) return Exit.OK;
@@ -33,8 +37,8 @@ export interface OpsResult {
 }
 
 /** Executes a script with all invariants that hold always, the sums after each operation, and lockdep. */
-export function runOps(text: string, name: string, knobs: Partial<Knobs> = {}): OpsResult {
-  const answers = answersOf(text, name, { knobs });
+export function runOps(text: string, name: string, options: AnswersOptions = {}): OpsResult {
+  const answers = answersOf(text, name, options);
   const lines: string[] = [];
   for (;;) {
     const { value, done } = answers.next();
@@ -95,17 +99,19 @@ export function* answersOf(
   return broken === undefined ? undefined : `${name}: ${broken}`;
 }
 
-function readScript(file: string): string {
+/** Reads a file, or standard input for `-`. Throws a UsageError. */
+export async function readScript(file: string, name: string): Promise<string> {
   try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
+    return file === '-' ? await text(process.stdin) : readFileSync(file, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const what =
-      code === 'ENOENT'
-        ? 'no such file'
-        : code === 'EISDIR'
-          ? 'not a file'
-          : `can't be read (${code ?? 'error'})`;
-    throw new UsageError(`${file}: ${what}`, { cause: error });
+    const { code = 'error' } = error as NodeJS.ErrnoException;
+    throw new UsageError(`${name}: ${UNREADABLE[code] ?? `can't be read (${code})`}`, { cause: error });
   }
 }
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'not a file',
+  ERR_FS_FILE_TOO_LARGE: 'too long',
+  ERR_STRING_TOO_LONG: 'too long',
+};

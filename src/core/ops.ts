@@ -93,6 +93,7 @@ export type LockRole =
   | 'acquire'
   | 'try'
   | 'release'
+  | 'downgrade'
   | 'irq-off'
   | 'irq-on'
   | 'rcu-lock'

@@ -113,9 +113,13 @@ export function see(name: string): void {
 export function progress(name: string): void {
   running.progressed.push(name);
 }
-/** Says that this agent holds the lock: a report (LOCK-HELD) if it does not. Not a step. */
+/** Says that this agent holds the lock, in any mode: a report (LOCK-HELD) if it does not. Not a step. */
 export function assertHeld(lockCell: Cell): void {
-  running.asserted.push(lockCell.at);
+  running.asserted.push({ cell: lockCell.at, exclusive: false });
+}
+/** As {@link assertHeld}; also that nobody else may hold it meanwhile, as a reader may. */
+export function assertHeldExclusive(lockCell: Cell): void {
+  running.asserted.push({ cell: lockCell.at, exclusive: true });
 }
 /**
  * Lockdep is to believe that a lock is taken here, one that nobody has to wait for: sections that must not nest, or that

@@ -3,6 +3,12 @@ import { live } from './live.js';
 import type { Path, Request } from './path.js';
 import type { System } from './system.js';
 
+/** A path says that it holds a lock, or that it has it to itself. */
+export interface Assertion {
+  readonly cell: number;
+  readonly exclusive: boolean;
+}
+
 /**
  * The agent whose path runs now: what `current` and `smp_processor_id()` are to the kernel. Drivers set it through
  * {@link resume} for just as long as a path runs between two requests; nothing else may write it.
@@ -13,8 +19,8 @@ export const running = {
   /** Witnesses and progress marks since the last request. */
   seen: [] as string[],
   progressed: [] as string[],
-  /** Locks that the path has said it holds, since the last request. */
-  asserted: [] as number[],
+  /** What the path has said about locks that it holds, since the last request. */
+  asserted: [] as Assertion[],
   /** Lock maps since the last request: cell + 1 acquired, -(cell + 1) released. */
   maps: [] as number[],
   /** By lock map: the sites of the frames that were open, outermost first. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { CallFrame } from './live.js';
+import type { Assertion } from './running.js';
 import type { System } from './system.js';
 
 /** How a run of the explorer ends. Never mixed up: see docs. */
@@ -76,11 +77,11 @@ export interface NodeMonitor {
   start(agent: number): unknown;
   /** After the request of a node observed `value`. `context` is what start or after returned for that node. */
   after(context: unknown, agent: number, op: number, a: number, b: number, c: number, value: number): unknown;
-  /** The path says, where it stands in this context, that it holds lock `cell`: reports if it does not. */
+  /** The path says, where it stands in this context, that it holds a lock: reports if it does not, or not so. */
   asserts?(
     context: unknown,
     agent: number,
-    cell: number,
+    assertion: Assertion,
     report: (name: string, detail: string) => void,
   ): void;
   /** The path has entered and left lock maps, in this order, since its last request: returns the context after that. */

@@ -334,7 +334,7 @@ export class Automaton {
       this.link(before, value, node);
       if (progressed.length > 0) this.progressEdges.set(value * NODES + before, progressed);
     }
-    for (const cell of asserted) this.monitor?.asserts?.(context, agent, cell, report);
+    for (const assertion of asserted) this.monitor?.asserts?.(context, agent, assertion, report);
     if (fresh) this.monitor?.check(context, agent, op, a, b, c, report);
     const edge = before === 0 ? -agent - 1 : value * NODES + before;
     if (maps.length > 0)

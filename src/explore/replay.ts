@@ -202,8 +202,8 @@ export class Execution {
         standing.context = this.monitor.marked(standing.context, agent, maps, (report, detail) =>
           reports.push({ name: report, detail }),
         );
-      for (const cell of asserted)
-        this.monitor.asserts?.(standing.context, agent, cell, (report, detail) =>
+      for (const assertion of asserted)
+        this.monitor.asserts?.(standing.context, agent, assertion, (report, detail) =>
           reports.push({ name: report, detail }),
         );
       const at = standing.request ?? { op: Op.DONE, a: 0, b: 0, c: 0 };

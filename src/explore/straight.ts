@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
-import { driver, type AtOnce, type Path, type Request } from '../core/path.js';
+import { driver, type AtOnce } from '../core/driver.js';
+import type { Path, Request } from '../core/path.js';
 import { resume, running } from '../core/running.js';
 import type { NodeMonitor } from '../core/scenario.js';
 import { type Semantics, semantics } from '../core/semantics.js';
@@ -211,7 +212,7 @@ export class Straight {
       maps.length = 0;
     }
     if (asserted.length > 0) {
-      for (const cell of asserted) monitor?.asserts?.(standing.context, standing.agent, cell, this.report);
+      for (const one of asserted) monitor?.asserts?.(standing.context, standing.agent, one, this.report);
       asserted.length = 0;
     }
     if (seen.length > 0) {

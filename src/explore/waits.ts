@@ -73,6 +73,11 @@ export class Holdings {
         // Somebody else may release what an agent took for him.
         if (!drop(agent, 'lock', a)) system.agents.some((_, other) => drop(other, 'lock', a));
         break;
+      case 'downgrade': {
+        const at = held[agent]!.findLastIndex((hold) => hold.kind === 'lock' && hold.cell === a);
+        if (at >= 0) held[agent]![at] = { ...held[agent]![at]!, shared: true };
+        break;
+      }
       case 'irq-off':
         take('irq-off', 0);
         break;

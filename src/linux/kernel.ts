@@ -37,6 +37,7 @@ import { __tlb_remove_table } from './mm/mmu_gather.js';
 import { KsmStableNode } from './mm/ksm.js';
 import { ksm_init, KsmThread } from './mm/ksm-thread.js';
 import { defineAnonVmaOps } from './mm/rmap-anon_vma.js';
+import { defineIntervalTreeOps } from './mm/interval_tree.js';
 import { defineRmapOps } from './mm/rmap.js';
 import { defineRmapBatchOps } from './mm/rmap-batch.js';
 import { defineShmemOps } from './mm/shmem.js';
@@ -54,6 +55,8 @@ export interface KernelOptions {
   readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
+  /** Page tables that one PMD table has. Absent: the levels above page tables are folded. */
+  readonly ptrsPerPmd?: number;
   /** Stores are tracked by the soft-dirty bit (CONFIG_MEM_SOFT_DIRTY). Absent: no entry has it. */
   readonly softDirty?: boolean;
   /** A read fault of anonymous memory maps the zero page. Absent: it allocates. */
@@ -86,6 +89,7 @@ function defineOps(kernel: Kernel) {
     ...defineSparseOps(kernel),
     ...definePageIsolationOps(kernel),
     ...defineDevPagemapOps(kernel),
+    ...defineIntervalTreeOps(kernel),
     ...defineRmapOps(kernel),
     ...defineAnonVmaOps(kernel),
     ...defineRmapBatchOps(kernel),
@@ -179,7 +183,10 @@ export class Kernel {
     if (options.lruBatches === true)
       this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
         lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
+        lru_move_tail: new FolioBatch(system, `cpu${cpu}.lru_move_tail`),
+        lru_deactivate: new FolioBatch(system, `cpu${cpu}.lru_deactivate`),
         lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
+        lru_activate: new FolioBatch(system, `cpu${cpu}.lru_activate`),
         mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
       }));
     if (options.zeroPage === true) {
@@ -236,6 +243,7 @@ export class Kernel {
       this.mms.length,
       this.options.thp,
       this.inodes !== undefined,
+      this.options.ptrsPerPmd,
     );
     this.mms.push(mm);
     return mm;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
+import type { FolioBatch } from '../linux/include/pagevec.js';
 import { VMA } from '../linux/mm/vma-tree.js';
 import { Use } from '../machine/machine.js';
 
@@ -14,8 +15,8 @@ export function leftover({
 }: Kernel): string[] {
   const free: readonly number[] = [Use.FREE, Use.DEVICE];
   const batched = new Set<number>();
-  for (const { lru_add, lru_lazyfree, mlock_fbatch } of cpu_fbatches ?? [])
-    for (const { folios } of [lru_add, lru_lazyfree, mlock_fbatch])
+  for (const batches of cpu_fbatches ?? [])
+    for (const { folios } of Object.values(batches) as FolioBatch[])
       for (const { value } of folios) batched.add(value - 1);
   return [
     ...mem_map

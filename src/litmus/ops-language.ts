@@ -3,6 +3,7 @@ import { UsageError } from '../core/scenario.js';
 import { MADV } from '../linux/mm/madvise.js';
 import { PROT_NONE, PROT_READ, PROT_WRITE } from '../linux/mm/mprotect.js';
 import { Use } from './ops-use.js';
+import { type Bad, numberIn, quoted, valueIn, whole } from './ops-words.js';
 
 /** Processes and regions that a script may name. */
 const PROCESSES = 8;
@@ -11,6 +12,8 @@ const REGIONS = 16;
 const REGION_PAGES = 64;
 /** Devices of the test driver. */
 const DEVICES = 4;
+/** Numbers that are no page, place or value are below this. */
+const NUMBERS = 1 << 20;
 
 const PROTS: Readonly<Record<string, number>> = { n: PROT_NONE, r: PROT_READ, rw: PROT_READ | PROT_WRITE };
 const KINDS = ['anon', 'shared', 'memfd', 'privfile'] as const;
@@ -151,31 +154,32 @@ export function parseOps(text: string, name: string): Script {
 
   text.split('\n').forEach((line, index) => {
     const number = index + 1;
-    const bad = (what: string): never => {
+    const bad: Bad = (what) => {
       throw new UsageError(`${name}:${number}: ${what}`);
     };
-    const tokens = line
-      .replace(/(^|\s)#.*$/s, '')
-      .split(/\s+/)
+    const text = line.replace(/\r$/, '');
+    const tokens = text
+      .replace(/(^|[ \t])#.*$/s, '')
+      .split(/[ \t]+/)
       .filter((token) => token !== '');
     const [first, ...rest] = tokens;
     if (first === undefined) return;
     const process = /^P\d+$/.test(first) ? numberIn(first, PROCESSES, bad) : undefined;
     const operation = process === undefined ? first : rest.shift();
-    if (operation === undefined) return bad(`expected an operation after ${first}`);
+    if (operation === undefined) return bad(`expected an operation after ${quoted(first)}`);
     const table: Readonly<Record<string, readonly WordKind[]>> =
       process === undefined ? CONTROLS : OPERATIONS;
     const kinds = Object.hasOwn(table, operation) ? table[operation] : undefined;
     if (kinds === undefined)
       return bad(
         process === undefined
-          ? `expected Pn and an operation, or ${Object.keys(CONTROLS).join(', ')}; found ${operation}`
-          : `there is no operation ${operation}; there is ${Object.keys(OPERATIONS).join(', ')}`,
+          ? `expected Pn and an operation, or ${Object.keys(CONTROLS).join(', ')}; found ${quoted(operation)}`
+          : `there is no operation ${quoted(operation)}; there is ${Object.keys(OPERATIONS).join(', ')}`,
       );
     if (rest.length !== kinds.length)
       return bad(
         `expected ${operation} ${kinds.map((kind) => `<${kind}>`).join(' ')}`.trimEnd() +
-          `, found ${rest.length === 0 ? 'nothing' : rest.join(' ')} after ${operation}`,
+          `, found ${rest.length === 0 ? 'nothing' : quoted(rest.join(' '))} after ${operation}`,
       );
 
     let page = 0;
@@ -184,13 +188,15 @@ export function parseOps(text: string, name: string): Script {
       switch (kind) {
         case 'region': {
           page = 0;
-          if (!/^R\d+$/.test(word)) return bad(`expected a region R0 to R${REGIONS - 1}, found ${word}`);
+          if (!/^R\d+$/.test(word))
+            return bad(`expected a region R0 to R${REGIONS - 1}, found ${quoted(word)}`);
           const region = numberIn(word, REGIONS, bad);
           regions = Math.max(regions, region + 1);
           return region;
         }
         case 'process': {
-          if (!/^P\d+$/.test(word)) return bad(`expected a process P0 to P${PROCESSES - 1}, found ${word}`);
+          if (!/^P\d+$/.test(word))
+            return bad(`expected a process P0 to P${PROCESSES - 1}, found ${quoted(word)}`);
           const other = numberIn(word, PROCESSES, bad);
           processes = Math.max(processes, other + 1);
           return other;
@@ -204,27 +210,32 @@ export function parseOps(text: string, name: string): Script {
           return count;
         }
         case 'prot':
-          return PROTS[word] ?? bad(`expected a protection ${Object.keys(PROTS).join(', ')}; found ${word}`);
+          return oneOf(PROTS, word, 'a protection');
         case 'kind': {
           const found = (KINDS as readonly string[]).indexOf(word);
-          return found >= 0 ? found : bad(`expected a kind of mapping ${KINDS.join(', ')}; found ${word}`);
+          return found >= 0
+            ? found
+            : bad(`expected a kind of mapping ${KINDS.join(', ')}; found ${quoted(word)}`);
         }
         case 'advice':
-          return (
-            (ADVICE as Readonly<Record<string, number>>)[word] ??
-            bad(`expected an advice ${Object.keys(ADVICE).join(', ')}; found ${word}`)
-          );
+          return oneOf(ADVICE, word, 'an advice');
         case 'value':
-          return position(valueIn(word));
-        case 'number':
-          return whole(word, bad);
+          return position(valueIn(word, bad));
+        case 'number': {
+          const count = whole(word, bad);
+          return count < NUMBERS ? count : bad(`expected a number below ${NUMBERS}, found ${quoted(word)}`);
+        }
         case 'device': {
           const device = whole(word, bad);
-          return device < DEVICES ? device : bad(`expected a device 0 to ${DEVICES - 1}, found ${word}`);
+          return device < DEVICES
+            ? device
+            : bad(`expected a device 0 to ${DEVICES - 1}, found ${quoted(word)}`);
         }
         case 'count': {
           const count = whole(word, bad);
-          return count <= REGION_PAGES ? count : bad(`expected at most ${REGION_PAGES}, found ${word}`);
+          return count <= REGION_PAGES
+            ? count
+            : bad(`expected at most ${REGION_PAGES}, found ${quoted(word)}`);
         }
       }
     });
@@ -237,17 +248,16 @@ export function parseOps(text: string, name: string): Script {
     use.count(operation, words, isDeviceName(operation));
     if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
     if (process !== undefined) processes = Math.max(processes, process + 1);
-    lines.push({ number, text: line.replace(/\r$/, ''), words, process, name: operation } as OpsLine);
+    lines.push({ number, text, words, process, name: operation } as OpsLine);
 
     function inRegion(word: number, end: number): number {
       if (end > REGION_PAGES) bad(`a region has ${REGION_PAGES} pages: page ${end - 1} is beyond it`);
       pages = Math.max(pages, end);
       return word;
     }
-    function valueIn(word: string): bigint {
-      if (!/^(0x[\da-f]+|\d+)$/i.test(word)) return bad(`expected a value, found ${word}`);
-      const value = BigInt(word);
-      return value < 1n << 64n ? value : bad(`expected a value of 64 bits, found ${word}`);
+    function oneOf(words: Readonly<Record<string, number>>, word: string, what: string): number {
+      if (Object.hasOwn(words, word)) return words[word]!;
+      return bad(`expected ${what} ${Object.keys(words).join(', ')}; found ${quoted(word)}`);
     }
     function position(value: bigint): number {
       let at = positions.get(value);
@@ -261,14 +271,4 @@ export function parseOps(text: string, name: string): Script {
   const mapped = processes * regions * pages;
   const [inUse, inDevice] = [use.most(mapped), use.mostInDevice(mapped)];
   return { lines, values, processes, regions, pages, inUse, swaps, inDevice };
-}
-
-/** The number in Pn or Rn. */
-function numberIn(word: string, count: number, bad: (what: string) => never): number {
-  const number = Number(word.slice(1));
-  return number < count ? number : bad(`expected ${word[0]}0 to ${word[0]}${count - 1}, found ${word}`);
-}
-
-function whole(word: string, bad: (what: string) => never): number {
-  return /^\d{1,6}$/.test(word) ? Number(word) : bad(`expected a whole number, found ${word}`);
 }

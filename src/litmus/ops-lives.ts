@@ -12,11 +12,17 @@ export interface DeviceFile {
   count: number;
 }
 
+/** The file of the GUP test driver: {@link Pins} knows who shares it. */
+export const GUP_TEST_FILE = 'gup_test';
+type OpenFile = DeviceFile | typeof GUP_TEST_FILE;
+
 /** A process that lives. */
 interface Life {
   readonly place: number;
   /** By device. */
   readonly files: (DeviceFile | undefined)[];
+  /** All open files, by descriptor: a new one gets the lowest that is free. */
+  readonly descriptors: (OpenFile | undefined)[];
 }
 
 /**
@@ -24,7 +30,7 @@ interface Life {
  * still open keeps that of a process that has exited, and then the next process of that number gets another.
  */
 export class Lives {
-  private readonly lives: (Life | undefined)[] = [{ place: 0, files: [] }];
+  private readonly lives: (Life | undefined)[] = [{ place: 0, files: [], descriptors: [] }];
   /** The files that mirror each place. */
   private readonly mirrors: DeviceFile[][] = [];
 
@@ -47,35 +53,49 @@ export class Lives {
     for (let next = this.processes; !free(place); next++) place = next;
     const files = [...this.lives[parent]!.files];
     for (const file of files) if (file !== undefined) file.count++;
-    this.lives[child] = { place, files };
+    this.lives[child] = { place, files, descriptors: [...this.lives[parent]!.descriptors] };
     return place;
   }
 
-  /** Returns the files that nobody has any more. */
-  exit(process: number): DeviceFile[] {
-    const { files } = this.lives[process]!;
-    const closed = files.map((_, device) => this.close(process, device));
+  /**
+   * Returns the files that nobody has any more, and that of the GUP test driver, in the order in which they are released:
+   * exit_files() closes them by descriptor, and task_work_run() begins with the last of them.
+   */
+  exit(process: number): OpenFile[] {
+    const { descriptors } = this.lives[process]!;
+    const closed = descriptors
+      .map((file) => (file === undefined || file === GUP_TEST_FILE ? file : this.close(process, file.device)))
+      .reverse();
     this.lives[process] = undefined;
     return closed.filter((file) => file !== undefined);
   }
 
+  /** The process has the GUP test driver's file from now on, if it had it not. */
+  openGupTest(process: number): void {
+    const { descriptors } = this.lives[process]!;
+    if (!descriptors.includes(GUP_TEST_FILE)) descriptors[lowestFree(descriptors)] = GUP_TEST_FILE;
+  }
+
   open(process: number, device: number): DeviceFile {
-    const { place, files } = this.lives[process]!;
+    const { place, files, descriptors } = this.lives[process]!;
     const mirrors = (this.mirrors[place] ??= []);
     let slot = 0;
     while (mirrors.some((file) => file.device === device && file.slot === slot)) slot++;
     const file = { device, place, slot, count: 1 };
     mirrors.push(file);
     files[device] = file;
+    descriptors[lowestFree(descriptors)] = file;
     return file;
   }
 
   /** Returns the file if nobody has it any more. */
   close(process: number, device: number): DeviceFile | undefined {
-    const { files } = this.lives[process]!;
+    const { files, descriptors } = this.lives[process]!;
     const file = files[device];
+    if (file === undefined) return undefined;
     files[device] = undefined;
-    if (file === undefined || --file.count > 0) return undefined;
+    descriptors[descriptors.indexOf(file)] = undefined;
+    if (--file.count > 0) return undefined;
     this.mirrors[file.place] = this.mirrors[file.place]!.filter((other) => other !== file);
     return file;
   }
@@ -87,8 +107,14 @@ export class Lives {
 
   /** P0 begins anew; nobody lives. */
   begin(): void {
-    this.lives[0] = { place: 0, files: [] };
+    this.lives[0] = { place: 0, files: [], descriptors: [] };
   }
+}
+
+/** What a new file gets. */
+function lowestFree(descriptors: readonly unknown[]): number {
+  const free = descriptors.indexOf(undefined);
+  return free < 0 ? descriptors.length : free;
 }
 
 /** What a script needs of processes and mirrors. */

@@ -16,7 +16,7 @@ import { leftover } from './leftover.js';
 import { dropSwapCache, forkInto, systemCall } from './ops-core.js';
 import { Devices } from './ops-devices.js';
 import { type DeviceName, isDeviceName, type OpsLine, type Script } from './ops-language.js';
-import { Lives, needsOf } from './ops-lives.js';
+import { GUP_TEST_FILE, Lives, needsOf } from './ops-lives.js';
 import { type Answer, answerLine, Names, observe } from './ops-observe.js';
 import { Pins } from './ops-pins.js';
 import { Ranges } from './ops-ranges.js';
@@ -35,6 +35,9 @@ type OperationLine = Extract<OpsLine, { readonly process: number }>;
 
 /** Frames beyond those that the mapped pages can take: what an operation needs on its way, and what per-CPU batches keep. */
 const SPARE_FRAMES = 8 + 3 * PAGEVEC_SIZE;
+
+/** The recorder has regions so far from each other that so many share a PMD table. */
+const REGIONS_PER_PMD_TABLE = 4;
 
 /** What answers are recorded with: the test driver of 6.12 itself does not live through a read of its own memory after a fork. */
 const RECORDED: Partial<Knobs> = { 'test_hmm.backing_page': 'entered' };
@@ -90,6 +93,7 @@ export class Ops {
       knobs: { ...documentedKnobs(), ...RECORDED, ...knobs },
       hotplug: false,
       thp: false,
+      ptrsPerPmd: REGIONS_PER_PMD_TABLE,
       rcuCallbacks: 1,
       softDirty: true,
       zeroPage: true,
@@ -216,6 +220,7 @@ export class Ops {
         this.exit(process);
         return { err: 0 };
       case 'pin':
+        this.lives.openGupTest(process);
         return { err: -this.pins.pin(process, agent, at, words[2]!, words[3]!) };
       case 'unpin':
         if (!this.pins.isOpen(process)) return { err: EBADF };
@@ -295,10 +300,11 @@ export class Ops {
 
   private exit(process: number): void {
     const { mm, agent } = this.place(process)!;
-    this.run(agent, () => (mm.mm_users === undefined ? exit_mmap(mm) : mmput(mm)));
-    this.pins.exit(process, agent);
-    // The last who has the file open releases the mirror, whoever is mirrored.
-    for (const file of this.lives.exit(process)) this.devices!.release(file, agent);
+    this.run(agent, () => exitMm(mm));
+    // The last who has a device's file open releases the mirror, whoever is mirrored.
+    for (const file of this.lives.exit(process))
+      if (file === GUP_TEST_FILE) this.pins.exit(process, agent);
+      else this.devices!.release(file, agent);
   }
 
   private observe(number: number, range: readonly number[]): string {
@@ -308,6 +314,17 @@ export class Ops {
     const entries = shown.map((page, i) => ` ${first + i}:${this.names.show(page)}`);
     return `  P${number} R${region}[${first}..${first + nr}):${entries.join('')}`;
   }
+}
+
+/**
+ * A process has a program and a stack as well, which no script sees: exit_mmap() always finds VMAs to begin with, and pages to
+ * free in the end, and drains for both.
+ */
+function* exitMm(mm: Mm): Path {
+  yield* lru_add_drain();
+  if (mm.mm_users === undefined) yield* exit_mmap(mm);
+  else yield* mmput(mm);
+  yield* lru_add_drain();
 }
 
 function* nothing(): Path {}

@@ -14,6 +14,8 @@ export interface Place {
 export interface Held {
   readonly cell: number;
   readonly subclass: number;
+  /** Others may hold it as well: a reader's. */
+  readonly shared?: true;
   readonly at?: Place;
 }
 
@@ -43,7 +45,11 @@ export function afterRequest(
   at?: Place,
 ): Context {
   const place = at === undefined ? {} : { at };
-  const take = (): Context => ({ ...before, held: [...before.held, { cell: a, subclass: c, ...place }] });
+  const shared = op >= FIRST_OWN_OP && system.ops[op - FIRST_OWN_OP]!.shared === true;
+  const take = (): Context => ({
+    ...before,
+    held: [...before.held, { cell: a, subclass: c, ...(shared ? { shared } : {}), ...place }],
+  });
   switch (roleOf(system, op)) {
     case 'acquire':
       return take();
@@ -51,6 +57,11 @@ export function afterRequest(
       return value === 0 ? before : take();
     case 'release':
       return without(before, a);
+    case 'downgrade':
+      return {
+        ...before,
+        held: before.held.map((lock) => (lock.cell === a ? { ...lock, shared: true } : lock)),
+      };
     case 'irq-off':
       return { ...before, irqsOff: true, ...(at === undefined ? {} : { irqsOffAt: at }) };
     case 'irq-on': {

@@ -67,12 +67,14 @@ export function lockdep(system: System, only?: Only): NodeMonitor {
     start: (): Context => NOTHING_HELD,
     after: (context, _agent, op, a, _b, c, value) =>
       afterRequest(system, context as Context, { op, a, c }, value),
-    asserts(context, agent, cell, report) {
-      if (only === undefined && !(context as Context).held.some((lock) => lock.cell === cell))
-        report(
-          'LOCK-HELD',
-          `${system.agents[agent]!.name} does not hold ${system.cells[cell]!.name}, and says that it does`,
-        );
+    asserts(context, agent, { cell, exclusive }, report) {
+      if (only !== undefined) return;
+      const who = system.agents[agent]!.name;
+      const what = system.cells[cell]!.name;
+      const held = (context as Context).held.find((lock) => lock.cell === cell);
+      if (held === undefined) report('LOCK-HELD', `${who} does not hold ${what}, and says that it does`);
+      else if (exclusive && held.shared === true)
+        report('LOCK-HELD', `${who} holds ${what} as a reader, and says that it is the writer`);
     },
     marked(context, agent, maps, report): Context {
       let now = context as Context;

@@ -10,7 +10,7 @@
 import { Op } from '../../src/core/ops.js';
 import type { Recorded } from './record.js';
 import { Requests } from './requests.js';
-import { all, any, comment, leavesOf, NOTHING, select, Words } from './words.js';
+import { all, any, comment, leavesOf, LONGEST, NOTHING, select, statements, Words } from './words.js';
 
 export { UNKNOWN } from './words.js';
 
@@ -20,11 +20,6 @@ export interface Exported {
   /** By value of `dead` less one: `violation P`, `deadlock DEADLOCK`, `leak P`, `report DATA-RACE`, UNKNOWN. */
   readonly ends: readonly string[];
 }
-
-/** SPIN takes some two thousand statements in a d_step. */
-const LONGEST = 1500;
-
-const statements = (text: string): number => text.split(/;|::/).length;
 
 /** Divides options so that each piece fits into a d_step, with what follows it there. */
 function inPieces(options: readonly string[], following: string): string[][] {
@@ -162,7 +157,7 @@ class Exporter {
         .outcomes(agent)
         .flatMap((options) => inPieces(options, after))
         .map((options) => `:: d_step {\n${select(options)};\n${after}\n}\n`);
-      const body = steps.length === 0 ? ':: false' : steps.join('');
+      const body = steps.length === 0 ? ':: false\n' : steps.join('');
       return `${comment(name)}\nactive proctype A${agent}() {\nend: do\n${body}od\n}\n`;
     });
     const judge = this.judge();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** Requests as options of a Promela selection: operations of the core, written out once more, and own ones, as trees. */
 import { FIRST_OWN_OP, Op } from '../../src/core/ops.js';
-import { requestKey, type OwnRequest } from './record.js';
-import { all, comment, NOTHING, select, UNKNOWN, type Words } from './words.js';
+import { type Effect, type OwnRequest, requestKey, type Tree } from './record.js';
+import { all, comment, LONGEST, NOTHING, select, statements, UNKNOWN, type Words } from './words.js';
 
 export class Requests {
   constructor(private readonly words: Words) {}
@@ -11,8 +11,8 @@ export class Requests {
   outcomes(agent: number): string[][] {
     const { automaton, own } = this.words.recorded;
     const outcomes: string[][] = [];
-    const add = (choice: number, option: string | undefined): void => {
-      if (option !== undefined) (outcomes[choice] ??= []).push(option);
+    const add = (choice: number, ...options: readonly string[]): void => {
+      (outcomes[choice] ??= []).push(...options);
     };
     for (let node = 1; node < automaton.size; node++) {
       if (automaton.agent[node] !== agent) continue;
@@ -32,7 +32,7 @@ export class Requests {
       );
       const request = own.get(key) ?? { enabled: undefined, choices: undefined, effects: [] };
       for (let choice = 0; choice < Math.max(1, request.effects.length); choice++)
-        add(choice, this.ownOption(agent, node, request, choice));
+        add(choice, ...this.ownOptions(agent, node, request, choice));
     }
     return outcomes;
   }
@@ -198,30 +198,45 @@ export class Requests {
     return this.option(agent, node, when === undefined ? [] : [when], step);
   }
 
-  private ownOption(agent: number, node: number, request: OwnRequest, choice: number): string | undefined {
-    const tree = request.effects[choice];
-    if (tree === undefined && choice > 0) return undefined;
+  /** Options with what an own request does; none if it never had so many outcomes. */
+  private ownOptions(agent: number, node: number, request: OwnRequest, choice: number): string[] {
+    const { words } = this;
+    const { enabled, choices, effects } = request;
+    if (effects[choice] === undefined && choice > 0) return [];
     const when: string[] = [];
     const first: string[] = [];
-    if (request.enabled !== undefined) {
+    const known = <Leaf>(tree: Tree<Leaf>, isKnown: (leaf: Leaf) => boolean = () => true): void => {
+      const judge = words.value(tree, (leaf) => (isKnown(leaf) ? 0 : words.code(UNKNOWN)));
+      if (judge !== '0') first.push(`stop(${judge})`);
+    };
+    if (enabled !== undefined) {
       // What is not known to be kept waiting goes on, and is then found to be unknown.
-      when.push(`!(${this.words.leads(request.enabled, (enabled) => !enabled)})`);
-      first.push(this.words.tree(request.enabled, () => NOTHING));
+      when.push(`!(${words.leads(enabled, (goes) => !goes)})`);
+      known(enabled);
     }
-    if (request.choices !== undefined) {
-      if (choice > 0) when.push(`(${this.words.leads(request.choices, (count) => count > choice)})`);
-      else
-        first.push(
-          this.words.tree(request.choices, (count) =>
-            count > request.effects.length ? this.words.end(UNKNOWN) : NOTHING,
-          ),
-        );
+    if (choices !== undefined) {
+      if (choice > 0) when.push(`(${words.leads(choices, (count) => count > choice)})`);
+      else known(choices, (count) => count <= effects.length);
     }
-    const step = this.words.tree(tree, (effect) => {
-      if (effect.fault !== undefined) return this.words.end(`violation ${effect.fault}`);
-      return [...this.words.effect(effect), this.words.moveBy(agent, node, `${effect.observed}`)].join('; ');
-    });
-    return this.option(agent, node, when, [...first, step].join('; '));
+    const text = (effect: Effect): string =>
+      effect.fault === undefined
+        ? [...words.effect(effect), words.moveBy(agent, node, `${effect.observed}`)].join('; ')
+        : words.end(`violation ${effect.fault}`);
+    // What is too long for a d_step becomes several options: by the first cell that is read, then by the next.
+    const options = (tree: Tree<Effect> | undefined, under: readonly string[]): string[] => {
+      const step = words.tree(tree, text);
+      if (statements(step) <= LONGEST / 2 || tree === undefined || 'leaf' in tree)
+        return [this.option(agent, node, under, [...first, step].join('; '))];
+      const { cell, branches } = tree;
+      if (!words.written.has(cell)) return options(branches.get(words.recorded.initial[cell]!), under);
+      const is = (value: number): string => `${words.cell(cell)} == ${value}`;
+      const others = [...branches.keys()].map((value) => `!(${is(value)})`);
+      return [
+        ...[...branches].flatMap(([value, branch]) => options(branch, [...under, is(value)])),
+        ...options(undefined, [...under, ...others]),
+      ];
+    };
+    return options(effects[choice], when);
   }
 
   private option(agent: number, node: number, when: readonly string[], step: string): string {

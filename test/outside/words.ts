@@ -10,6 +10,10 @@ export const UNKNOWN = 'unknown to the engine';
 /** Ends an option that nothing follows. */
 export const NOTHING = 'skip';
 
+/** SPIN takes some two thousand jumps in a d_step, and a statement has up to three. */
+export const LONGEST = 700;
+export const statements = (text: string): number => text.split(/;|::/).length;
+
 /** A selection, one option a line. */
 export const select = (options: readonly string[]): string =>
   `if\n${options.map((option) => `:: ${option}\n`).join('')}fi`;

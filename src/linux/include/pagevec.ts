@@ -29,7 +29,10 @@ export class FolioBatch {
 /** struct cpu_fbatches, and mlock's. @kernel 6.12 mm/swap.c struct cpu_fbatches: adapted (those that flags or references tell of) */
 export interface CpuFbatches {
   readonly lru_add: FolioBatch;
+  readonly lru_move_tail: FolioBatch;
+  readonly lru_deactivate: FolioBatch;
   readonly lru_lazyfree: FolioBatch;
+  readonly lru_activate: FolioBatch;
   readonly mlock_fbatch: FolioBatch;
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** lib/test_hmm.c: the memory of a device, in chunks, and its list of free pages. */
 import type { Path } from '../../core/path.js';
-import { awaitValue, claim, load, store } from '../../core/primitives.js';
+import { awaitValue, claim, load, store, write } from '../../core/primitives.js';
 import { type Cell, frameRef, holder } from '../../core/system.js';
 import { Use } from '../../machine/machine.js';
 import { ENOMEM } from '../include/errno.js';
 import { type DevPagemap, is_device_private_page, MEMORY_DEVICE } from '../include/memremap.js';
 import { MIGRATE_PFN, migrate_pfn, migrate_pfn_to_page } from '../include/migrate.js';
-import type { Page } from '../include/mm_types.js';
+import { type Page, PG } from '../include/mm_types.js';
 import { lockNewFolio } from '../include/pagemap.js';
 import { defineMutex, mutex_lock, mutex_unlock } from '../kernel/locking/mutex.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
@@ -35,8 +35,10 @@ export interface DmirrorDeviceOptions {
   readonly zone_device_type: number;
   /** Pages of a chunk. */
   readonly chunkPages: number;
-  /** Chunks that it may have at once; one is there from the beginning. */
+  /** Chunks that it may have at once. */
   readonly chunks?: number;
+  /** The first chunk is there from the beginning, which is how it is, unless somebody has taken it away before. */
+  readonly mapped?: boolean;
 }
 
 /**
@@ -62,12 +64,12 @@ export class DmirrorDevice {
     readonly name: string,
     /** Minor number. */
     readonly number: number,
-    { zone_device_type, chunkPages, chunks = 1 }: DmirrorDeviceOptions,
+    { zone_device_type, chunkPages, chunks = 1, mapped = true }: DmirrorDeviceOptions,
   ) {
     const { system } = kernel;
     this.zone_device_type = zone_device_type;
     this.devmem_lock = defineMutex(system, `${name}.devmem_lock`, 'devmem_lock');
-    this.devmem_count = system.cell(`${name}.devmem_count`, 1);
+    this.devmem_count = system.cell(`${name}.devmem_count`, mapped ? 1 : 0);
     this.lock = system.cell(`${name}.lock`, 0, { type: holder, lockClass: 'dmirror_device.lock' });
     this.free_pages = system.cell(`${name}.free_pages`, 0, { type: frameRef });
     const type = zone_device_type === PRIVATE ? MEMORY_DEVICE.PRIVATE : MEMORY_DEVICE.COHERENT;
@@ -80,6 +82,7 @@ export class DmirrorDevice {
       remove: system.cell(`${name}.chunk${i}.remove`),
     }));
     kernel.dmirror_devices.push(this);
+    if (!mapped) return;
     for (const page of this.devmem_chunks[0]!.pagemap.pages) {
       page.zone_device_data!.init(this.free_pages.value);
       this.free_pages.init(page.pfn + 1);
@@ -233,7 +236,7 @@ function* dmirror_remove_free_pages(mdevice: DmirrorDevice, devmem: DmirrorChunk
 /**
  * HMM_DMIRROR_RELEASE: takes all memory from the device, once nobody uses it any more.
  * @context may sleep
- * @kernel 6.12 lib/test_hmm.c dmirror_device_remove_chunks: adapted (memunmap_pages() waits for the pages, and leaves the struct pages alone)
+ * @kernel 6.12 lib/test_hmm.c dmirror_device_remove_chunks: adapted (memunmap_pages() waits for the pages; __init_zone_device_page() of the next chunk folded in)
  */
 export function* dmirror_device_remove_chunks(mdevice: DmirrorDevice): Path {
   yield* mutex_lock(mdevice.devmem_lock);
@@ -245,7 +248,10 @@ export function* dmirror_device_remove_chunks(mdevice: DmirrorDevice): Path {
     yield* dmirror_remove_free_pages(mdevice, devmem);
     yield* spin_unlock(mdevice.lock);
     yield* dmirror_device_evict_chunk(devmem);
-    for (const { frame } of devmem.pagemap.pages) yield* awaitValue(frame.use, Use.DEVICE);
+    for (const { frame, flags } of devmem.pagemap.pages) {
+      yield* awaitValue(frame.use, Use.DEVICE);
+      yield* write(flags, PG.zone_device); // what earlier folios have left there goes with the struct page
+    }
   }
   yield* store(mdevice.devmem_count, 0);
   yield* store(mdevice.free_pages, 0);

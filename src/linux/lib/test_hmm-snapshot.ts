@@ -15,7 +15,8 @@ import {
 } from '../include/mmu_notifier.js';
 import { HPAGE_PMD_ORDER } from '../include/pgtable.js';
 import { mutex_lock, mutex_trylock, mutex_unlock } from '../kernel/locking/mutex.js';
-import { HMM_PFN, hmm_pfn_to_map_order, hmm_pfn_to_page, hmm_range_fault, type HmmRange } from '../mm/hmm.js';
+import { HMM_PFN, hmm_pfn_to_map_order, hmm_pfn_to_page, type HmmRange } from '../include/hmm.js';
+import { hmm_range_fault } from '../mm/hmm.js';
 import { mmu_interval_read_begin } from '../mm/mmu_notifier.js';
 import { mmu_interval_notifier_insert, mmu_interval_notifier_remove } from '../mm/mmu_notifier-interval.js';
 import { BATCH, type Dmirror, mirrorGet, mirrorPut } from './test_hmm.js';

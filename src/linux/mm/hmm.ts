@@ -3,16 +3,16 @@ import type { Path } from '../../core/path.js';
 import { load } from '../../core/primitives.js';
 import { pfnOf } from '../../machine/pte.js';
 import { EBUSY, EFAULT, EPERM } from '../include/errno.js';
+import { HMM_PFN, type HmmRange } from '../include/hmm.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { pgmapOf } from '../include/memremap.js';
 import { is_zero_pfn } from '../include/mm.js';
 import { VM, type Mm, type Page, type PtePointer, type Vma } from '../include/mm_types.js';
-import { mmu_interval_check_retry, type MmuIntervalNotifier } from '../include/mmu_notifier.js';
+import { mmu_interval_check_retry } from '../include/mmu_notifier.js';
 import {
   HPAGE_PMD_NR,
   HPAGE_PMD_ORDER,
   PAGE_SIZE,
-  pfn_to_page,
   pmd_addr_end,
   pmd_leaf,
   pmd_none,
@@ -45,39 +45,8 @@ import { FAULT_FLAG, handle_mm_fault, VM_FAULT } from './memory-fault.js';
 import { migration_entry_wait } from './migrate.js';
 import { vma_find } from './vma-tree.js';
 
-/** Flags of an entry of hmm_pfns, then the order of the mapping, then the PFN. @kernel 6.12 include/linux/hmm.h enum hmm_pfn_flags: adapted (the flags are the low bits; no dirty) */
-export const HMM_PFN = {
-  VALID: 1,
-  WRITE: 2,
-  ERROR: 4,
-  REQ_FAULT: 1,
-  REQ_WRITE: 2,
-  ORDER_SHIFT: 3,
-  SHIFT: 7,
-} as const;
-
-/** @kernel 6.12 include/linux/hmm.h hmm_pfn_to_page: faithful */
-export const hmm_pfn_to_page = (hmm_pfn: number): Page => pfn_to_page(hmm_pfn >> HMM_PFN.SHIFT);
-
-/** The order of what the CPU's tables map in one go: 0 for an entry of a page table. @kernel 6.12 include/linux/hmm.h hmm_pfn_to_map_order: faithful */
-export const hmm_pfn_to_map_order = (hmm_pfn: number): number =>
-  (hmm_pfn >> HMM_PFN.ORDER_SHIFT) & ((1 << (HMM_PFN.SHIFT - HMM_PFN.ORDER_SHIFT)) - 1);
-
 /** @kernel 6.12 mm/hmm.c hmm_pfn_flags_order: faithful */
 const hmm_pfn_flags_order = (order: number): number => order << HMM_PFN.ORDER_SHIFT;
-
-/** @kernel 6.12 include/linux/hmm.h struct hmm_range: faithful */
-export interface HmmRange {
-  readonly notifier: MmuIntervalNotifier;
-  readonly notifier_seq: number;
-  readonly start: number;
-  readonly end: number;
-  readonly hmm_pfns: number[];
-  readonly default_flags: number;
-  readonly pfn_flags_mask: number;
-  /** Whose device-private memory is taken as it is: see ownerOf(). Absent: nobody's. */
-  readonly dev_private_owner?: number;
-}
 
 /** @kernel 6.12 mm/hmm.c struct hmm_vma_walk: faithful */
 interface HmmVmaWalk {

@@ -3,6 +3,7 @@ import type { Path } from '../../core/path.js';
 import { clearBits, equals, load, testBits, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { SwapType, swapType } from '../../machine/pte.js';
+import { blk_finish_plug, blk_start_plug, type BlkPlug } from '../block/blk-core.js';
 import { mmap_assert_locked } from '../include/lockdep.js';
 import { EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM } from '../include/errno.js';
 import { vma_is_anonymous } from '../include/mm.js';
@@ -46,6 +47,7 @@ import { vm_normal_page, zap_page_range_single } from './memory.js';
 import { type MmuGather, __tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 import { folio_mark_lazyfree, lru_add_drain } from './swap.js';
+import { folio_deactivate } from './swap-activate.js';
 import { folio_free_swap, free_swap_and_cache } from './swapfile.js';
 import { folio_isolate_lru, folio_putback_lru, reclaim_pages } from './vmscan.js';
 import { vma_modify_flags } from './vma-merge.js';
@@ -185,7 +187,7 @@ function* madvise_dontneed_free(vma: Vma, start: number, end: number, behavior: 
  * Finds the folios of [start, end), in one table, that only this mapping has and that are on the LRU. For reclaim they
  * are isolated; else nothing that shows is done to them.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/madvise.c madvise_cold_or_pageout_pte_range: adapted (no accessed bit, no active list; small folios)
+ * @kernel 6.12 mm/madvise.c madvise_cold_or_pageout_pte_range: adapted (no accessed bit; small folios)
  */
 function* madvise_cold_or_pageout_pte_range(
   mm: Mm,
@@ -193,6 +195,7 @@ function* madvise_cold_or_pageout_pte_range(
   start: number,
   end: number,
   pageout: boolean,
+  plug: BlkPlug | undefined,
 ): Path {
   const mapped = yield* pte_offset_map_lock(pmdp, start);
   if (mapped === undefined) return;
@@ -206,16 +209,23 @@ function* madvise_cold_or_pageout_pte_range(
     if (folio === undefined || !(yield* testBits(folio.flags, PG.lru))) continue;
     if (!(yield* equals(folio._mapcount, 1))) continue;
     yield* clearBits(folio.flags, PG.referenced);
+    if (!pageout) yield* folio_deactivate(folio);
     if (!pageout || !(yield* folio_isolate_lru(folio))) continue;
     if (yield* testBits(folio.flags, PG.unevictable)) yield* folio_putback_lru(folio);
     else isolated.push(folio);
   }
   yield* pte_unmap_unlock(mapped.ptl);
-  yield* reclaim_pages(isolated);
+  yield* reclaim_pages(isolated, plug);
 }
 
 /** @context mmap_lock held for read; may sleep @kernel 6.12 mm/madvise.c madvise_cold, madvise_pageout: adapted (the caller may write to all files) */
-function* madviseColdOrPageout(vma: Vma, start: number, end: number, pageout: boolean): Path<number> {
+function* madviseColdOrPageout(
+  vma: Vma,
+  start: number,
+  end: number,
+  pageout: boolean,
+  plug: BlkPlug | undefined,
+): Path<number> {
   if ((yield* load(vma.vm_flags)) & (VM.LOCKED | VM.PFNMAP)) return -EINVAL;
   const mm = vma.vm_mm;
   yield* lru_add_drain();
@@ -225,7 +235,7 @@ function* madviseColdOrPageout(vma: Vma, start: number, end: number, pageout: bo
     next = pmd_addr_end(addr, end);
     const pmdp = pmd_offset(mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
-    if (!pmd_none(pmd)) yield* madvise_cold_or_pageout_pte_range(mm, pmdp, addr, next, pageout);
+    if (!pmd_none(pmd)) yield* madvise_cold_or_pageout_pte_range(mm, pmdp, addr, next, pageout, plug);
   }
   yield* tlb_finish_mmu(tlb);
   return 0;
@@ -295,10 +305,12 @@ export function* do_madvise(mm: Mm, start: number, len: number, behavior: number
   const end = start + len;
   const writes = !READS.includes(behavior);
   yield* writes ? mmap_write_lock(mm) : mmap_read_lock(mm);
+  const plug = blk_start_plug();
   const error =
     behavior === MADV.POPULATE_READ || behavior === MADV.POPULATE_WRITE
       ? yield* madvise_populate(mm, start, end, behavior)
-      : yield* madvise_walk_vmas(mm, start, end, behavior);
+      : yield* madvise_walk_vmas(mm, start, end, behavior, plug);
+  yield* blk_finish_plug(plug);
   yield* writes ? mmap_write_unlock(mm) : mmap_read_unlock(mm);
   return error;
 }
@@ -324,7 +336,13 @@ function* madvise_remove(vma: Vma, start: number, end: number): Path<number> {
 }
 
 /** Follows an advice that does not change the VMA. @context mmap_lock held for read; may sleep @kernel 6.12 mm/madvise.c madvise_vma_behavior: adapted (no mapping is large enough to be collapsed) */
-function* adviceThatReads(vma: Vma, start: number, end: number, behavior: number): Path<number> {
+function* adviceThatReads(
+  vma: Vma,
+  start: number,
+  end: number,
+  behavior: number,
+  plug: BlkPlug | undefined,
+): Path<number> {
   switch (behavior) {
     case MADV.COLLAPSE:
       return -EINVAL;
@@ -332,7 +350,7 @@ function* adviceThatReads(vma: Vma, start: number, end: number, behavior: number
       return yield* madvise_remove(vma, start, end);
     case MADV.COLD:
     case MADV.PAGEOUT:
-      return yield* madviseColdOrPageout(vma, start, end, behavior === MADV.PAGEOUT);
+      return yield* madviseColdOrPageout(vma, start, end, behavior === MADV.PAGEOUT, plug);
     default:
       return yield* madvise_dontneed_free(vma, start, end, behavior);
   }
@@ -343,7 +361,13 @@ function* adviceThatReads(vma: Vma, start: number, end: number, behavior: number
  * @context mmap_lock held
  * @kernel 6.12 mm/madvise.c madvise_walk_vmas: adapted (the visitor is madvise_vma_behavior())
  */
-function* madvise_walk_vmas(mm: Mm, first: number, end: number, behavior: number): Path<number> {
+function* madvise_walk_vmas(
+  mm: Mm,
+  first: number,
+  end: number,
+  behavior: number,
+  plug: BlkPlug | undefined,
+): Path<number> {
   let unmapped_error = 0;
   let start = first;
   let vma = yield* vma_next(mm, start);
@@ -359,7 +383,7 @@ function* madvise_walk_vmas(mm: Mm, first: number, end: number, behavior: number
     }
     const tmp: number = Math.min(yield* load(vma.vm_end), end);
     if (READS.includes(behavior)) {
-      const error = yield* adviceThatReads(vma, start, tmp, behavior);
+      const error = yield* adviceThatReads(vma, start, tmp, behavior, plug);
       if (error !== 0) return error;
       // madvise_remove() has dropped the lock: what is there now is found anew.
       prev = behavior === MADV.REMOVE ? undefined : vma;

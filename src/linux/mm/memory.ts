@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { add, testBits } from '../../core/primitives.js';
+import { add, load, testBits } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf } from '../../machine/pte.js';
 import {
@@ -48,9 +48,11 @@ import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwse
 import { fileRss } from './memory-file.js';
 import { folio_mark_dirty } from './page-writeback.js';
 import { unlink_anon_vmas } from './rmap-anon_vma.js';
-import { fileTargets, folio_remove_rmap_pte } from './rmap.js';
+import { folio_remove_rmap_pte } from './rmap.js';
+import { vma_interval_tree_iter_next } from './interval_tree.js';
 import { lru_add_drain } from './swap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
+import { freePmdTables } from './memory-pmd.js';
 
 /**
  * The page that a present entry maps and that the mapping counts; undefined for the zero page and for device memory.
@@ -200,6 +202,7 @@ export function* free_pgd_range(
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
     yield* free_pte_range(tlb, pmdp, pmd, addr);
   }
+  yield* freePmdTables(mm, from, to, floor, ceiling);
 }
 
 /** @kernel 6.12 mm/memory.c free_pte_range: faithful */
@@ -236,16 +239,35 @@ export function* unmap_mapping_range_vma(vma: Vma, start: number, end: number, e
 }
 
 /**
+ * Zaps pages from `first_index` to `last_index` of a file in each mapping, as far as it has them.
+ * @context i_mmap_rwsem held for read
+ * @kernel 6.12 mm/memory.c unmap_mapping_range_tree: faithful
+ */
+function* unmap_mapping_range_tree(
+  file: Inode,
+  first_index: number,
+  last_index: number,
+  even_cows: boolean,
+): Path {
+  let vma = yield* vma_interval_tree_iter_next(file, undefined, first_index, last_index);
+  while (vma !== undefined) {
+    const vba: number = yield* load(vma.vm_pgoff);
+    const vm_start: number = yield* load(vma.vm_start);
+    const vea = vba + (yield* load(vma.vm_end)) - vm_start - 1;
+    const zba = Math.max(first_index, vba);
+    const zea = Math.min(last_index, vea);
+    yield* unmap_mapping_range_vma(vma, zba - vba + vm_start, zea - vba + 1 + vm_start, even_cows);
+    vma = yield* vma_interval_tree_iter_next(file, vma, first_index, last_index);
+  }
+}
+
+/**
  * Unmaps pages [start, start + nr) of a file from all who map it.
  * @context may sleep; takes i_mmap_rwsem for read
- * @kernel 6.12 mm/memory.c unmap_mapping_pages: adapted (page by page)
+ * @kernel 6.12 mm/memory.c unmap_mapping_pages: faithful
  */
 export function* unmap_mapping_pages(file: Inode, start: number, nr: number, even_cows: boolean): Path {
   yield* down_read(file.i_mmap_rwsem);
-  for (let index = start; index < start + nr; index++) {
-    const targets = yield* fileTargets(file, index);
-    for (const { vma, address } of targets)
-      yield* unmap_mapping_range_vma(vma, address, address + 1, even_cows);
-  }
+  yield* unmap_mapping_range_tree(file, start, start + nr - 1, even_cows);
   yield* up_read(file.i_mmap_rwsem);
 }

@@ -4,6 +4,7 @@ import { clearBits, setBits, testAndClearBits, testBits } from '../../core/primi
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_mkclean } from './rmap-mkclean.js';
+import { folio_rotate_reclaimable } from './swap.js';
 
 /** The folio has contents that its backing store has not. @kernel 6.12 mm/page-writeback.c folio_mark_dirty: adapted (anonymous folios) */
 export function* folio_mark_dirty(folio: Folio): Path {
@@ -32,7 +33,8 @@ export function* folio_start_writeback(folio: Folio): Path {
   yield* setBits(folio.flags, PG.writeback);
 }
 
-/** @context any @kernel 6.12 mm/filemap.c folio_end_writeback: adapted (wakes nobody) */
+/** @context any @kernel 6.12 mm/filemap.c folio_end_writeback: adapted (wakes nobody; all writeback is for reclaim) */
 export function* folio_end_writeback(folio: Folio): Path {
+  yield* folio_rotate_reclaimable(folio);
   yield* clearBits(folio.flags, PG.writeback);
 }

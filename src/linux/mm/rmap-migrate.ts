@@ -64,7 +64,7 @@ import {
 import { set_tlb_ubc_flush_pending, should_defer_flush, type TlbflushUnmapBatch } from './rmap-batch.js';
 import { clearDeferred } from './rmap-unmap.js';
 import { drainIfLocked } from './mlock.js';
-import { folio_put } from './swap.js';
+import { fbatches, folio_put } from './swap.js';
 
 /**
  * Puts a migration entry in the place of the folio's entry in one VMA. Returns false if it had to leave it there.
@@ -96,7 +96,7 @@ function* try_to_migrate_one(
       pteval = yield* clearDeferred(ptep);
       yield* set_tlb_ubc_flush_pending(ubc, mm, pteval);
     } else pteval = yield* ptep_clear_flush(mm, address, ptep);
-    if (present && pte_dirty(pteval)) yield* folio_mark_dirty(folio);
+    if (present ? pte_dirty(pteval) : passesForDirty()) yield* folio_mark_dirty(folio);
     if (anon_exclusive && (yield* folio_try_share_anon_rmap_pte(folio, folio)) !== 0) {
       yield* set_pte(ptep, pteval);
       yield* page_vma_mapped_walk_done(pvmw);
@@ -129,6 +129,14 @@ function* isPresent(ptep: PtePointer): Path<boolean> {
   );
   return false;
 }
+
+/**
+ * What pte_dirty() says of the entry of a device's page on x86-64, though it is no present one: yes. The bit that holds
+ * _PAGE_SAVED_DIRTY in a present entry is the highest of the inverted offset there, which is set for all PFNs that there are.
+ * So a lazyfree folio that a device had, and two processes map, has to be written out. Not a step without
+ * batches.
+ */
+const passesForDirty = (): boolean => fbatches() !== undefined;
 
 /**
  * Puts migration entries in the place of all entries of a folio.

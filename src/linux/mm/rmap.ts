@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Access } from '../../core/ops.js';
 import { request, type Path } from '../../core/path.js';
 import { add, clearBits, equals, load, read, setBits, store, write } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
@@ -13,8 +12,8 @@ import { folio_maybe_dma_pinned } from '../include/page_ref.js';
 import { current, knob, type Kernel } from '../kernel.js';
 import { down_read, down_write, up_read, up_write } from '../kernel/locking/rwsem.js';
 import { anon_vma_lock_read, anon_vma_unlock_read, anonVmaForkChain, anonVmaRoot } from './rmap-anon_vma.js';
+import { pageOffsets } from './interval_tree.js';
 import { linear_page_index } from './memory-file.js';
-import { VMA } from './vma-tree.js';
 import { mlock_vma_folio, munlock_vma_folio } from './mlock.js';
 import { unmapBarrier } from './rmap-batch.js';
 import { PAGE_MAPPING_KSM, rmapWalkKsmBegin } from './ksm.js';
@@ -81,47 +80,7 @@ export function* folio_mapped(folio: Folio): Path<boolean> {
 export function defineRmapOps(kernel: Kernel) {
   const { system, mem_map, mms } = kernel;
   const onLru = kernel.cpu_fbatches === undefined ? PG.lru : 0;
-  /**
-   * The VMA that comes after number c (counted over all mms, from 1; 0: the first) in a walk over those that may map page
-   * offset b and that `linked` accepts; 0 for none. Where there are chains the order is that of the interval tree.
-   */
-  const next = (b: number, c: number, tree: 'i_mmap' | 'anon', linked: (vma: Vma) => boolean): number => {
-    const vmas = mms.flatMap((mm) => mm.vmas);
-    const maps = (vma: Vma): boolean => {
-      const from = vma.vm_pgoff.value;
-      return from <= b && b < from + vma.vm_end.value - vma.vm_start.value && linked(vma);
-    };
-    if (kernel.anon_vma_pool === undefined) return vmas.findIndex((vma, i) => i >= c && maps(vma)) + 1;
-    const walked = vmas
-      .filter(maps)
-      .sort((x, y) => x.vm_pgoff.value - y.vm_pgoff.value || x.rb![tree].value - y.rb![tree].value);
-    const found = walked[c === 0 ? 0 : walked.indexOf(vmas[c - 1]!) + 1];
-    return found === undefined ? 0 : vmas.indexOf(found) + 1;
-  };
-  const readsVmas = (_a: number, _b: number, _c: number, _agent: number, access: Access): void => {
-    for (const mm of mms)
-      for (const vma of mm.vmas)
-        access.reads.push(vma.anon_vma.at, vma.vm_file.at, vma.vm_start.at, vma.vm_end.at, vma.vm_pgoff.at);
-  };
   return {
-    /** With chains: the next VMA that is linked to anon_vma a. */
-    anonVmaNext: system.op({
-      name: 'anon_vma_interval_tree',
-      exec: (a, b, c) =>
-        next(b, c, 'anon', (vma) =>
-          vma.anon_vma_chain!.anon_vma.some(
-            (link, i) => i < vma.anon_vma_chain!.length.value && link.value === a,
-          ),
-        ),
-      touches: readsVmas,
-    }),
-    /** The next VMA that maps inode a. */
-    iMmapNext: system.op({
-      name: 'vma_interval_tree',
-      exec: (a, b, c) =>
-        next(b, c, 'i_mmap', (vma) => vma.attached.value !== VMA.FREE && vma.vm_file.value === a),
-      touches: readsVmas,
-    }),
     /** Makes page a - 1 anonymous: b = cell of the VMA's anon_vma, c = address << 1 | exclusive. */
     addNewAnonRmap: system.op({
       name: 'folio_add_new_anon_rmap',
@@ -224,7 +183,7 @@ function* rmap_walk_file(folio: Folio, file: Inode): Path<RmapWalk> {
 }
 
 /** The VMAs that map a page of a file. @context i_mmap_rwsem held @kernel 6.12 mm/interval_tree.c vma_interval_tree_iter_first: adapted (all of them) */
-export function* fileTargets(file: Inode, index: number): Path<RmapTarget[]> {
+function* fileTargets(file: Inode, index: number): Path<RmapTarget[]> {
   return yield* targetsOneByOne(current.kernel.op.iMmapNext, file.number, index);
 }
 
@@ -232,10 +191,11 @@ export function* fileTargets(file: Inode, index: number): Path<RmapTarget[]> {
 function* targetsOneByOne(op: number, of: number, index: number): Path<RmapTarget[]> {
   const vmas = current.kernel.mms.flatMap((mm) => mm.vmas);
   const targets: RmapTarget[] = [];
+  const offsets = pageOffsets(index, index);
   for (
-    let found = yield* request(op, of, index, 0);
+    let found = yield* request(op, of, offsets, 0);
     found !== 0;
-    found = yield* request(op, of, index, found)
+    found = yield* request(op, of, offsets, found)
   ) {
     const vma = vmas[found - 1]!;
     const start = yield* read(vma.vm_start);

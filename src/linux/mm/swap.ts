@@ -8,9 +8,10 @@ import { folio_is_zone_device } from '../include/memremap.js';
 import { free_zone_device_folio } from './memremap.js';
 import { current, knob } from '../kernel.js';
 import { might_sleep } from '../kernel/sched/core.js';
-import { folio_unlock } from '../include/pagemap.js';
+import { folio_test_locked, folio_unlock } from '../include/pagemap.js';
 import { mlock_drain_local, mlock_folio_batch, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
+import { moveActivated, moveDeactivated } from './swap-activate.js';
 
 /** The batches of this CPU; undefined where folios go on the LRU at once. */
 export const fbatches = (): CpuFbatches | undefined => current.kernel.cpu_fbatches?.[current.cpu];
@@ -29,6 +30,7 @@ export function* folio_evictable(folio: Folio): Path<boolean> {
 function* lru_add(folio: Folio): Path {
   yield* clearBits(folio.flags, PG.unevictable);
   if (!(yield* folio_evictable(folio))) {
+    yield* clearBits(folio.flags, PG.active);
     yield* setBits(folio.flags, PG.unevictable);
     yield* store(folio.mlock_count!, 0); // who locks it counts itself
   }
@@ -39,7 +41,7 @@ function* lru_add(folio: Folio): Path {
 function* lru_lazyfree(folio: Folio): Path {
   if (!(yield* testBits(folio.flags, PG.anon)) || !(yield* testBits(folio.flags, PG.swapbacked))) return;
   if (yield* testBits(folio.flags, PG.swapcache | PG.unevictable)) return;
-  yield* clearBits(folio.flags, PG.referenced | PG.swapbacked);
+  yield* clearBits(folio.flags, PG.active | PG.referenced | PG.swapbacked);
 }
 
 /** Puts the batch's folios on the LRU. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
@@ -102,12 +104,36 @@ export function* folio_mark_lazyfree(folio: Folio): Path {
   yield* setBits(folio.flags, PG.lru);
 }
 
+/** Moves the batch's folios to where reclaim looks first, which does not show. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_move_tail) */
+function* moveToTail(fbatch: FolioBatch): Path {
+  yield* foliosPut(yield* takeBatch(fbatch));
+}
+
+/**
+ * A folio that was written out for reclaim is to be reclaimed next. What shows is that the batch has a reference, and that
+ * the folio is on the LRU nevertheless. Not a step without batches.
+ * @context any
+ * @kernel 6.12 mm/swap.c folio_rotate_reclaimable: faithful
+ */
+export function* folio_rotate_reclaimable(folio: Folio): Path {
+  const batches = fbatches();
+  if (batches === undefined) return;
+  if (yield* folio_test_locked(folio)) return;
+  const flags = yield* read(folio.flags);
+  if (flags & (PG.dirty | PG.unevictable) || !(flags & PG.lru)) return;
+  yield* folio_get(folio);
+  if (!(yield* folio_batch_add(batches.lru_move_tail, folio))) yield* moveToTail(batches.lru_move_tail);
+}
+
 /** Does what waits in the batches of this CPU. Not a step without batches. @context any @kernel 6.12 mm/swap.c lru_add_drain, lru_add_drain_cpu: faithful */
 export function* lru_add_drain(): Path {
   const batches = fbatches();
   if (batches === undefined) return;
   yield* moveAdded(batches.lru_add);
+  yield* moveToTail(batches.lru_move_tail);
+  yield* moveDeactivated(batches.lru_deactivate);
   yield* moveLazyfree(batches.lru_lazyfree);
+  yield* moveActivated(batches.lru_activate);
   yield* mlock_drain_local();
 }
 
@@ -119,7 +145,10 @@ export function* lru_add_drain(): Path {
 export function* lru_add_drain_all(): Path {
   for (const batches of current.kernel.cpu_fbatches ?? []) {
     yield* moveAdded(batches.lru_add);
+    yield* moveToTail(batches.lru_move_tail);
+    yield* moveDeactivated(batches.lru_deactivate);
     yield* moveLazyfree(batches.lru_lazyfree);
+    yield* moveActivated(batches.lru_activate);
     yield* mlock_folio_batch(batches.mlock_fbatch);
   }
 }

@@ -23,13 +23,14 @@ import { folio_mark_dirty } from './page-writeback.js';
 import { folio_mapped } from './rmap.js';
 import { fbatches, folio_add_lru, folio_put } from './swap.js';
 import { folio_alloc_swap, folio_free_swap, put_swap_folio, type SwapSlot } from './swapfile.js';
+import { takeShadow, workingset_refault } from './workingset.js';
 
 /**
- * Puts a folio into the swap cache, which holds a reference.
+ * Puts a folio into the swap cache, which holds a reference. Returns what was remembered of an earlier one there.
  * @context folio locked
  * @kernel 6.12 mm/swap_state.c add_to_swap_cache: faithful
  */
-export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
+export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path<number> {
   assertFolioLocked(folio);
   yield* folio_get(folio);
   yield* setBits(folio.flags, PG.swapcache);
@@ -38,7 +39,9 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
   yield* spin_lock(xa_lock);
   lockdep_assert_held(xa_lock); // xas_store()
   yield* write(slot.cache, folio.pfn + 1);
+  const shadow = yield* takeShadow(slot);
   yield* spin_unlock(xa_lock);
+  return shadow;
 }
 
 /**
@@ -108,9 +111,10 @@ export function* read_swap_cache_async(slot: SwapSlot): Path<Folio | undefined> 
     if (err === 0) {
       yield* lock(folio.lock);
       yield* setBits(folio.flags, PG.swapbacked);
-      yield* add_to_swap_cache(folio, slot);
+      const shadow = yield* add_to_swap_cache(folio, slot);
       if (slot.data !== undefined) yield* write(folio.frame.data!, yield* read(slot.data));
       yield* setBits(folio.flags, PG.uptodate);
+      yield* workingset_refault(folio, shadow);
       if (fbatches() !== undefined) yield* folio_add_lru(folio);
       yield* folio_unlock(folio);
       return folio;

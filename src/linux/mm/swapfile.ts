@@ -8,6 +8,7 @@ import type { Pte } from '../include/pgtable.js';
 import { PG, type Folio } from '../include/mm_types.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { current, type Kernel } from '../kernel.js';
+import { folio_mapped } from './rmap.js';
 import { folio_put } from './swap.js';
 import { delete_from_swap_cache, filemap_get_folio } from './swap_state.js';
 
@@ -20,6 +21,8 @@ export class SwapSlot {
   readonly map: Cell;
   /** i_pages of the swap address space: frame + 1, 0 for none. */
   readonly cache: Cell;
+  /** The swap address space remembers that reclaim has thrown the folio out. Looked at where folios are active or not. */
+  readonly shadow: Cell;
   /** What was written out. */
   readonly data: Cell | undefined;
 
@@ -30,6 +33,7 @@ export class SwapSlot {
   ) {
     this.map = system.cell(`swap[${number}].swap_map`);
     this.cache = system.cell(`swap[${number}].cache`, 0, { type: frameRef });
+    this.shadow = system.cell(`swap[${number}].shadow`);
     this.data = data ? system.cell(`swap[${number}].data`) : undefined;
   }
 }
@@ -128,6 +132,23 @@ export function* folio_free_swap(folio: Folio): Path<boolean> {
 }
 
 /**
+ * Takes the folio of a slot that no swap entry names any more out of the swap cache, unless somebody has it mapped: then
+ * the cache may still spare a write.
+ * @context any
+ * @kernel 6.12 mm/swapfile.c __try_to_reclaim_swap: adapted (TTRS_UNMAPPED; swap is never full)
+ */
+function* __try_to_reclaim_swap(slot: SwapSlot): Path {
+  const folio = yield* filemap_get_folio(slot);
+  if (folio === undefined) return;
+  if (yield* folio_trylock(folio)) {
+    const same = yield* equals(folio.swap!, slot.number + 1);
+    if (same && !(yield* folio_mapped(folio))) yield* folio_free_swap(folio);
+    yield* folio_unlock(folio);
+  }
+  yield* folio_put(folio);
+}
+
+/**
  * A swap entry was removed without reading it in: its slot goes, and the folio in the swap cache with the last one.
  * @context PTL held
  * @kernel 6.12 mm/swapfile.c free_swap_and_cache_nr: adapted (one entry)
@@ -139,13 +160,5 @@ export function* free_swap_and_cache(entry: Pte): Path {
 /** free_swap_and_cache(), where the slot is known. @context any @kernel 6.12 mm/swapfile.c free_swap_and_cache_nr: adapted (one entry) */
 export function* free_swap_slot(slot: SwapSlot): Path {
   yield* swap_free(slot);
-  if (!(yield* equals(slot.map, SWAP_HAS_CACHE))) return;
-  const folio = yield* filemap_get_folio(slot);
-  if (folio === undefined) return;
-  if (yield* folio_trylock(folio)) {
-    if ((yield* testBits(folio.flags, PG.swapcache)) && (yield* equals(folio.swap!, slot.number + 1)))
-      yield* folio_free_swap(folio);
-    yield* folio_unlock(folio);
-  }
-  yield* folio_put(folio);
+  if (yield* equals(slot.map, SWAP_HAS_CACHE)) yield* __try_to_reclaim_swap(slot);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { __GFP, GFP_KERNEL } from '../include/gfp_types.js';
+import type { BlkPlug } from '../block/blk-core.js';
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
 import {
@@ -26,6 +27,7 @@ import {
 import { current, knob } from '../kernel.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { free_unref_page } from './page_alloc.js';
+import { swap_writepage } from './page_io.js';
 import { folio_mapped } from './rmap.js';
 import {
   newTlbUbc,
@@ -36,13 +38,15 @@ import {
 } from './rmap-batch.js';
 import { shmem_writepage } from './shmem-swap.js';
 import { try_to_unmap } from './rmap-unmap.js';
-import { folio_put } from './swap.js';
+import { fbatches, folio_add_lru, folio_put } from './swap.js';
 import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
-import { folio_free_swap, slotOfFolio, put_swap_folio } from './swapfile.js';
+import { slotOfFolio, put_swap_folio } from './swapfile.js';
+import { workingset_eviction } from './workingset.js';
 
-/** @kernel 6.12 mm/vmscan.c struct scan_control: adapted (all may be unmapped, swapped, written) */
+/** @kernel 6.12 mm/vmscan.c struct scan_control: adapted (all may be unmapped, swapped, written; with the plug of the task) */
 export interface ScanControl {
   readonly gfp_mask: number;
+  readonly plug?: BlkPlug | undefined;
 }
 
 /** Whether the folio may be written out. @kernel 6.12 mm/vmscan.c may_enter_fs: adapted (swap is no file) */
@@ -63,7 +67,7 @@ export function* folio_isolate_lru(folio: Folio): Path<boolean> {
 
 /** Puts a folio back and drops the reference of the isolation. @kernel 6.12 mm/vmscan.c folio_putback_lru, move_folios_to_lru: faithful */
 export function* folio_putback_lru(folio: Folio): Path {
-  yield* setBits(folio.flags, PG.lru);
+  yield* folio_add_lru(folio);
   if (!(yield* folio_ref_sub_and_test(folio, 1))) return;
   yield* clearBits(folio.flags, PG.lru);
   yield* free_unref_page(folio);
@@ -80,7 +84,11 @@ function* shrinkFolio(folio: Folio, ubc: TlbflushUnmapBatch, sc: ScanControl): P
 }
 
 /** The steps of shrink_folio_list() under the folio lock; drops the lock. */
-function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch, { gfp_mask }: ScanControl): Path<boolean> {
+function* shrinkLockedFolio(
+  folio: Folio,
+  ubc: TlbflushUnmapBatch,
+  { gfp_mask, plug }: ScanControl,
+): Path<boolean> {
   const anon = yield* folio_test_anon(folio);
   if (
     anon &&
@@ -89,20 +97,20 @@ function* shrinkLockedFolio(folio: Folio, ubc: TlbflushUnmapBatch, { gfp_mask }:
   ) {
     if (!(gfp_mask & __GFP.IO)) return yield* keepLocked(folio);
     if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
-    if (!(yield* add_to_swap(folio))) return yield* keepLocked(folio);
+    if (!(yield* add_to_swap(folio))) return yield* activateLocked(folio);
   }
   if (yield* folio_mapped(folio)) {
     yield* try_to_unmap(folio, TTU.BATCH_FLUSH, ubc);
-    if (yield* folio_mapped(folio)) return yield* keepLocked(folio);
+    if (yield* folio_mapped(folio)) return yield* activateLocked(folio);
   }
   // Unmapped: no new pin can come, unless GUP-fast is past its last look at the PTE.
-  if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
+  if (yield* folio_maybe_dma_pinned(folio)) return yield* activateLocked(folio);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   const file = yield* fileOf(folio);
   if ((swapcache || file !== undefined) && (yield* testBits(folio.flags, PG.dirty))) {
     if (!may_enter_fs(swapcache, gfp_mask)) return yield* keepLocked(folio);
     if (knob('vmscan.flush_dirty') === 'on') yield* try_to_unmap_flush_dirty(ubc);
-    switch (yield* pageout(folio, file)) {
+    switch (yield* pageout(folio, file, plug)) {
       case 'keep':
         return yield* keepLocked(folio);
       case 'success':
@@ -128,6 +136,14 @@ function* fileOf(folio: Folio): Path<Inode | undefined> {
   return mapping < 0 ? inodes[-mapping] : undefined;
 }
 
+/** The folio stays, and is looked at last from now on. Where there are no batches that is as {@link keepLocked}. @context folio locked */
+function* activateLocked(folio: Folio): Path<false> {
+  if (fbatches() !== undefined && !(yield* testBits(folio.flags, PG.mlocked)))
+    yield* setBits(folio.flags, PG.active);
+  return yield* keepLocked(folio);
+}
+
+/** The folio stays. @context folio locked */
 function* keepLocked(folio: Folio): Path<false> {
   yield* folio_unlock(folio);
   return false;
@@ -137,21 +153,17 @@ function* keepLocked(folio: Folio): Path<false> {
  * Writes a dirty folio of the swap cache, or of a file in memory, out, if only its isolation and the cache refer to it. On success the folio is
  * unlocked.
  * @context folio locked; may sleep
- * @kernel 6.12 mm/vmscan.c pageout: adapted (swap_writepage() to a synchronous device folded in)
+ * @kernel 6.12 mm/vmscan.c pageout: adapted (all that is written goes to swap, and is to be reclaimed then)
  */
-function* pageout(folio: Folio, file: Inode | undefined): Path<'keep' | 'clean' | 'success'> {
+function* pageout(
+  folio: Folio,
+  file: Inode | undefined,
+  plug: BlkPlug | undefined,
+): Path<'keep' | 'clean' | 'success'> {
   if (!(yield* equals(folio._refcount, 2))) return 'keep';
   if (!(yield* testAndClearBits(folio.flags, PG.dirty))) return 'clean';
   if (file !== undefined && !(yield* shmem_writepage(folio, file))) return 'keep';
-  if (yield* folio_free_swap(folio)) {
-    yield* folio_unlock(folio);
-    return 'success';
-  }
-  const slot = yield* slotOfFolio(folio);
-  yield* setBits(folio.flags, PG.writeback);
-  yield* folio_unlock(folio);
-  if (slot.data !== undefined) yield* write(slot.data, yield* read(folio.frame.data!));
-  yield* clearBits(folio.flags, PG.writeback);
+  yield* swap_writepage(folio, plug);
   return 'success';
 }
 
@@ -184,6 +196,7 @@ function* __remove_mapping(folio: Folio, file: Inode | undefined): Path<boolean>
     return true;
   }
   const slot = yield* slotOfFolio(folio);
+  yield* workingset_eviction(slot);
   yield* __delete_from_swap_cache(folio, slot);
   yield* spin_unlock(xa_lock);
   yield* put_swap_folio(slot);
@@ -231,8 +244,9 @@ export function* shrink_inactive_list(folios: readonly Folio[]): Path {
  * @context may sleep
  * @kernel 6.12 mm/vmscan.c reclaim_pages, reclaim_folio_list: adapted (one node)
  */
-export function* reclaim_pages(folios: readonly Folio[]): Path {
+export function* reclaim_pages(folios: readonly Folio[], plug: BlkPlug | undefined): Path {
   if (folios.length === 0) return;
-  const kept = yield* shrink_folio_list(folios);
+  if (fbatches() !== undefined) for (const folio of folios) yield* clearBits(folio.flags, PG.active);
+  const kept = yield* shrink_folio_list(folios, { gfp_mask: GFP_KERNEL, plug });
   for (const folio of kept) yield* folio_putback_lru(folio);
 }

@@ -100,6 +100,7 @@ export function defineRwsemOps(system: System) {
     }),
     downgradeWrite: op({
       name: 'downgrade_write',
+      role: 'downgrade',
       exec: (a) => {
         if (value(a) !== -1)
           system.fail('LOCK', `${system.cells[a]!.name}: downgrade_write() without a writer`);

@@ -10,7 +10,8 @@ import { mmget_not_zero } from '../../../../include/sched/mm.js';
 import { mmput } from '../../../../kernel/fork.js';
 import { mutex_lock, mutex_unlock } from '../../../../kernel/locking/mutex.js';
 import { knob } from '../../../../kernel.js';
-import { HMM_PFN, hmm_pfn_to_page, hmm_range_fault } from '../../../../mm/hmm.js';
+import { HMM_PFN, hmm_pfn_to_page } from '../../../../include/hmm.js';
+import { hmm_range_fault } from '../../../../mm/hmm.js';
 import { mmu_interval_read_begin } from '../../../../mm/mmu_notifier.js';
 import {
   mmu_interval_notifier_insert,
