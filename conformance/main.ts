@@ -60,7 +60,6 @@ async function run(args: readonly string[]): Promise<number> {
       only: { type: 'string' },
       sample: { type: 'string' },
       results: { type: 'string' },
-      judged: { type: 'string' },
       json: { type: 'boolean', default: false },
     },
   });
@@ -98,7 +97,6 @@ async function run(args: readonly string[]): Promise<number> {
         files: files.length === 0 ? goldenFiles() : files,
         only: values.only,
         sample: values.sample === undefined ? undefined : whole(values.sample, 'sample'),
-        judged: values.judged as never,
         results: values.results,
         json: values.json,
       });
