@@ -184,7 +184,9 @@ export class Kernel {
       this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
         lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
         lru_move_tail: new FolioBatch(system, `cpu${cpu}.lru_move_tail`),
+        lru_deactivate: new FolioBatch(system, `cpu${cpu}.lru_deactivate`),
         lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
+        lru_activate: new FolioBatch(system, `cpu${cpu}.lru_activate`),
         mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
       }));
     if (options.zeroPage === true) {

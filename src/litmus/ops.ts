@@ -11,7 +11,7 @@ import { Kernel } from '../linux/kernel.js';
 import { documentedKnobs, type Knobs } from '../linux/knobs.js';
 import { exit_mmap } from '../linux/mm/mmap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
-import { lockdep, watchAlways } from '../properties/index.js';
+import { locking, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
 import { dropSwapCache, forkInto, systemCall } from './ops-core.js';
 import { Devices } from './ops-devices.js';
@@ -128,7 +128,7 @@ export class Ops {
   }
 
   monitor(): NodeMonitor {
-    return lockdep(this.kernel.system);
+    return locking(this.kernel, new Set([this.observer]));
   }
 
   /** From now on answers show what notifiers are told. */

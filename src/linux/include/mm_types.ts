@@ -33,6 +33,7 @@ export const PG = {
   zone_device: 1 << 15,
   mlocked: 1 << 16,
   unevictable: 1 << 17,
+  active: 1 << 18,
   head: 1 << 20,
 } as const;
 const PG_NAMES = Object.entries(PG);
