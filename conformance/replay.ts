@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
 import { type Golden, goldenFiles, readGolden } from './golden.js';
+import { withRetries } from './retries.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
@@ -13,10 +14,11 @@ export interface Replayed {
 }
 
 /** Compares the model with what was recorded. */
-export function replayOne({ file, judged }: Asked): Replayed {
+export function replayOne(asked: Asked): Replayed {
+  const { file } = asked;
   const golden = readGolden(file);
   const operations = golden.answer.filter((line) => line.startsWith('> P')).length;
-  return { file, operations, difference: differenceIn(golden, judged) };
+  return { file, operations, difference: differenceIn(golden, asked) };
 }
 
 /**
@@ -25,12 +27,15 @@ export function replayOne({ file, judged }: Asked): Replayed {
  */
 export function differenceIn(
   { name, head, script, answer }: Golden,
-  judged: AnswersOptions['judged'],
+  { judged, retries }: Pick<Asked, 'judged' | 'retries'>,
   limit?: number,
 ): string | undefined {
   const trace = head.trace === 'notifiers';
   const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
-  return firstDifference(modelAnswer(script, name, options, answer), answer);
+  const model = retries
+    ? withRetries((begins) => modelAnswer(script, name, options, answer, begins))
+    : modelAnswer(script, name, options, answer);
+  return firstDifference(model, answer);
 }
 
 /** One file in so many is replayed with every invariant after each step, three times as slow as after each operation. */
@@ -86,6 +91,8 @@ export async function replay(files: readonly string[] = goldenFiles()): Promise<
 export interface Asked {
   readonly file: string;
   readonly judged: AnswersOptions['judged'];
+  /** Optimistic checks fail once in each operation: see retries.ts. */
+  readonly retries?: boolean;
 }
 
 function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
