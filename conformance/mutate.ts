@@ -110,9 +110,7 @@ export async function mutate(options: MutateOptions): Promise<number> {
 
   /** Asks the parts that reach a mutant, some of them at a time; `hint`: the one that has noticed it before. */
   async function settle(mutant: Mutant, hint: string | undefined): Promise<Result> {
-    const parts = (reaching.get(names[mutant.site]!) ?? [])
-      .sort((x, y) => lengthOf(x.part) - lengthOf(y.part) || y.count - x.count)
-      .map(({ part }) => part)
+    const parts = inTurn(reaching.get(names[mutant.site]!) ?? [])
       .sort((x, y) => Number(nameOfPart(y) === hint) - Number(nameOfPart(x) === hint))
       .slice(0, options.sample);
     for (let at = 0; at < parts.length;) {
@@ -130,6 +128,20 @@ export async function mutate(options: MutateOptions): Promise<number> {
     }
     return { how: '', tried: parts.length };
   }
+}
+
+/** Of each recording the part that reaches a site most often, then of each the next one, and so on. */
+function inTurn(parts: readonly { readonly part: PartAsked; readonly count: number }[]): PartAsked[] {
+  const turns = new Map<string, number>();
+  return [...parts]
+    .sort((x, y) => lengthOf(x.part) - lengthOf(y.part) || y.count - x.count)
+    .map(({ part }) => {
+      const turn = turns.get(part.file) ?? 0;
+      turns.set(part.file, turn + 1);
+      return { part, turn };
+    })
+    .sort((x, y) => x.turn - y.turn)
+    .map(({ part }) => part);
 }
 
 const lengthOf = ({ first, last }: PartAsked): number => last - first;

@@ -33,7 +33,7 @@ export function differenceIn(
   return firstDifference(modelAnswer(script, name, options, answer), answer);
 }
 
-/** One file in so many is replayed with every invariant after each step, some ten times as slow. */
+/** One file in so many is replayed with every invariant after each step, three times as slow as after each operation. */
 const JUDGED = 20;
 /**
  * Test driver and coherent memory: a hole that a device knows as the zero page is filled with the device's memory a moment
@@ -46,7 +46,7 @@ export function judgedOf(files: readonly string[]): Asked[] {
   let judgeable = 0;
   return files.map((file) => {
     const judged = !EXCUSED.includes(readGolden(file).head.mix) && judgeable++ % JUDGED === 0;
-    return { file, judged: judged ? 'step' : 'never' };
+    return { file, judged: judged ? 'step' : 'operation' };
   });
 }
 

@@ -78,16 +78,21 @@ static bool execute(int process)
 	return true;
 }
 
-static void reset(void)
+static void end_all(void)
 {
-	long pid;
-
 	for (int i = PROCESSES - 1; i >= 0; i--) {
 		if (!processes[i].pid)
 			continue;
 		kill(processes[i].pid, SIGKILL);
 		bury(i);
 	}
+}
+
+static void reset(void)
+{
+	long pid;
+
+	end_all();
 	for (int i = 0; i < DEVICES; i++)
 		channels[0].devices[i] = -1;
 	channels[0].gup_test = -1;
@@ -208,6 +213,8 @@ static void control(const char *line, char *const *words, int count)
 	if (!strcmp(words[0], "begin")) {
 		tracing = false;
 		automatic.on = false;
+		end_all();
+		renew_devices();
 		reset();
 		renew_devices();
 		reset();

@@ -15,7 +15,7 @@ import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
-import { lockdep_assert_held } from '../include/lockdep.js';
+import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { filemap_get_entry } from './filemap.js';
 import { alloc_page } from './page_alloc.js';
@@ -31,6 +31,7 @@ import { takeShadow, workingset_refault } from './workingset.js';
  * @kernel 6.12 mm/swap_state.c add_to_swap_cache: faithful
  */
 export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path<number> {
+  assertFolioLocked(folio);
   yield* folio_get(folio);
   yield* setBits(folio.flags, PG.swapcache);
   yield* store(folio.swap!, slot.number + 1);
@@ -49,6 +50,7 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path<number> {
  * @kernel 6.12 mm/swap_state.c add_to_swap: faithful
  */
 export function* add_to_swap(folio: Folio): Path<boolean> {
+  assertFolioLocked(folio);
   const slot = yield* folio_alloc_swap();
   if (slot === undefined) return false;
   yield* add_to_swap_cache(folio, slot);
@@ -58,7 +60,7 @@ export function* add_to_swap(folio: Folio): Path<boolean> {
 
 /** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
 export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
-  lockdep_assert_held(folio.lock);
+  assertFolioLocked(folio);
   lockdep_assert_held(current.kernel.swap!.xa_lock);
   yield* write(slot.cache, 0);
   yield* store(folio.swap!, 0);
