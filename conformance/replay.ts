@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { UsageError } from '../src/core/scenario.js';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
 import { goldenFiles, readGolden } from './golden.js';
+import { noProgress, progress } from './progress.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
@@ -20,7 +22,7 @@ export function replayOne(path: string, judged: AnswersOptions['judged'], limit?
   const { script, answer, head, name } = readGolden(path);
   const model = modelAnswer(
     script,
-    name,
+    `script of ${name}`,
     { trace: head.trace === 'notifiers', judged, ...(limit === undefined ? {} : { limit }) },
     answer,
   );
@@ -36,13 +38,16 @@ const JUDGED = 20;
  */
 const EXCUSED = ['coherent', 'all'];
 
+/** How often the model's own properties are looked at in one script after the other, by their mixes. */
+export function judging(): (mix: string) => Asked['judged'] {
+  let judgeable = 0;
+  return (mix) => (!EXCUSED.includes(mix) && judgeable++ % JUDGED === 0 ? 'step' : 'never');
+}
+
 /** Files, and how often the model's own properties are looked at in each. */
 export function judgedOf(files: readonly string[]): Asked[] {
-  let judgeable = 0;
-  return files.map((file) => {
-    const judged = !EXCUSED.includes(readGolden(file).head.mix) && judgeable++ % JUDGED === 0;
-    return { file, judged: judged ? 'step' : 'never' };
-  });
+  const judgedAs = judging();
+  return files.map((file) => ({ file, judged: judgedAs(readGolden(file).head.mix) }));
 }
 
 /** Replays files, on all CPUs: with `dist`, so that must be up to date. */
@@ -63,13 +68,16 @@ export async function replayAll(files: readonly string[], done: (one: Replayed) 
 /** The replay command. Returns the exit code. */
 export async function replay(files: readonly string[] = goldenFiles()): Promise<number> {
   const began = Date.now();
-  let [operations, differing] = [0, 0];
+  let [operations, differing, done] = [0, 0, 0];
   await replayAll(files, ({ file, operations: here, difference }) => {
     operations += here;
+    progress(`${++done} of ${files.length} files, ${operations} operations`);
     if (difference === undefined) return;
     differing++;
+    noProgress();
     process.stdout.write(`${file}: differs\n${difference}\n`);
   });
+  noProgress();
   const seconds = (Date.now() - began) / 1000;
   process.stdout.write(
     `${operations} operations of ${files.length} files, ${differing} of them differ, ${seconds.toFixed(0)} s\n`,
@@ -90,7 +98,10 @@ function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
       resolve(answer);
     };
     worker.once('message', done);
-    worker.once('error', reject);
+    // What is wrong with a file is found in the thread; it comes without its class.
+    worker.once('error', (error: Error) =>
+      reject(error.name === UsageError.name ? new UsageError(error.message, { cause: error }) : error),
+    );
     worker.postMessage(asked);
   });
 }
