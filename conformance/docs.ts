@@ -46,8 +46,7 @@ four seeds of each mix, 24 differed somewhere. Known so far, none of it mended:
 - madvise(MADV_FREE): when a batch is drained, and with it the swap-backed flag goes.
 - memfd, mlock(), fork, a pin, then migration to a device: the kernel drops the unevictable flag.
 - The swap-cache flag after a pageout of several pages, and a device's store through another process's file.
-- Ranges: madvise(MADV_REMOVE) sends one for the whole range, the model one for each page; EXCLUSIVE of a parent's page
-  through an inherited file begins with a CLEAR more; the order in which a release of device memory goes over it.
+- Ranges: EXCLUSIVE of a parent's page through an inherited file begins with a CLEAR more.
 `;
 
 const GAPS = `## What is never reached, and why

@@ -22,6 +22,7 @@ export const GOLDEN = fileURLToPath(new URL('golden', import.meta.url));
 const SUFFIX = '.gz';
 /** Between script and answer. */
 const DIVIDER = '---';
+const RESET = '> reset';
 
 /** The text of a file: comment lines that say what it is, the script, a divider, the answer. */
 export function goldenText({ head, script, answer }: Omit<Golden, 'name'>): string {
@@ -75,3 +76,34 @@ export const goldenFiles = (): string[] =>
     .filter((name) => name.endsWith(SUFFIX))
     .sort()
     .map((name) => join(GOLDEN, name));
+
+/** How many parts a recording has, from one reset to the next: each begins with a fresh process. */
+export const countParts = ({ answer }: Golden): number => answer.filter((line) => line === RESET).length + 1;
+
+/** Parts of a recording, first to last. */
+export function partsOf({ name, head, script, answer }: Golden, first: number, last: number): Golden {
+  const lines = script.trimEnd().split('\n');
+  const shared = lines.filter((line) => line.startsWith('autoobs'));
+  const parts = split(lines, 'reset').slice(first, last + 1);
+  return {
+    name: `${name}, part ${last + 1}`,
+    head,
+    script: [
+      ...shared,
+      parts.map((part) => part.filter((line) => !line.startsWith('autoobs')).join('\n')).join('\nreset\n'),
+      '',
+    ].join('\n'),
+    answer: split(answer, RESET)
+      .slice(first, last + 1)
+      .flatMap((part, i) => (i === 0 ? part : [RESET, ...part])),
+  };
+}
+
+/** The lines between those that are `separator`. */
+function split(lines: readonly string[], separator: string): string[][] {
+  const parts: string[][] = [[]];
+  for (const line of lines)
+    if (line === separator) parts.push([]);
+    else parts.at(-1)!.push(line);
+  return parts;
+}

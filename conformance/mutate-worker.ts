@@ -2,23 +2,58 @@
 /** What one thread does: it replays recordings, with a mutant in place or to see what they reach. */
 import { live, siteCount } from '../src/core/live.js';
 import { type Mutant, mutantsOf, mutated, nameOf, siteNames } from '../src/cli/mutants.js';
-import { type Asked, replayOne } from './replay.js';
+import { countParts, type Golden, partsOf, readGolden } from './golden.js';
+import { type Asked, differenceIn } from './replay.js';
 
+/**
+ * A part of a recording, and how the replay judges it. What a pin or a device reads is put into a buffer that outlives a
+ * reset, so it may take the parts before it as well to answer as recorded.
+ */
+export interface PartAsked extends Asked {
+  /** From 0. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** cover: what each part reaches. mutant: the parts in this order, until one fails. */
 export type Task =
   | { readonly kind: 'cover'; readonly asked: Asked }
-  | { readonly kind: 'mutant'; readonly mutant: string; readonly asked: readonly Asked[] };
+  | { readonly kind: 'mutant'; readonly mutant: string; readonly asked: readonly PartAsked[] };
 
-/** By site that a recording reaches: how often, and how many requests were made before it. */
-export type Reached = Record<string, readonly [count: number, first: number]>;
+/** Names of sites, and by part of a recording those that it reaches, by their place in that list, and how often. */
+export interface Reached {
+  readonly names: readonly string[];
+  readonly parts: readonly {
+    readonly first: number;
+    readonly last: number;
+    readonly sites: readonly (readonly [name: number, count: number])[];
+  }[];
+}
 
-/** How a mutant ended: the recording that failed, if one did, and how. */
+/** How a mutant ended: the number of the part that failed, -1 if none did, and how. */
 export interface Ended {
-  readonly by: string | undefined;
+  readonly by: number;
   readonly how: string;
 }
 
-/** Steps of one path: a hundred times what any operation takes. */
-const LIMIT = 100_000;
+/** Steps of one path: many times what any operation takes. */
+const LIMIT = 20_000;
+
+const recordings = new Map<string, Golden>();
+const parts = new Map<string, Golden>();
+
+function recording(file: string): Golden {
+  const known = recordings.get(file) ?? readGolden(file);
+  recordings.set(file, known);
+  return known;
+}
+
+function partOf(file: string, first: number, last: number): Golden {
+  const key = `${file} ${first} ${last}`;
+  const known = parts.get(key) ?? partsOf(recording(file), first, last);
+  parts.set(key, known);
+  return known;
+}
 
 let mutants: Map<string, Mutant> | undefined;
 
@@ -32,39 +67,47 @@ function mutantNamed(name: string): Mutant {
 }
 
 function cover({ file, judged }: Asked): Reached {
-  const counts = new Uint32Array(siteCount());
-  const first = new Uint32Array(siteCount());
-  let entered = 0;
   const { enter } = live;
+  const names: string[] = [];
+  const places = new Map<number, number>();
+  let counts = new Map<number, number>();
   live.enter = (at, locals) => {
-    entered++;
-    if (counts[at]!++ === 0) first[at] = entered;
+    counts.set(at, (counts.get(at) ?? 0) + 1);
     return enter(at, locals);
   };
+  const placeOf = (site: number): number => {
+    const known = places.get(site) ?? names.push(siteNames()[site]!) - 1;
+    places.set(site, known);
+    return known;
+  };
   try {
-    const { difference } = replayOne(file, judged);
-    if (difference !== undefined) throw new Error(`${file} differs even without a mutant:\n${difference}`);
+    const reached = Array.from({ length: countParts(recording(file)) }, (_, last) => {
+      let difference: string | undefined;
+      for (let first = last; first >= 0; first = first > last - 4 ? first - 1 : first === 0 ? -1 : 0) {
+        counts = new Map();
+        difference = differenceIn(partOf(file, first, last), judged);
+        if (difference !== undefined) continue;
+        return { first, last, sites: [...counts].map(([site, count]) => [placeOf(site), count] as const) };
+      }
+      throw new Error(`${file} differs even without a mutant:\n${difference}`);
+    });
+    return { names, parts: reached };
   } finally {
     live.enter = enter;
   }
-  const names = siteNames();
-  const reached: Record<string, [number, number]> = {};
-  for (const [number, count] of counts.entries())
-    if (count > 0) reached[names[number]!] = [count, first[number]!];
-  return reached;
 }
 
-function kill(name: string, asked: readonly Asked[]): Ended {
+function kill(name: string, asked: readonly PartAsked[]): Ended {
   const mutant = mutantNamed(name);
-  for (const { file, judged } of asked) {
+  for (const [by, { file, first, last, judged }] of asked.entries()) {
     try {
-      const { difference } = mutated(mutant, () => replayOne(file, judged, LIMIT));
-      if (difference !== undefined) return { by: file, how: summary(difference) };
+      const difference = mutated(mutant, () => differenceIn(partOf(file, first, last), judged, LIMIT));
+      if (difference !== undefined) return { by, how: summary(difference) };
     } catch (error) {
-      return { by: file, how: `error: ${(error as Error).message}` };
+      return { by, how: `error: ${(error as Error).message}` };
     }
   }
-  return { by: undefined, how: '' };
+  return { by: -1, how: '' };
 }
 
 /** What the model says instead, in one line. */

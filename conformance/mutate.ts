@@ -3,48 +3,57 @@
  * Which of the mutants that `npm run mutate` makes does the replay of the recordings notice? All in functions of src/linux
  * that the recordings reach count, also where they do not reach the statement itself.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Tinypool } from 'tinypool';
 import { describe, kindOf, type Mutant, mutantsOf, nameOf, siteNames } from '../src/cli/mutants.js';
 import { siteCount } from '../src/core/live.js';
-import type { Ended, Reached, Task } from './mutate-worker.js';
+import type { Ended, PartAsked, Reached, Task } from './mutate-worker.js';
 import { type Asked, judgedOf } from './replay.js';
 
 export interface MutateOptions {
   readonly files: readonly string[];
   /** Only mutants whose description contains this. */
   readonly only: string | undefined;
-  /** Recordings that a mutant is asked about at most; default: all that reach it. */
+  /** Parts of recordings that a mutant is asked about at most; default: all that reach it. */
   readonly sample: number | undefined;
-  /** Looks at properties in each recording as said here, not as the replay does it. */
+  /** Looks at properties as said here, not as the replay does it. */
   readonly judged: Asked['judged'];
-  /** Keeps what is known. */
+  /** Keeps what is known: who has noticed a mutant is asked first. */
   readonly results: string | undefined;
   readonly json: boolean;
 }
 
 /** What is known of a mutant. */
 interface Result {
-  readonly by: string | undefined;
+  /** File and part. */
+  readonly by?: string | undefined;
   readonly how: string;
-  /** Recordings that did not notice. */
-  readonly tried: readonly string[];
+  readonly tried: number;
 }
 
+/** What --results keeps. */
 interface Kept {
-  readonly reached: Record<string, Reached>;
+  /** Of what the figures are. */
+  build: string;
+  reached: Record<string, Reached>;
   readonly mutants: Record<string, Result>;
 }
 
 /** Share of the mutants that the replay has to notice. */
 const ENOUGH = 0.8;
-/** Milliseconds that one recording may take with a mutant: it hangs if it takes more. */
-const PATIENCE = 180_000;
+/** Milliseconds that parts of recordings may take with a mutant: it hangs if it takes more. */
+const PATIENCE = 300_000;
+/** Parts that are replayed at once, before anybody looks at the clock. */
+const AT_ONCE = 50;
 
 const say = (text: string): void => void process.stderr.write(text);
+const dist = fileURLToPath(new URL('../dist', import.meta.url));
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const functionOf = (site: string): string => site.slice(0, site.lastIndexOf(' '));
 
 /** The mutate command. Returns the exit code: 1 if too few mutants are noticed. */
 export async function mutate(options: MutateOptions): Promise<number> {
@@ -54,7 +63,7 @@ export async function mutate(options: MutateOptions): Promise<number> {
   });
   const run = <T>(task: Task): Promise<T> =>
     pool.run(task, { signal: AbortSignal.timeout(PATIENCE) }) as Promise<T>;
-  const kept = keptIn(options.results);
+  const kept = keptIn(options);
   const keep = (): void => {
     if (options.results !== undefined) writeFileSync(options.results, `${JSON.stringify(kept)}\n`);
   };
@@ -64,25 +73,32 @@ export async function mutate(options: MutateOptions): Promise<number> {
   }));
   await eachAtOnce(recordings, async (asked) => {
     kept.reached[asked.file] ??= await run<Reached>({ kind: 'cover', asked });
+    say('.');
   });
   keep();
 
-  const functions = new Set<string>();
-  const sites = new Set<string>();
-  for (const { file } of recordings)
-    for (const name of Object.keys(kept.reached[file]!)) {
-      sites.add(name);
-      functions.add(name.slice(0, name.lastIndexOf(' ')));
-    }
+  /** By site: the parts that reach it, and how often. */
+  const reaching = new Map<string, { readonly part: PartAsked; readonly count: number }[]>();
+  for (const asked of recordings) {
+    const { names, parts } = kept.reached[asked.file]!;
+    for (const { first, last, sites } of parts)
+      for (const [place, count] of sites) {
+        const known = reaching.get(names[place]!) ?? [];
+        known.push({ part: { ...asked, first, last }, count });
+        reaching.set(names[place]!, known);
+      }
+  }
+  const functions = new Set([...reaching.keys()].map(functionOf));
   const names = siteNames();
   const mutants = Array.from({ length: siteCount() }, (_, number) => number)
-    .filter((number) => functions.has(names[number]!.slice(0, names[number]!.lastIndexOf(' '))))
+    .filter((number) => functions.has(functionOf(names[number]!)))
     .flatMap(mutantsOf)
     .filter((mutant) => options.only === undefined || describe(mutant).includes(options.only));
-  say(`${mutants.length} mutants in ${functions.size} functions\n`);
+  say(`\n${mutants.length} mutants\n`);
   let [done, saved] = [0, Date.now()];
   await eachAtOnce(mutants, async (mutant) => {
-    await settle(mutant);
+    const name = nameOf(mutant);
+    kept.mutants[name] = await settle(mutant, kept.mutants[name]?.by);
     if (++done % 25 === 0) say(`${done}/${mutants.length}\n`);
     if (Date.now() - saved < 10_000) return;
     saved = Date.now();
@@ -90,53 +106,59 @@ export async function mutate(options: MutateOptions): Promise<number> {
   });
   keep();
   await pool.destroy();
-  return report(mutants, kept.mutants, sites, options.json);
+  return report(mutants, kept.mutants, ({ site }) => reaching.has(names[site]!), options.json);
 
-  async function settle(mutant: Mutant): Promise<void> {
-    const name = nameOf(mutant);
-    const known = kept.mutants[name];
-    if (known?.by !== undefined) return;
-    const tried = new Set(known?.tried);
-    for (const asked of inOrder(recordings, kept.reached, names[mutant.site]!)
-      .slice(0, options.sample)
-      .filter(({ file }) => !tried.has(basename(file)))) {
+  /** Asks the parts that reach a mutant, some of them at a time; `hint`: the one that has noticed it before. */
+  async function settle(mutant: Mutant, hint: string | undefined): Promise<Result> {
+    const parts = inTurn(reaching.get(names[mutant.site]!) ?? [])
+      .sort((x, y) => Number(nameOfPart(y) === hint) - Number(nameOfPart(x) === hint))
+      .slice(0, options.sample);
+    for (let at = 0; at < parts.length;) {
+      const asked = parts.slice(at, at + (at === 0 ? 1 : AT_ONCE));
       let ended: Ended;
       try {
-        ended = await run<Ended>({ kind: 'mutant', mutant: name, asked: [asked] });
+        ended = await run<Ended>({ kind: 'mutant', mutant: nameOf(mutant), asked });
       } catch (error) {
         if ((error as Error).name !== 'AbortError') throw error;
-        ended = { by: asked.file, how: 'hangs' };
+        ended = { by: 0, how: 'hangs' };
       }
-      if (ended.by !== undefined) {
-        kept.mutants[name] = { by: basename(ended.by), how: ended.how, tried: [] };
-        return;
-      }
-      tried.add(basename(asked.file));
+      if (ended.by >= 0)
+        return { by: nameOfPart(asked[ended.by]!), how: ended.how, tried: at + ended.by + 1 };
+      at += asked.length;
     }
-    kept.mutants[name] = { by: undefined, how: '', tried: [...tried] };
+    return { how: '', tried: parts.length };
   }
 }
 
-function keptIn(file: string | undefined): Kept {
-  if (file === undefined || !existsSync(file)) return { reached: {}, mutants: {} };
-  return JSON.parse(readFileSync(file, 'utf8')) as Kept;
+/** Of each recording the part that reaches a site most often, then of each the next one, and so on. */
+function inTurn(parts: readonly { readonly part: PartAsked; readonly count: number }[]): PartAsked[] {
+  const turns = new Map<string, number>();
+  return [...parts]
+    .sort((x, y) => lengthOf(x.part) - lengthOf(y.part) || y.count - x.count)
+    .map(({ part }) => {
+      const turn = turns.get(part.file) ?? 0;
+      turns.set(part.file, turn + 1);
+      return { part, turn };
+    })
+    .sort((x, y) => x.turn - y.turn)
+    .map(({ part }) => part);
 }
 
-/** Recordings that reach a site: in turns those that reach it soonest, and those that reach it most often. */
-function inOrder(
-  recordings: readonly Asked[],
-  reached: Readonly<Record<string, Reached>>,
-  site: string,
-): Asked[] {
-  const all = recordings.flatMap((asked) => {
-    const known = reached[asked.file]![site];
-    return known === undefined ? [] : [{ asked, count: known[0], first: known[1] }];
-  });
-  const soonest = [...all].sort((x, y) => x.first - y.first);
-  const most = [...all].sort((x, y) => y.count - x.count);
-  const order = new Set<Asked>();
-  soonest.forEach((one, i) => order.add(one.asked).add(most[i]!.asked));
-  return [...order];
+const lengthOf = ({ first, last }: PartAsked): number => last - first;
+const nameOfPart = ({ file, last }: PartAsked): string => `${basename(file, '.gz')}, part ${last + 1}`;
+
+/** What is known from before; of another build only who has noticed what. */
+function keptIn({ results, files, judged }: MutateOptions): Kept {
+  const hash = createHash('sha1').update(`${judged}`);
+  for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' }).sort())
+    if (file.endsWith('.js')) hash.update(readFileSync(join(dist, file)));
+  for (const file of files) hash.update(file).update(readFileSync(file));
+  const build = hash.digest('hex');
+  const kept: Kept =
+    results === undefined || !existsSync(results)
+      ? { build, reached: {}, mutants: {} }
+      : (JSON.parse(readFileSync(results, 'utf8')) as Kept);
+  return kept.build === build ? kept : { build, reached: {}, mutants: kept.mutants };
 }
 
 /** Does something for each, as many at a time as there are CPUs. */
@@ -151,21 +173,17 @@ async function eachAtOnce<T>(list: readonly T[], each: (one: T) => Promise<void>
 function report(
   mutants: readonly Mutant[],
   results: Readonly<Record<string, Result>>,
-  sites: ReadonlySet<string>,
+  isReached: (mutant: Mutant) => boolean,
   json: boolean,
 ): number {
-  const names = siteNames();
   const list = mutants.map((mutant) => {
     const name = nameOf(mutant);
-    const { by, how, tried } = results[name]!;
     return {
       name,
       mutant: describe(mutant),
       kind: kindOf(mutant),
-      executed: sites.has(names[mutant.site]!),
-      by,
-      how,
-      tried: tried.length,
+      executed: isReached(mutant),
+      ...results[name]!,
     };
   });
   const killed = list.filter(({ by }) => by !== undefined).length;
@@ -176,17 +194,15 @@ function report(
     for (const { by, executed, mutant, name, tried } of list)
       if (by === undefined)
         process.stdout.write(`${executed ? `survives ${tried}` : 'not executed'}: ${mutant}\n  ${name}\n`);
-    for (const kind of [...new Set(list.map((one) => one.kind))].sort()) {
-      const ones = list.filter((one) => one.kind === kind);
-      const count = ones.filter(({ by }) => by !== undefined).length;
-      const idle = ones.filter(({ executed }) => !executed).length;
-      process.stdout.write(
-        `${kind.padEnd(26)}${count} of ${ones.length} (${percent(count / ones.length)}), ${idle} not executed\n`,
-      );
-    }
+    for (const kind of [...new Set(list.map((one) => one.kind))].sort())
+      process.stdout.write(`${kind.padEnd(30)}${counts(list.filter((one) => one.kind === kind))}\n`);
     process.stdout.write(`${killed} of ${list.length} mutants make the replay fail (${percent(share)})\n`);
   }
   return share >= ENOUGH ? 0 : 1;
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+function counts(list: readonly { readonly by?: string | undefined; readonly executed: boolean }[]): string {
+  const count = list.filter(({ by }) => by !== undefined).length;
+  const idle = list.filter(({ executed }) => !executed).length;
+  return `${count} of ${list.length} (${percent(count / list.length)}), ${idle} are not executed`;
+}

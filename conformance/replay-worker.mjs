@@ -4,4 +4,4 @@ import { parentPort } from 'node:worker_threads';
 import './register.mjs';
 
 const { replayOne } = await import('./replay.ts');
-parentPort.on('message', ({ file, judged }) => parentPort.postMessage(replayOne(file, judged)));
+parentPort.on('message', (asked) => parentPort.postMessage(replayOne(asked)));

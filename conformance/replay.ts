@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { UsageError } from '../src/core/scenario.js';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
-import { goldenFiles, readGolden } from './golden.js';
+import { type Golden, goldenFiles, readGolden } from './golden.js';
 import { noProgress, progress } from './progress.js';
 
 /** What the replay of one recorded file came to. */
@@ -14,23 +14,28 @@ export interface Replayed {
   readonly difference: string | undefined;
 }
 
-/**
- * Compares the model with what was recorded. `judged`: how often the model's own properties are looked at. `limit`: steps
- * that one operation may take.
- */
-export function replayOne(path: string, judged: AnswersOptions['judged'], limit?: number): Replayed {
-  const { script, answer, head, name } = readGolden(path);
-  const model = modelAnswer(
-    script,
-    `script of ${name}`,
-    { trace: head.trace === 'notifiers', judged, ...(limit === undefined ? {} : { limit }) },
-    answer,
-  );
-  const operations = answer.filter((line) => line.startsWith('> P')).length;
-  return { file: path, operations, difference: firstDifference(model, answer) };
+/** Compares the model with what was recorded. */
+export function replayOne({ file, judged }: Asked): Replayed {
+  const golden = readGolden(file);
+  const operations = golden.answer.filter((line) => line.startsWith('> P')).length;
+  return { file, operations, difference: differenceIn(golden, judged) };
 }
 
-/** One file in so many is replayed with every invariant after each step, some ten times as slow. */
+/**
+ * The first difference between the model and a recording. `judged`: how often the model's own properties are looked at.
+ * `limit`: steps that one operation may take.
+ */
+export function differenceIn(
+  { name, head, script, answer }: Golden,
+  judged: AnswersOptions['judged'],
+  limit?: number,
+): string | undefined {
+  const trace = head.trace === 'notifiers';
+  const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
+  return firstDifference(modelAnswer(script, `script of ${name}`, options, answer), answer);
+}
+
+/** One file in so many is replayed with every invariant after each step, three times as slow as after each operation. */
 const JUDGED = 20;
 /**
  * Test driver and coherent memory: a hole that a device knows as the zero page is filled with the device's memory a moment
@@ -41,7 +46,7 @@ const EXCUSED = ['coherent', 'all'];
 /** How often the model's own properties are looked at in one script after the other, by their mixes. */
 export function judging(): (mix: string) => Asked['judged'] {
   let judgeable = 0;
-  return (mix) => (!EXCUSED.includes(mix) && judgeable++ % JUDGED === 0 ? 'step' : 'never');
+  return (mix) => (!EXCUSED.includes(mix) && judgeable++ % JUDGED === 0 ? 'step' : 'operation');
 }
 
 /** Files, and how often the model's own properties are looked at in each. */

@@ -172,9 +172,9 @@ export function siteNames(): readonly string[] {
   }
   for (let number = names.length; number < siteCount(); number++) {
     const { file, fn, callee } = site(number);
-    const nth = (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1;
-    counts.set(`${file} ${fn} ${callee}`, nth);
-    names.push(`${file.replace('src/linux/', '')} ${fn} ${callee}#${nth}`);
+    const count = (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1;
+    counts.set(`${file} ${fn} ${callee}`, count);
+    names.push(`${file.replace('src/linux/', '')} ${fn} ${callee}#${count}`);
   }
   return names;
 }

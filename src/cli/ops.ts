@@ -70,9 +70,8 @@ export function* answersOf(
   const ops: Ops = new Ops(script, (agent, path) => straight.run(agent, path), knobs, when !== 'never');
   const straight: Straight = new Straight(ops.kernel.system, {
     choose: () => 0,
-    ...(when === 'step'
-      ? { monitor: () => ops.monitor() }
-      : { atOnce: true, invariants: when === 'never' ? 'off' : when }),
+    ...(when === 'step' ? {} : { atOnce: true, invariants: when === 'never' ? 'off' : when }),
+    ...(when === 'never' ? {} : { monitor: () => ops.monitor() }),
     ...(limit === undefined ? {} : { limit }),
   });
   if (trace) ops.traceRanges();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { driver, type Path } from './path.js';
-import { running } from './running.js';
+import { driver } from './driver.js';
 import { live } from './live.js';
+import type { Path } from './path.js';
+import { running } from './running.js';
 import { roleOf } from './semantics.js';
 
 const IRQ = -1;

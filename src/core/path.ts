@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { driver } from './driver.js';
 import { live } from './live.js';
 import { absorbed } from './mutants.js';
 
@@ -25,16 +26,6 @@ interface Floating {
 export type Path<T = void> = Generator<Request, T, number> & Floating;
 
 const scratch: Request = { op: 0, a: 0, b: 0, c: 0 };
-
-/** Whoever drives the path executes requests itself, while the path runs: nobody comes between. */
-export interface AtOnce {
-  /** Whether the request can be executed now. One that can't is yielded. */
-  takes(op: number, a: number, b: number, c: number): boolean;
-  execute(op: number, a: number, b: number, c: number): number;
-}
-
-/** Set by a driver for just as long as it resumes paths in that way. */
-export const driver = { atOnce: undefined as AtOnce | undefined };
 
 /** The request that is executed at once; each is delegated to before the next one is made. */
 class Immediate<T> implements Request {

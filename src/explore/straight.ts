@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
-import { driver, type AtOnce, type Path, type Request } from '../core/path.js';
+import { driver, type AtOnce } from '../core/driver.js';
+import type { Path, Request } from '../core/path.js';
 import { resume, running } from '../core/running.js';
 import type { NodeMonitor } from '../core/scenario.js';
 import { type Semantics, semantics } from '../core/semantics.js';
@@ -15,7 +16,7 @@ export interface StraightOptions {
   readonly invariants?: 'step' | 'operation' | 'off';
   /**
    * Executes each step while its path runs, unless it has to wait: several times as fast. Invariants are checked after
-   * each operation at the most, there is no monitor of nodes, and daemons get their turns when a path waits and when it ends.
+   * each operation at the most, and daemons get their turns when a path waits and when it ends.
    */
   readonly atOnce?: boolean;
   /** A daemon gets a turn after one step in so many; 0: only when the path waits. Default 16. */
@@ -67,6 +68,8 @@ export class Straight {
   private readonly atOnce: AtOnce | undefined;
   /** Steps taken when the path was resumed. */
   private resumedAt = 0;
+  /** Whose steps are executed at once. */
+  private current: Standing | undefined;
   private readonly monitor: NodeMonitor | undefined;
   private readonly daemons: Standing[] = [];
   private readonly always: Invariant[];
@@ -180,20 +183,7 @@ export class Straight {
   /** Runs the path to its next request. */
   private goOn(standing: Standing, observed: number): IteratorResult<Request, unknown> {
     const result = this.resume(standing, observed);
-    if (running.maps.length > 0 && this.monitor?.marked !== undefined)
-      standing.context = this.monitor.marked(
-        standing.context,
-        standing.agent,
-        running.maps,
-        (name, detail) => {
-          if (!this.reports.has(name)) this.reports.set(name, detail);
-        },
-      );
-    for (const assertion of running.asserted)
-      this.monitor?.asserts?.(standing.context, standing.agent, assertion, (name, detail) => {
-        if (!this.reports.has(name)) this.reports.set(name, detail);
-      });
-    if (running.seen.length > 0) for (const name of running.seen) this.seen.add(name);
+    this.hear(standing);
     if (result.done) {
       standing.op = Op.DONE;
       return result;
@@ -204,16 +194,39 @@ export class Straight {
     standing.b = b;
     standing.c = c;
     if (op === Op.FAIL) throw new Broken(this.system.strings[a]!, this.system.strings[b]!, this.steps);
-    this.monitor?.check(standing.context, standing.agent, op, a, b, c, (name, detail) => {
-      if (!this.reports.has(name)) this.reports.set(name, detail);
-    });
+    this.monitor?.check(standing.context, standing.agent, op, a, b, c, this.report);
     return result;
   }
 
-  private resume({ agent, stack, path }: Standing, observed: number): IteratorResult<Request, unknown> {
+  private readonly report = (name: string, detail: string): void => {
+    if (!this.reports.has(name)) this.reports.set(name, detail);
+  };
+
+  /** What the path has said since its last request. */
+  private hear(standing: Standing): void {
+    const { maps, asserted, seen } = running;
+    const { monitor } = this;
+    if (maps.length > 0) {
+      if (monitor?.marked !== undefined)
+        standing.context = monitor.marked(standing.context, standing.agent, maps, this.report);
+      maps.length = 0;
+    }
+    if (asserted.length > 0) {
+      for (const one of asserted) monitor?.asserts?.(standing.context, standing.agent, one, this.report);
+      asserted.length = 0;
+    }
+    if (seen.length > 0) {
+      for (const name of seen) this.seen.add(name);
+      seen.length = 0;
+    }
+  }
+
+  private resume(standing: Standing, observed: number): IteratorResult<Request, unknown> {
     const { system, atOnce } = this;
+    const { agent, stack, path } = standing;
     if (atOnce === undefined) return resume(system, agent, stack, path, observed);
     this.resumedAt = this.steps;
+    this.current = standing;
     driver.atOnce = atOnce;
     try {
       return resume(system, agent, stack, path, observed);
@@ -239,7 +252,16 @@ export class Straight {
         const { agent } = running;
         if (++this.steps - this.resumedAt > limit) throw this.endless(agent);
         running.agent = -1;
+        const { monitor, current } = this;
+        if (monitor === undefined || current === undefined) {
+          const value = this.execute(agent, op, a, b, c);
+          running.agent = agent;
+          return value;
+        }
+        this.hear(current);
+        monitor.check(current.context, agent, op, a, b, c, this.report);
         const value = this.execute(agent, op, a, b, c);
+        current.context = monitor.after(current.context, agent, op, a, b, c, value);
         running.agent = agent;
         return value;
       },

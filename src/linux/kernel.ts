@@ -55,6 +55,8 @@ export interface KernelOptions {
   readonly ksmNodes?: number;
   /** There are folios of more than one page, and PMDs that map a page. */
   readonly thp: boolean;
+  /** Page tables that one PMD table has. Absent: the levels above page tables are folded. */
+  readonly ptrsPerPmd?: number;
   /** Stores are tracked by the soft-dirty bit (CONFIG_MEM_SOFT_DIRTY). Absent: no entry has it. */
   readonly softDirty?: boolean;
   /** A read fault of anonymous memory maps the zero page. Absent: it allocates. */
@@ -182,7 +184,9 @@ export class Kernel {
       this.cpu_fbatches = Array.from({ length: options.machine.cpus }, (_, cpu) => ({
         lru_add: new FolioBatch(system, `cpu${cpu}.lru_add`),
         lru_move_tail: new FolioBatch(system, `cpu${cpu}.lru_move_tail`),
+        lru_deactivate: new FolioBatch(system, `cpu${cpu}.lru_deactivate`),
         lru_lazyfree: new FolioBatch(system, `cpu${cpu}.lru_lazyfree`),
+        lru_activate: new FolioBatch(system, `cpu${cpu}.lru_activate`),
         mlock_fbatch: new FolioBatch(system, `cpu${cpu}.mlock_fbatch`),
       }));
     if (options.zeroPage === true) {
@@ -239,6 +243,7 @@ export class Kernel {
       this.mms.length,
       this.options.thp,
       this.inodes !== undefined,
+      this.options.ptrsPerPmd,
     );
     this.mms.push(mm);
     return mm;

@@ -11,7 +11,7 @@ import { Kernel } from '../linux/kernel.js';
 import { documentedKnobs, type Knobs } from '../linux/knobs.js';
 import { exit_mmap } from '../linux/mm/mmap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
-import { lockdep, watchAlways } from '../properties/index.js';
+import { locking, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
 import { dropSwapCache, forkInto, systemCall } from './ops-core.js';
 import { Devices } from './ops-devices.js';
@@ -35,6 +35,9 @@ type OperationLine = Extract<OpsLine, { readonly process: number }>;
 
 /** Frames beyond those that the mapped pages can take: what an operation needs on its way, and what per-CPU batches keep. */
 const SPARE_FRAMES = 8 + 3 * PAGEVEC_SIZE;
+
+/** The recorder has regions so far from each other that so many share a PMD table. */
+const REGIONS_PER_PMD_TABLE = 4;
 
 /** What answers are recorded with: the test driver of 6.12 itself does not live through a read of its own memory after a fork. */
 const RECORDED: Partial<Knobs> = { 'test_hmm.backing_page': 'entered' };
@@ -90,6 +93,7 @@ export class Ops {
       knobs: { ...documentedKnobs(), ...RECORDED, ...knobs },
       hotplug: false,
       thp: false,
+      ptrsPerPmd: REGIONS_PER_PMD_TABLE,
       rcuCallbacks: 1,
       softDirty: true,
       zeroPage: true,
@@ -124,7 +128,7 @@ export class Ops {
   }
 
   monitor(): NodeMonitor {
-    return lockdep(this.kernel.system);
+    return locking(this.kernel, new Set([this.observer]));
   }
 
   /** From now on answers show what notifiers are told. */
@@ -296,7 +300,7 @@ export class Ops {
 
   private exit(process: number): void {
     const { mm, agent } = this.place(process)!;
-    this.run(agent, () => (mm.mm_users === undefined ? exit_mmap(mm) : mmput(mm)));
+    this.run(agent, () => exitMm(mm));
     // The last who has a device's file open releases the mirror, whoever is mirrored.
     for (const file of this.lives.exit(process))
       if (file === GUP_TEST_FILE) this.pins.exit(process, agent);
@@ -310,6 +314,17 @@ export class Ops {
     const entries = shown.map((page, i) => ` ${first + i}:${this.names.show(page)}`);
     return `  P${number} R${region}[${first}..${first + nr}):${entries.join('')}`;
   }
+}
+
+/**
+ * A process has a program and a stack as well, which no script sees: exit_mmap() always finds VMAs to begin with, and pages to
+ * free in the end, and drains for both.
+ */
+function* exitMm(mm: Mm): Path {
+  yield* lru_add_drain();
+  if (mm.mm_users === undefined) yield* exit_mmap(mm);
+  else yield* mmput(mm);
+  yield* lru_add_drain();
 }
 
 function* nothing(): Path {}

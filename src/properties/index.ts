@@ -11,6 +11,7 @@ import { tlbPermission } from './tlb.js';
 export { cpuEntry, exclusivePrivate, watchSum } from './device.js';
 export { deviceEntryLive } from './lifetime.js';
 export { lockdep } from './lockdep.js';
+export { locking } from './locking.js';
 export { PinWatch } from './pin.js';
 export { PinHold } from './pin-valid.js';
 export { MadeWatch } from './made.js';

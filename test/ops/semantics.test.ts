@@ -182,6 +182,56 @@ const SCRIPTS: Readonly<Record<string, string>> = {
     P1 R0[0..3): 0:f1,xd,m1,AMB 1:-,d 2:-,d
   `,
 
+  'what madvise() writes out while it still has VMAs to go over stays in the swap cache, zeroes do not': `
+  autoobs R0 0 3
+  P0 mmap R0 3 rw anon => err=0
+    P0 R0[0..3): 0:-,d 1:-,d 2:-,d
+  P0 w R0 0 0x10 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+  P0 madvise R0 2 1 dontfork => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+  P0 madvise R0 0 2 pageout => err=0
+    P0 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+  P0 w R0 0 0x20 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+  P0 madvise R0 0 3 pageout => err=0
+    P0 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+  P0 w R0 0 0x30 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMCB 1:-,d 2:-,d
+  P0 fork P1 => err=0
+    P0 R0[0..3): 0:f0,d,m2,AMCB 1:-,d 2:-,d
+    P1 R0[0..3): 0:f0,d,m2,AMCB 1:-,d 2:-
+  P0 w R0 0 0 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+    P1 R0[0..3): 0:f1,xd,m1,AMCB 1:-,d 2:-
+  P0 madvise R0 0 3 pageout => err=0
+    P0 R0[0..3): 0:SWAP(f0),d 1:-,d 2:-,d
+    P1 R0[0..3): 0:f1,xd,m1,AMCB 1:-,d 2:-
+  P0 w R0 0 0x40 => err=0
+    P0 R0[0..3): 0:f0,xd,m1,AMB 1:-,d 2:-,d
+    P1 R0[0..3): 0:f1,xd,m1,AMCB 1:-,d 2:-
+  `,
+
+  'a page that somebody maps stays in the swap cache when the last swap entry goes': `
+  autoobs R0 0 1
+  P0 mmap R0 1 rw anon => err=0
+    P0 R0[0..1): 0:-,d
+  P0 w R0 0 0x10 => err=0
+    P0 R0[0..1): 0:f0,xd,m1,AMB
+  P0 madvise R0 0 1 pageout => err=0
+    P0 R0[0..1): 0:SWAP(f0),d
+  P0 fork P1 => err=0
+    P0 R0[0..1): 0:SWAP(f0),d
+    P1 R0[0..1): 0:SWAP(f0),d
+  P0 r R0 0 => err=0 val=0x10
+    P0 R0[0..1): 0:f0,xd,m1,AMCB
+    P1 R0[0..1): 0:SWAP(f1),d
+  P1 exit => err=0
+    P0 R0[0..1): 0:f0,xd,m1,AMCB
+  P0 madvise R0 0 1 dontneed => err=0
+    P0 R0[0..1): 0:-,d
+  `,
+
   'a page of a file goes to swap as well, for all who map it later': `
   autoobs R0 0 1
   P0 mmap R0 1 rw shared => err=0

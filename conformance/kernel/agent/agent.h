@@ -2,7 +2,6 @@
 #ifndef AGENT_H
 #define AGENT_H
 
-#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,8 +37,9 @@ struct channel {
 	/* Of the process, which a forked child has too: files of the test drivers, -1 for those that are not open. */
 	int devices[DEVICES];
 	int gup_test;
-	/* Where a load or store goes on after a signal. */
-	sigjmp_buf back;
+
+	/* Of the first channel: some process has opened a device. */
+	bool devices_used;
 };
 
 /* What follows the error number in an answer. */
@@ -89,6 +89,11 @@ void wake(uint32_t *word);
 void catch_signals(void);
 /* Returns the pid, or a negative error number. */
 long start_worker(int process);
+/*
+ * Gives the devices, if they were used, other memory: what folios of an earlier script have left in the flags of its pages,
+ * and in which order those are free, would show.
+ */
+void renew_devices(void);
 
 /* words.c */
 uint64_t value_of(char kind, const char *word);

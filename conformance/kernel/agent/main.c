@@ -78,16 +78,21 @@ static bool execute(int process)
 	return true;
 }
 
-static void reset(void)
+static void end_all(void)
 {
-	long pid;
-
 	for (int i = PROCESSES - 1; i >= 0; i--) {
 		if (!processes[i].pid)
 			continue;
 		kill(processes[i].pid, SIGKILL);
 		bury(i);
 	}
+}
+
+static void reset(void)
+{
+	long pid;
+
+	end_all();
 	for (int i = 0; i < DEVICES; i++)
 		channels[0].devices[i] = -1;
 	channels[0].gup_test = -1;
@@ -97,6 +102,36 @@ static void reset(void)
 	adopt(0, pid);
 	own_pages();
 	drain_batches();
+}
+
+static const struct operation *operation_of(const char *name)
+{
+	const struct operation *operation = operations;
+
+	while (operation->name && strcmp(operation->name, name))
+		operation++;
+	return operation;
+}
+
+/*
+ * Takes the memory that scripts before have used from the devices: they get it anew, and which page of it comes first
+ * depends on this script alone. The process that does it is none of the script.
+ */
+static void renew_devices(void)
+{
+	static const char *const steps[] = { "open", "release", "close" };
+	struct channel *channel = &channels[0];
+
+	for (int device = 0; device < DEVICES; device++) {
+		for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+			channel->operation = operation_of(steps[i]) - operations;
+			memset(channel->word, 0, sizeof(channel->word));
+			channel->word[0] = device;
+			channel->word[3] = 1;
+			if (!execute(0) || channel->err)
+				die(steps[i]);
+		}
+	}
 }
 
 static void show_data(int process, uint64_t pages)
@@ -135,11 +170,9 @@ static void operate(const char *line, char *const *words, int count)
 {
 	int process = words[0][1] - '0';
 	struct channel *channel = &channels[process];
-	const struct operation *operation = operations;
+	const struct operation *operation = operation_of(words[1]);
 	bool lives;
 
-	while (operation->name && strcmp(operation->name, words[1]))
-		operation++;
 	if (!operation->name || process < 0 || process >= PROCESSES || count != 2 + (int)strlen(operation->words)) {
 		fprintf(out, "? %s\n", line);
 		return;
@@ -180,6 +213,10 @@ static void control(const char *line, char *const *words, int count)
 	if (!strcmp(words[0], "begin")) {
 		tracing = false;
 		automatic.on = false;
+		end_all();
+		renew_devices();
+		reset();
+		renew_devices();
 		reset();
 		memset(buffers, 0, PROCESSES * REGION_PAGES * PAGE);
 	} else if (!strcmp(words[0], "trace")) {

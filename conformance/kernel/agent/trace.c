@@ -27,17 +27,23 @@ static const char *const events[] = { "UNMAP",	    "CLEAR",   "PROTECTION_VMA", 
 static int pipe_fd = -1;
 static uint64_t mms[PROCESSES];
 
+static char *text;
+
+/* What was told before does not belong to this script. */
 void trace_begin(void)
 {
 	memset(mms, 0, sizeof(mms));
-	if (pipe_fd >= 0)
-		return;
-	store_text(TRACING "kprobe_events", RANGE);
-	store_text(TRACING "kprobe_events", SUBSCRIBE);
-	store_text(TRACING "events/kprobes/enable", "1");
-	pipe_fd = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK);
-	if (pipe_fd < 0)
-		die("trace_pipe");
+	if (pipe_fd < 0) {
+		text = shared(TEXT);
+		store_text(TRACING "kprobe_events", RANGE);
+		store_text(TRACING "kprobe_events", SUBSCRIBE);
+		store_text(TRACING "events/kprobes/enable", "1");
+		pipe_fd = open(TRACING "trace_pipe", O_RDONLY | O_NONBLOCK);
+		if (pipe_fd < 0)
+			die("trace_pipe");
+	}
+	while (read(pipe_fd, text, TEXT) > 0)
+		;
 }
 
 static void show_range(FILE *out, uint64_t mm, uint64_t start, uint64_t end, unsigned int event)
@@ -69,17 +75,14 @@ static void subscribe(uint64_t mm, int process)
 }
 
 /*
- * Shows what has been told since it was last called, which a process has executed. It may have subscribed to the mm of
- * another one, by a file of its parent's, but never when it opened the file.
+ * Shows what has been told since it was last called: while a process executed an operation, and by a reset before it. The
+ * process may have subscribed to the mm of another one, by a file of its parent's, but never when it opened the file.
  */
 void trace_show(FILE *out, int process, bool opened)
 {
-	static char *text;
 	size_t kept = 0;
 	ssize_t got;
 
-	if (!text)
-		text = shared(TEXT);
 	while ((got = read(pipe_fd, text + kept, TEXT - kept - 1)) > 0) {
 		char *line = text, *end;
 

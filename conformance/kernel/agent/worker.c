@@ -6,17 +6,22 @@
 #include <linux/futex.h>
 #include <linux/types.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "gup_test.h"
 #include "test_hmm_uapi.h"
+
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 8
+#endif
 
 /* A system call that leaves errno alone, which is memory of the process. Returns a negative error number on failure. */
 static long call(long number, long a, long b, long c, long d, long e, long f)
@@ -52,15 +57,29 @@ void wake(uint32_t *word)
 
 /* ---- Loads and stores, with the signal that one of them gets. */
 
+/*
+ * The two instructions that may get a signal, and where a process goes on after one. Nothing is written but to its stack:
+ * siglongjmp() writes to memory of the process, and the page would be copied after a fork.
+ */
+uint64_t load(const volatile uint64_t *from);
+void store(volatile uint64_t *to, uint64_t value);
+extern const char after_access[];
+__asm__(".pushsection .text\n"
+	"load: mov (%rdi), %rax\n"
+	"ret\n"
+	"store: mov %rsi, (%rdi)\n"
+	"after_access: ret\n"
+	".popsection");
+
 /* The process that runs is known by its stack. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct channel *channel = &channels[((char *)__builtin_frame_address(0) - stacks) / STACK];
+	ucontext_t *interrupted = context;
 
-	(void)context;
 	channel->sig = sig;
 	channel->code = info->si_code;
-	siglongjmp(channel->back, 1);
+	interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)after_access;
 }
 
 void catch_signals(void)
@@ -74,15 +93,14 @@ void catch_signals(void)
 static void run_r(struct channel *channel, const uint64_t *word, char *buffer)
 {
 	(void)buffer;
-	if (sigsetjmp(channel->back, 1) == 0)
-		channel->val = *(volatile uint64_t *)address(word[0], word[1]);
+	channel->val = load((const volatile uint64_t *)address(word[0], word[1]));
 }
 
 static void run_w(struct channel *channel, const uint64_t *word, char *buffer)
 {
+	(void)channel;
 	(void)buffer;
-	if (sigsetjmp(channel->back, 1) == 0)
-		*(volatile uint64_t *)address(word[0], word[1]) = word[2];
+	store((volatile uint64_t *)address(word[0], word[1]), word[2]);
 }
 
 /* ---- System calls. */
@@ -195,16 +213,23 @@ static void run_pinread(struct channel *channel, const uint64_t *word, char *buf
 
 /* ---- The HMM test driver. */
 
-static void run_open(struct channel *channel, const uint64_t *word, char *buffer)
+static long open_device(int device)
 {
 	char path[] = "/dev/hmm_dmirror0";
+
+	path[sizeof(path) - 2] += device;
+	return call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
+}
+
+static void run_open(struct channel *channel, const uint64_t *word, char *buffer)
+{
 	int *fd = &channel->devices[word[0]];
 
 	(void)buffer;
-	path[sizeof(path) - 2] += word[0];
 	if (*fd >= 0)
 		call(SYS_close, *fd, 0, 0, 0, 0, 0);
-	*fd = call(SYS_open, (long)path, O_RDWR, 0, 0, 0, 0);
+	channels[0].devices_used = true;
+	*fd = open_device(word[0]);
 	channel->err = failed(*fd);
 }
 
@@ -301,4 +326,35 @@ long start_worker(int process)
 			 (void *)(intptr_t)process);
 
 	return pid < 0 ? -errno : pid;
+}
+
+/*
+ * In a process of its own, since devices mirror who opens them. A page goes to each device then, so that it has memory as it
+ * had at first; nothing of a droppable page, which no swap backs, is left in the flags there.
+ */
+void renew_devices(void)
+{
+	pid_t pid;
+
+	if (!channels[0].devices_used)
+		return;
+	channels[0].devices_used = false;
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		long page = call(SYS_mmap, 0, PAGE, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+		struct hmm_dmirror_cmd cmd = { .addr = page, .ptr = (uint64_t)buffers, .npages = 1 };
+
+		for (int device = 0; device < DEVICES; device++) {
+			long fd = open_device(device);
+
+			if (call(SYS_ioctl, fd, HMM_DMIRROR_RELEASE, (long)&cmd, 0, 0, 0) ||
+			    call(SYS_ioctl, fd, HMM_DMIRROR_MIGRATE_TO_DEV, (long)&cmd, 0, 0, 0) || cmd.cpages != 1 ||
+			    call(SYS_madvise, page, PAGE, MADV_DONTNEED, 0, 0, 0))
+				die("the memory of a device");
+		}
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
 }

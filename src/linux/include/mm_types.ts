@@ -33,6 +33,7 @@ export const PG = {
   zone_device: 1 << 15,
   mlocked: 1 << 16,
   unevictable: 1 << 17,
+  active: 1 << 18,
   head: 1 << 20,
 } as const;
 const PG_NAMES = Object.entries(PG);
@@ -303,12 +304,15 @@ export const MMF_OOM_SKIP = 2;
 export const MMF_UNSTABLE = 4;
 
 /**
- * struct mm_struct with its page-table root. The upper levels are folded: an mm is a row of PMDs.
+ * struct mm_struct with its page-table root. The upper levels are folded: an mm is a row of PMDs. Where the
+ * kernel has PMD tables, they are known to be there or not.
  * @kernel 6.12 include/linux/mm_types.h struct mm_struct: adapted (p4d, pud folded; maple tree is an ordered set of VMAs)
  */
 export class Mm {
   readonly name: string;
   readonly pmd: readonly Cell[];
+  /** By PUD: 1 if its PMD table is there. Undefined: folded. */
+  readonly pud: readonly Cell[] | undefined;
   readonly mmap_lock: Rwsem;
   /** Covers the PMDs (split PMD locks folded into one). */
   readonly page_table_lock: Cell;
@@ -342,9 +346,15 @@ export class Mm {
     readonly number: number,
     thp = false,
     shmem = false,
+    ptrsPerPmd?: number,
   ) {
     this.name = space.name;
     this.pmd = space.pmd;
+    const cell = (i: number): Cell => system.cell(`${this.name}.pud[${i}]`);
+    this.pud =
+      ptrsPerPmd === undefined
+        ? undefined
+        : Array.from({ length: Math.ceil(space.pmd.length / ptrsPerPmd) }, (_, i) => cell(i));
     this.mmap_lock = new Rwsem(system, `${this.name}.mmap_lock`, 'mmap_lock');
     this.page_table_lock = system.cell(`${this.name}.page_table_lock`, 0, {
       type: holder,

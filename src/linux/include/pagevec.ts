@@ -30,7 +30,9 @@ export class FolioBatch {
 export interface CpuFbatches {
   readonly lru_add: FolioBatch;
   readonly lru_move_tail: FolioBatch;
+  readonly lru_deactivate: FolioBatch;
   readonly lru_lazyfree: FolioBatch;
+  readonly lru_activate: FolioBatch;
   readonly mlock_fbatch: FolioBatch;
 }
 

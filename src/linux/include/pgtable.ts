@@ -85,6 +85,19 @@ export const pmdOfTable = (table: Page): Pmd => makeEntry(table.pfn, PTE.PRESENT
 export const pmd_offset = (mm: Mm, addr: number): Cell =>
   mm.pmd[Math.floor(addr / current.kernel.machine.options.ptrsPerPte)]!;
 
+/** Pages that one PMD table maps, where there are such tables. @kernel 6.12 arch/x86/include/asm/pgtable_64_types.h PUD_SIZE: adapted (in pages) */
+export const PUD_SIZE = (): number => {
+  const { machine, options } = current.kernel;
+  return machine.options.ptrsPerPte * options.ptrsPerPmd!;
+};
+
+/** Whether the PMD table that maps an address is there. Undefined: upper levels are folded. @kernel 6.12 include/linux/pgtable.h pud_offset: adapted (0 is pud_none()) */
+export const pud_offset = (mm: Mm, addr: number): Cell | undefined => mm.pud?.[Math.floor(addr / PUD_SIZE())];
+
+/** End of the range that one PMD table maps, or `end` if that comes first. @kernel 6.12 include/linux/pgtable.h pud_addr_end: faithful */
+export const pud_addr_end = (addr: number, end: number): number =>
+  Math.min((Math.floor(addr / PUD_SIZE()) + 1) * PUD_SIZE(), end);
+
 /** Which PMD of its mm maps an address. */
 export const pmd_index = (addr: number): number => Math.floor(addr / HPAGE_PMD_NR());
 

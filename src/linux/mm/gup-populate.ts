@@ -22,8 +22,8 @@ export function* populate_vma_page_range(vma: Vma, start: number, end: number): 
   mmap_assert_locked(mm);
   const vm_flags = yield* load(vma.vm_flags);
   if (!(vm_flags & VM_ACCESS_FLAGS)) return -EFAULT;
-  const gup_flags = (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE ? FOLL.WRITE : FOLL.FORCE;
-  const { pages, err } = yield* __get_user_pages(mm, start, end - start, gup_flags);
+  const how = (vm_flags & (VM.WRITE | VM.SHARED)) === VM.WRITE ? FOLL.WRITE : FOLL.FORCE;
+  const { pages, err } = yield* __get_user_pages(mm, start, end - start, FOLL.TOUCH | how);
   yield* lru_add_drain();
   return pages.length > 0 ? pages.length : err;
 }
@@ -35,7 +35,7 @@ export function* populate_vma_page_range(vma: Vma, start: number, end: number): 
  * @kernel 6.12 mm/gup.c faultin_page_range: adapted (the lock is never dropped)
  */
 export function* faultin_page_range(mm: Mm, start: number, end: number, write: boolean): Path<number> {
-  const gup_flags = FOLL.MADV_POPULATE | (write ? FOLL.WRITE : 0);
+  const gup_flags = FOLL.TOUCH | FOLL.MADV_POPULATE | (write ? FOLL.WRITE : 0);
   const { pages, err } = yield* __get_user_pages(mm, start, end - start, gup_flags);
   yield* lru_add_drain();
   return pages.length > 0 ? pages.length : err;

@@ -51,6 +51,7 @@ import { __split_huge_pmd } from './huge_memory.js';
 import { find_vma } from './mmap.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
 import { folio_mark_dirty } from './page-writeback.js';
+import { folio_mark_accessed } from './swap-activate.js';
 
 /** What a look-up came to: the pages it took references on, and a negative error number if that stopped it. */
 export interface Pinned {
@@ -112,9 +113,12 @@ function* follow_page_pte(vma: Vma, address: number, pmd: Cell, flags: number): 
     const folio = yield* page_folio(page);
     const err = yield* try_grab_folio(folio, 1, flags);
     if (err !== 0) page = err;
-    // The caller will store behind the MMU's back, so nobody else marks the page dirty.
-    else if ((flags & (FOLL.TOUCH | FOLL.WRITE)) === (FOLL.TOUCH | FOLL.WRITE) && !pte_dirty(pte))
-      if (!(yield* testBits(folio.flags, PG.dirty))) yield* folio_mark_dirty(folio);
+    else if (flags & FOLL.TOUCH) {
+      // The caller will store behind the MMU's back, so nobody else marks the page dirty.
+      if (flags & FOLL.WRITE && !pte_dirty(pte) && !(yield* testBits(folio.flags, PG.dirty)))
+        yield* folio_mark_dirty(folio);
+      yield* folio_mark_accessed(folio);
+    }
   }
   yield* pte_unmap_unlock(mapped.ptl);
   return page;
@@ -240,7 +244,8 @@ function* gup_fast_fallback(start: number, nr_pages: number, gup_flags: number):
   let slow: Pinned | undefined;
   while (slow === undefined) {
     const left = start + nr_pages - from;
-    const pinned = yield* __get_user_pages_locked(mm, from, left, gup_flags | FOLL.UNLOCKABLE);
+    const flags = gup_flags | FOLL.TOUCH | FOLL.UNLOCKABLE;
+    const pinned = yield* __get_user_pages_locked(mm, from, left, flags);
     slow = yield* longtermPinned(pinned, gup_flags);
   }
   if (pages.length === 0) return slow;

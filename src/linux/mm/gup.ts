@@ -6,6 +6,7 @@ import { local_irq_restore, local_irq_save } from '../arch/irqflags.js';
 import {
   GUP_PIN_COUNTING_BIAS,
   MMF_HAS_PINNED,
+  PG,
   type Folio,
   type Mm,
   type Page,
@@ -46,7 +47,7 @@ import { current, knob } from '../kernel.js';
 import { rcu_read_lock } from '../kernel/rcu/tree.js';
 import { get_dev_pagemap, put_devmap_managed_folio_refs } from './memremap.js';
 import { pfn_valid } from './sparse.js';
-import { folio_put_refs } from './swap.js';
+import { fbatches, folio_put_refs } from './swap.js';
 
 /** @kernel 6.12 include/linux/mm_types.h enum FOLL_*: adapted (those that paths here read) */
 export const FOLL = {
@@ -211,6 +212,7 @@ export function* gup_fast_pte_range(
       yield* gup_put_folio(folio, 1, flags);
       break;
     }
+    if (fbatches() !== undefined) yield* setBits(folio.flags, PG.referenced);
     pages.push(page);
     ret = true;
   }

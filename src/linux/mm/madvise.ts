@@ -47,6 +47,7 @@ import { vm_normal_page, zap_page_range_single } from './memory.js';
 import { type MmuGather, __tlb_adjust_range, tlb_finish_mmu, tlb_gather_mmu } from './mmu_gather.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 import { folio_mark_lazyfree, lru_add_drain } from './swap.js';
+import { folio_deactivate } from './swap-activate.js';
 import { folio_free_swap, free_swap_and_cache } from './swapfile.js';
 import { folio_isolate_lru, folio_putback_lru, reclaim_pages } from './vmscan.js';
 import { vma_modify_flags } from './vma-merge.js';
@@ -186,7 +187,7 @@ function* madvise_dontneed_free(vma: Vma, start: number, end: number, behavior: 
  * Finds the folios of [start, end), in one table, that only this mapping has and that are on the LRU. For reclaim they
  * are isolated; else nothing that shows is done to them.
  * @context mmap_lock held for read
- * @kernel 6.12 mm/madvise.c madvise_cold_or_pageout_pte_range: adapted (no accessed bit, no active list; small folios)
+ * @kernel 6.12 mm/madvise.c madvise_cold_or_pageout_pte_range: adapted (no accessed bit; small folios)
  */
 function* madvise_cold_or_pageout_pte_range(
   mm: Mm,
@@ -208,6 +209,7 @@ function* madvise_cold_or_pageout_pte_range(
     if (folio === undefined || !(yield* testBits(folio.flags, PG.lru))) continue;
     if (!(yield* equals(folio._mapcount, 1))) continue;
     yield* clearBits(folio.flags, PG.referenced);
+    if (!pageout) yield* folio_deactivate(folio);
     if (!pageout || !(yield* folio_isolate_lru(folio))) continue;
     if (yield* testBits(folio.flags, PG.unevictable)) yield* folio_putback_lru(folio);
     else isolated.push(folio);

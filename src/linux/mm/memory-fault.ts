@@ -77,6 +77,7 @@ import { do_numa_page } from './memory-numa.js';
 import { free_swap_cache } from './swap_state.js';
 import { folio_free_swap } from './swapfile.js';
 import { do_swap_page } from './memory-swap.js';
+import { pmd_alloc } from './memory-pmd.js';
 
 /** What a fault ends with. */
 export const VM_FAULT = {
@@ -409,6 +410,7 @@ function* handle_pte_fault(vmf: VmFault): Path<number> {
  * @kernel 6.12 mm/memory.c handle_mm_fault / __handle_mm_fault: adapted (upper levels folded; no NUMA hints at the PMD)
  */
 export function* handle_mm_fault(mm: Mm, vma: Vma, address: number, flags: number): Path<number> {
+  yield* pmd_alloc(mm, address);
   const pmd = pmd_offset(mm, address);
   const vmf: VmFault = { mm, vma, address, flags, pmd, orig_pte: 0 };
   const orig_pmd = yield* pmdp_get_lockless(pmd);

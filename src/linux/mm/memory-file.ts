@@ -3,6 +3,7 @@
 import type { Path } from '../../core/path.js';
 import { add, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { VM, type Folio, type Inode, type Mm, type PtePointer, type Vma } from '../include/mm_types.js';
 import { check_stable_address_space } from '../include/oom.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
@@ -117,7 +118,9 @@ function* __do_fault(vmf: VmFault, inode: Inode, pgoff: number): Path<number> {
     vmf.prealloc_pte = yield* pte_alloc_one();
     if (vmf.prealloc_pte === undefined) return VM_FAULT.OOM;
   }
-  return yield* shmem_fault(vmf, inode, pgoff);
+  const ret = yield* shmem_fault(vmf, inode, pgoff);
+  if (ret & VM_FAULT.LOCKED) assertFolioLocked(vmf.page!);
+  return ret;
 }
 
 /** @context mmap_lock held @kernel 6.12 mm/memory.c do_fault_around: faithful */
@@ -176,6 +179,7 @@ function* do_cow_fault(vmf: VmFault, inode: Inode, pgoff: number): Path<number> 
 
 /** The page of the file was written to: the file has to know. @context folio locked, unlocked at return @kernel 6.12 mm/memory.c fault_dirty_shared_page: adapted (files in memory write nothing back) */
 function* fault_dirty_shared_page(folio: Folio): Path {
+  assertFolioLocked(folio);
   yield* folio_mark_dirty(folio);
   yield* folio_unlock(folio);
 }

@@ -2,7 +2,7 @@
 /** mm/memory.c: fork copies page tables. */
 import { folio_test_anon } from '../include/page-flags.js';
 import type { Path } from '../../core/path.js';
-import { add, load } from '../../core/primitives.js';
+import { add, equals, load } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { EAGAIN, EBUSY, ENOENT, ENOMEM } from '../include/errno.js';
 import {
@@ -38,6 +38,7 @@ import {
   ptep_get,
   ptep_set_wrprotect,
   set_pte,
+  pud_offset,
 } from '../include/pgtable.js';
 import { folio_try_dup_anon_rmap_pte } from '../include/rmap.js';
 import { raw_write_seqcount_begin, raw_write_seqcount_end } from '../include/seqlock.js';
@@ -55,6 +56,7 @@ import { alloc_page } from './page_alloc.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
 import { COPIED_TO_OWN_PAGE, copy_nonpresent_pte, type RssVec } from './memory-swap.js';
 import { folio_add_lru_vma, folio_put, unlockAndPut } from './swap.js';
+import { pmd_alloc } from './memory-pmd.js';
 
 /** What copying one entry came to, for the counters. */
 const Copied = { SPECIAL: 0, ANON: 1, FILE: 2, OWN_PAGE: 3 } as const;
@@ -235,7 +237,7 @@ function* restoreIfLocked(folio: Folio, entry: Pte, ptep: PtePointer, vma: Vma, 
   return true;
 }
 
-/** @kernel 6.12 mm/memory.c copy_pmd_range: adapted (upper levels folded) */
+/** @kernel 6.12 mm/memory.c copy_pmd_range, copy_pud_range: adapted (levels above folded) */
 function* copy_pmd_range(
   dst_vma: Vma,
   src_vma: Vma,
@@ -246,6 +248,11 @@ function* copy_pmd_range(
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
+    const src_pud = pud_offset(src_vma.vm_mm, addr);
+    if (src_pud !== undefined) {
+      if (yield* equals(src_pud, 0)) continue;
+      yield* pmd_alloc(dst_vma.vm_mm, addr);
+    }
     const src_pmd = pmd_offset(src_vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(src_pmd);
     if (pmd_none(pmd)) continue;

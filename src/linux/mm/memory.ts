@@ -52,6 +52,7 @@ import { folio_remove_rmap_pte } from './rmap.js';
 import { vma_interval_tree_iter_next } from './interval_tree.js';
 import { lru_add_drain } from './swap.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
+import { freePmdTables } from './memory-pmd.js';
 
 /**
  * The page that a present entry maps and that the mapping counts; undefined for the zero page and for device memory.
@@ -201,6 +202,7 @@ export function* free_pgd_range(
     if (pmd_none(pmd) || pmd_leaf(pmd)) continue;
     yield* free_pte_range(tlb, pmdp, pmd, addr);
   }
+  yield* freePmdTables(mm, from, to, floor, ceiling);
 }
 
 /** @kernel 6.12 mm/memory.c free_pte_range: faithful */

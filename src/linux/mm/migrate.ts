@@ -116,9 +116,13 @@ export function* folio_migrate_mapping(newfolio: Folio, folio: Folio, extra_coun
 export function* folio_migrate_flags(newfolio: Folio, folio: Folio): Path {
   const kept = (yield* read(folio.flags)) & (PG.anon | PG.uptodate | PG.dirty | PG.ksm);
   yield* setBits(newfolio.flags, kept);
-  // Stays so until the new folio is put on the LRU; in the memory of a device, which is on none, as long as it is there.
-  if (fbatches() !== undefined && (yield* testAndClearBits(folio.flags, PG.unevictable)))
-    yield* setBits(newfolio.flags, PG.unevictable);
+  if (fbatches() !== undefined) {
+    if (yield* testBits(folio.flags, PG.referenced)) yield* setBits(newfolio.flags, PG.referenced);
+    if (yield* testAndClearBits(folio.flags, PG.active)) yield* setBits(newfolio.flags, PG.active);
+    // Stays so until the new folio is put on the LRU; in the memory of a device, which is on none, as long as it is there.
+    else if (yield* testAndClearBits(folio.flags, PG.unevictable))
+      yield* setBits(newfolio.flags, PG.unevictable);
+  }
   yield* folio_migrate_ksm(newfolio, folio);
   // After that: ksm_get_folio() takes a frozen folio of the swap cache for one that is being migrated.
   yield* clearBits(folio.flags, PG.swapcache);

@@ -38,6 +38,7 @@ import { vm_page_prot } from './mprotect.js';
 import { folio_add_new_anon_rmap } from './rmap.js';
 import { anon_vma_prepare } from './rmap-anon_vma.js';
 import { folio_add_lru_vma } from './swap.js';
+import { pmd_alloc } from './memory-pmd.js';
 
 /** The entry for the new page, undefined if it is of a kind that is not mapped like that. @context mmap_lock held @kernel 6.12 mm/migrate_device.c migrate_vma_insert_page: adapted (the part that makes the entry) */
 function* entryFor(vma: Vma, page: Page, folio: Folio): Path<Pte | undefined> {
@@ -69,6 +70,7 @@ export function* migrate_vma_insert_page(
   const mm = vma.vm_mm;
   const folio = yield* page_folio(page);
   if (!(yield* vma_is_anonymous(vma))) return aborted;
+  yield* pmd_alloc(mm, addr);
   const pmdp = pmd_offset(mm, addr);
   if (pmd_leaf(yield* pmdp_get_lockless(pmdp))) return aborted;
   if (!(yield* pte_alloc(mm, pmdp))) return aborted;

@@ -50,6 +50,7 @@ function* __mlock_folio(folio: Folio): Path {
     if (unevictable) yield* clearBits(folio.flags, PG.unevictable);
   } else if (unevictable) yield* add(folio.mlock_count!, 1);
   else {
+    yield* clearBits(folio.flags, PG.active);
     yield* setBits(folio.flags, PG.unevictable);
     yield* store(folio.mlock_count!, 1);
   }

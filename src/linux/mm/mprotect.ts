@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Path } from '../../core/path.js';
-import { load, read, write } from '../../core/primitives.js';
+import { equals, load, read, write } from '../../core/primitives.js';
 import type { Cell } from '../../core/system.js';
 import { pfnOf, PTE } from '../../machine/pte.js';
 import { mmap_write_lock, mmap_write_unlock } from '../include/mmap_lock.js';
@@ -42,6 +42,7 @@ import {
   ptep_get,
   ptep_get_and_clear,
   set_pte,
+  pud_offset,
 } from '../include/pgtable.js';
 import {
   is_writable_device_exclusive_entry,
@@ -200,9 +201,9 @@ function* change_pte_range(
 
 /**
  * Gives [start, end) of a VMA the protection that its flags say, or none for NUMA hints, as one invalidation that begins
- * where the first page table is. The caller flushes.
+ * where the first PMD table is (the first page table, if upper levels are folded). The caller flushes.
  * @context mmap_lock held
- * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (upper levels folded; neither NUMA hints nor uffd-wp on huge PMDs; vm_page_prot is made of vm_flags)
+ * @kernel 6.12 mm/mprotect.c change_protection, change_pud_range: adapted (levels above folded; neither NUMA hints nor uffd-wp on huge PMDs; vm_page_prot is made of vm_flags)
  */
 export function* change_protection(
   tlb: MmuGather,
@@ -216,14 +217,17 @@ export function* change_protection(
   let next: number;
   for (let addr = start; addr < end; addr = next) {
     next = pmd_addr_end(addr, end);
+    const pud = pud_offset(vma.vm_mm, addr);
+    if (pud !== undefined && (yield* equals(pud, 0))) continue;
     const pmdp = pmd_offset(vma.vm_mm, addr);
     const pmd = yield* pmdp_get_lockless(pmdp);
-    if (pmd_none(pmd)) continue;
+    if (pud === undefined && pmd_none(pmd)) continue;
     if (pmd_leaf(pmd) && cp_flags & ~MM_CP.TRY_CHANGE_WRITABLE) continue;
     if (range === undefined && knob('change_protection.notifier') === 'on') {
       range = mmu_notifier_range_init(MMU_NOTIFY.PROTECTION_VMA, 0, vma.vm_mm, addr, end);
       yield* mmu_notifier_invalidate_range_start(range);
     }
+    if (pmd_none(pmd)) continue;
     if (pmd_leaf(pmd)) {
       if (next - addr !== HPAGE_PMD_NR()) yield* __split_huge_pmd(vma.vm_mm, addr, false);
       else if (yield* change_huge_pmd(tlb, vma, pmdp, addr, vm_page_prot(vm_flags), cp_flags)) continue;

@@ -40,6 +40,7 @@ import { anon_vma_lock_write, anon_vma_unlock_write } from './rmap-anon_vma.js';
 import { flush_tlb_batched_pending } from './rmap-batch.js';
 import { copy_vma } from './vma-merge.js';
 import { vma_next, vma_prev } from './vma-tree.js';
+import { pmd_alloc } from './memory-pmd.js';
 
 /** What an rmap walk would hold. */
 interface RmapLocks {
@@ -140,6 +141,7 @@ export function* move_page_tables(
     const new_pmd = pmd_offset(mm, new_addr + done);
     for (;;) {
       if (pmd_none(yield* pmdp_get_lockless(old_pmd))) break;
+      yield* pmd_alloc(mm, new_addr + done); // alloc_new_pmd()
       failed = !(yield* pte_alloc(mm, new_pmd));
       if (failed) break;
       const from = old_addr + done;

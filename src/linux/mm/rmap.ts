@@ -3,6 +3,7 @@ import { request, type Path } from '../../core/path.js';
 import { add, clearBits, equals, load, read, setBits, store, write } from '../../core/primitives.js';
 import { bits, frameRef } from '../../core/system.js';
 import { EBUSY } from '../include/errno.js';
+import { assertFolioLocked } from '../include/lockdep.js';
 import { folio_is_device_private } from '../include/memremap.js';
 import { PG, type Folio, type Inode, type Page, type Vma } from '../include/mm_types.js';
 import { folio_test_large } from '../include/page-flags.js';
@@ -50,6 +51,7 @@ export function* folio_add_new_anon_rmap(page: Page, vma: Vma, address: number, 
 
 /** A page that others map as well belongs to the root of the anon_vmas, where all are found. @context PTL held, folio locked @kernel 6.12 mm/rmap.c __folio_set_anon: adapted (not exclusive) */
 function* setSharedAnon(page: Page, vma: Vma, index: number): Path {
+  assertFolioLocked(page);
   const root = yield* anonVmaRoot(yield* load(vma.anon_vma));
   yield* store(page.mapping, root);
   yield* store(page.index, index);
@@ -170,6 +172,7 @@ export function* rmapWalkBegin(folio: Folio): Path<RmapWalk> {
 
 /** Begins a walk over the VMAs that may map a page of a file. @context folio locked; may sleep @kernel 6.12 mm/rmap.c rmap_walk_file: adapted (the loop is the caller's) */
 function* rmap_walk_file(folio: Folio, file: Inode): Path<RmapWalk> {
+  assertFolioLocked(folio);
   const index = yield* read(folio.index);
   yield* down_read(file.i_mmap_rwsem);
   return {

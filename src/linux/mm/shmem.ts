@@ -2,7 +2,7 @@
 import { request, type Path } from '../../core/path.js';
 import { equals, lock, read, setBits, store, testBits, write } from '../../core/primitives.js';
 import { EEXIST, EINVAL, ENOMEM } from '../include/errno.js';
-import { lockdep_assert_held } from '../include/lockdep.js';
+import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { type Folio, type Inode, PG, type Vma } from '../include/mm_types.js';
 import { folio_lock, folio_unlock } from '../include/pagemap.js';
 import { folio_get } from '../include/page_ref.js';
@@ -91,6 +91,7 @@ export function* shmem_fallocate(inode: Inode, start: number, len: number): Path
 
 /** @context folio locked @kernel 6.12 mm/shmem.c shmem_add_to_page_cache: adapted (small folios) */
 function* shmem_add_to_page_cache(folio: Folio, inode: Inode, index: number): Path<boolean> {
+  assertFolioLocked(folio);
   yield* folio_get(folio);
   yield* store(folio.mapping, inode.mapping);
   yield* store(folio.index, index);

@@ -11,6 +11,7 @@ import { might_sleep } from '../kernel/sched/core.js';
 import { folio_test_locked, folio_unlock } from '../include/pagemap.js';
 import { mlock_drain_local, mlock_folio_batch, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
+import { moveActivated, moveDeactivated } from './swap-activate.js';
 
 /** The batches of this CPU; undefined where folios go on the LRU at once. */
 export const fbatches = (): CpuFbatches | undefined => current.kernel.cpu_fbatches?.[current.cpu];
@@ -29,6 +30,7 @@ export function* folio_evictable(folio: Folio): Path<boolean> {
 function* lru_add(folio: Folio): Path {
   yield* clearBits(folio.flags, PG.unevictable);
   if (!(yield* folio_evictable(folio))) {
+    yield* clearBits(folio.flags, PG.active);
     yield* setBits(folio.flags, PG.unevictable);
     yield* store(folio.mlock_count!, 0); // who locks it counts itself
   }
@@ -39,7 +41,7 @@ function* lru_add(folio: Folio): Path {
 function* lru_lazyfree(folio: Folio): Path {
   if (!(yield* testBits(folio.flags, PG.anon)) || !(yield* testBits(folio.flags, PG.swapbacked))) return;
   if (yield* testBits(folio.flags, PG.swapcache | PG.unevictable)) return;
-  yield* clearBits(folio.flags, PG.referenced | PG.swapbacked);
+  yield* clearBits(folio.flags, PG.active | PG.referenced | PG.swapbacked);
 }
 
 /** Puts the batch's folios on the LRU. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
@@ -129,7 +131,9 @@ export function* lru_add_drain(): Path {
   if (batches === undefined) return;
   yield* moveAdded(batches.lru_add);
   yield* moveToTail(batches.lru_move_tail);
+  yield* moveDeactivated(batches.lru_deactivate);
   yield* moveLazyfree(batches.lru_lazyfree);
+  yield* moveActivated(batches.lru_activate);
   yield* mlock_drain_local();
 }
 
@@ -142,7 +146,9 @@ export function* lru_add_drain_all(): Path {
   for (const batches of current.kernel.cpu_fbatches ?? []) {
     yield* moveAdded(batches.lru_add);
     yield* moveToTail(batches.lru_move_tail);
+    yield* moveDeactivated(batches.lru_deactivate);
     yield* moveLazyfree(batches.lru_lazyfree);
+    yield* moveActivated(batches.lru_activate);
     yield* mlock_folio_batch(batches.mlock_fbatch);
   }
 }

@@ -15,7 +15,7 @@ import { PG, type Folio } from '../include/mm_types.js';
 import { folio_get } from '../include/page_ref.js';
 import { folio_trylock, folio_unlock } from '../include/pagemap.js';
 import { current } from '../kernel.js';
-import { lockdep_assert_held } from '../include/lockdep.js';
+import { assertFolioLocked, lockdep_assert_held } from '../include/lockdep.js';
 import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { filemap_get_entry } from './filemap.js';
 import { alloc_page } from './page_alloc.js';
@@ -23,13 +23,15 @@ import { folio_mark_dirty } from './page-writeback.js';
 import { folio_mapped } from './rmap.js';
 import { fbatches, folio_add_lru, folio_put } from './swap.js';
 import { folio_alloc_swap, folio_free_swap, put_swap_folio, type SwapSlot } from './swapfile.js';
+import { takeShadow, workingset_refault } from './workingset.js';
 
 /**
- * Puts a folio into the swap cache, which holds a reference.
+ * Puts a folio into the swap cache, which holds a reference. Returns what was remembered of an earlier one there.
  * @context folio locked
  * @kernel 6.12 mm/swap_state.c add_to_swap_cache: faithful
  */
-export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
+export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path<number> {
+  assertFolioLocked(folio);
   yield* folio_get(folio);
   yield* setBits(folio.flags, PG.swapcache);
   yield* store(folio.swap!, slot.number + 1);
@@ -37,7 +39,9 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
   yield* spin_lock(xa_lock);
   lockdep_assert_held(xa_lock); // xas_store()
   yield* write(slot.cache, folio.pfn + 1);
+  const shadow = yield* takeShadow(slot);
   yield* spin_unlock(xa_lock);
+  return shadow;
 }
 
 /**
@@ -46,6 +50,7 @@ export function* add_to_swap_cache(folio: Folio, slot: SwapSlot): Path {
  * @kernel 6.12 mm/swap_state.c add_to_swap: faithful
  */
 export function* add_to_swap(folio: Folio): Path<boolean> {
+  assertFolioLocked(folio);
   const slot = yield* folio_alloc_swap();
   if (slot === undefined) return false;
   yield* add_to_swap_cache(folio, slot);
@@ -55,7 +60,7 @@ export function* add_to_swap(folio: Folio): Path<boolean> {
 
 /** @context folio locked, xa_lock held @kernel 6.12 mm/swap_state.c __delete_from_swap_cache: faithful */
 export function* __delete_from_swap_cache(folio: Folio, slot: SwapSlot): Path {
-  lockdep_assert_held(folio.lock);
+  assertFolioLocked(folio);
   lockdep_assert_held(current.kernel.swap!.xa_lock);
   yield* write(slot.cache, 0);
   yield* store(folio.swap!, 0);
@@ -106,9 +111,10 @@ export function* read_swap_cache_async(slot: SwapSlot): Path<Folio | undefined> 
     if (err === 0) {
       yield* lock(folio.lock);
       yield* setBits(folio.flags, PG.swapbacked);
-      yield* add_to_swap_cache(folio, slot);
+      const shadow = yield* add_to_swap_cache(folio, slot);
       if (slot.data !== undefined) yield* write(folio.frame.data!, yield* read(slot.data));
       yield* setBits(folio.flags, PG.uptodate);
+      yield* workingset_refault(folio, shadow);
       if (fbatches() !== undefined) yield* folio_add_lru(folio);
       yield* folio_unlock(folio);
       return folio;

@@ -21,6 +21,8 @@ export class SwapSlot {
   readonly map: Cell;
   /** i_pages of the swap address space: frame + 1, 0 for none. */
   readonly cache: Cell;
+  /** The swap address space remembers that reclaim has thrown the folio out. Looked at where folios are active or not. */
+  readonly shadow: Cell;
   /** What was written out. */
   readonly data: Cell | undefined;
 
@@ -31,6 +33,7 @@ export class SwapSlot {
   ) {
     this.map = system.cell(`swap[${number}].swap_map`);
     this.cache = system.cell(`swap[${number}].cache`, 0, { type: frameRef });
+    this.shadow = system.cell(`swap[${number}].shadow`);
     this.data = data ? system.cell(`swap[${number}].data`) : undefined;
   }
 }

@@ -8,6 +8,7 @@ import {
   clearBits,
   load,
   read,
+  setBits,
   store,
   testAndClearBits,
   testBits,
@@ -37,9 +38,10 @@ import {
 } from './rmap-batch.js';
 import { shmem_writepage } from './shmem-swap.js';
 import { try_to_unmap } from './rmap-unmap.js';
-import { folio_add_lru, folio_put } from './swap.js';
+import { fbatches, folio_add_lru, folio_put } from './swap.js';
 import { __delete_from_swap_cache, add_to_swap } from './swap_state.js';
 import { slotOfFolio, put_swap_folio } from './swapfile.js';
+import { workingset_eviction } from './workingset.js';
 
 /** @kernel 6.12 mm/vmscan.c struct scan_control: adapted (all may be unmapped, swapped, written; with the plug of the task) */
 export interface ScanControl {
@@ -95,14 +97,14 @@ function* shrinkLockedFolio(
   ) {
     if (!(gfp_mask & __GFP.IO)) return yield* keepLocked(folio);
     if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
-    if (!(yield* add_to_swap(folio))) return yield* keepLocked(folio);
+    if (!(yield* add_to_swap(folio))) return yield* activateLocked(folio);
   }
   if (yield* folio_mapped(folio)) {
     yield* try_to_unmap(folio, TTU.BATCH_FLUSH, ubc);
-    if (yield* folio_mapped(folio)) return yield* keepLocked(folio);
+    if (yield* folio_mapped(folio)) return yield* activateLocked(folio);
   }
   // Unmapped: no new pin can come, unless GUP-fast is past its last look at the PTE.
-  if (yield* folio_maybe_dma_pinned(folio)) return yield* keepLocked(folio);
+  if (yield* folio_maybe_dma_pinned(folio)) return yield* activateLocked(folio);
   const swapcache = yield* testBits(folio.flags, PG.swapcache);
   const file = yield* fileOf(folio);
   if ((swapcache || file !== undefined) && (yield* testBits(folio.flags, PG.dirty))) {
@@ -134,6 +136,14 @@ function* fileOf(folio: Folio): Path<Inode | undefined> {
   return mapping < 0 ? inodes[-mapping] : undefined;
 }
 
+/** The folio stays, and is looked at last from now on. Where there are no batches that is as {@link keepLocked}. @context folio locked */
+function* activateLocked(folio: Folio): Path<false> {
+  if (fbatches() !== undefined && !(yield* testBits(folio.flags, PG.mlocked)))
+    yield* setBits(folio.flags, PG.active);
+  return yield* keepLocked(folio);
+}
+
+/** The folio stays. @context folio locked */
 function* keepLocked(folio: Folio): Path<false> {
   yield* folio_unlock(folio);
   return false;
@@ -186,6 +196,7 @@ function* __remove_mapping(folio: Folio, file: Inode | undefined): Path<boolean>
     return true;
   }
   const slot = yield* slotOfFolio(folio);
+  yield* workingset_eviction(slot);
   yield* __delete_from_swap_cache(folio, slot);
   yield* spin_unlock(xa_lock);
   yield* put_swap_folio(slot);
@@ -235,6 +246,7 @@ export function* shrink_inactive_list(folios: readonly Folio[]): Path {
  */
 export function* reclaim_pages(folios: readonly Folio[], plug: BlkPlug | undefined): Path {
   if (folios.length === 0) return;
+  if (fbatches() !== undefined) for (const folio of folios) yield* clearBits(folio.flags, PG.active);
   const kept = yield* shrink_folio_list(folios, { gfp_mask: GFP_KERNEL, plug });
   for (const folio of kept) yield* folio_putback_lru(folio);
 }
