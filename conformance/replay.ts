@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { UsageError } from '../src/core/scenario.js';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
 import { type Golden, goldenFiles, readGolden } from './golden.js';
+import { noProgress, progress } from './progress.js';
 import { withRetries } from './retries.js';
 
 /** What the replay of one recorded file came to. */
@@ -31,10 +33,9 @@ export function differenceIn(
 ): string | undefined {
   const trace = head.trace === 'notifiers';
   const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
-  const model = retries
-    ? withRetries((begins) => modelAnswer(script, name, options, answer, begins))
-    : modelAnswer(script, name, options, answer);
-  return firstDifference(model, answer);
+  const answers = (operationBegins?: () => void): string[] =>
+    modelAnswer(script, `script of ${name}`, options, answer, operationBegins);
+  return firstDifference(retries ? withRetries(answers) : answers(), answer);
 }
 
 /** One file in so many is replayed with every invariant after each step, three times as slow as after each operation. */
@@ -45,16 +46,22 @@ const JUDGED = 20;
  */
 const EXCUSED = ['coherent', 'all'];
 
+/** How often the model's own properties are looked at in one script after the other, by their mixes. */
+export function judging(): (mix: string) => Asked['judged'] {
+  let judgeable = 0;
+  return (mix) => (!EXCUSED.includes(mix) && judgeable++ % JUDGED === 0 ? 'step' : 'operation');
+}
+
 /** One file in so many is replayed once more, with retries. Not a traced one: who tries again says so to notifiers again. */
 const RETRIED = 4;
 
 /** How each file is replayed. */
 export function replaysOf(files: readonly string[]): Asked[] {
-  let [judgeable, untraced] = [0, 0];
+  const judgedAs = judging();
+  let untraced = 0;
   return files.flatMap((file): Asked[] => {
     const { mix, trace } = readGolden(file).head;
-    const judged = !EXCUSED.includes(mix) && judgeable++ % JUDGED === 0;
-    const once: Asked = { file, judged: judged ? 'step' : 'operation', retries: false };
+    const once: Asked = { file, judged: judgedAs(mix), retries: false };
     if (trace !== 'none' || untraced++ % RETRIED !== 0) return [once];
     return [once, { file, judged: 'operation', retries: true }];
   });
@@ -78,14 +85,17 @@ export async function replayAll(files: readonly string[], done: (one: Replayed) 
 /** The replay command. Returns the exit code. */
 export async function replay(files: readonly string[] = goldenFiles()): Promise<number> {
   const began = Date.now();
-  let [operations, again, differing] = [0, 0, 0];
+  let [operations, again, differing, done] = [0, 0, 0, 0];
   await replayAll(files, ({ asked: { file, retries }, operations: here, difference }) => {
     if (retries) again += here;
     else operations += here;
+    progress(`${++done} replays of ${files.length} files, ${operations + again} operations`);
     if (difference === undefined) return;
     differing++;
+    noProgress();
     process.stdout.write(`${file}: differs${retries ? ', with retries' : ''}\n${difference}\n`);
   });
+  noProgress();
   const seconds = (Date.now() - began) / 1000;
   process.stdout.write(
     `${operations} operations of ${files.length} files, ${again} of them once more with retries; ` +
@@ -109,7 +119,10 @@ function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
       resolve(answer);
     };
     worker.once('message', done);
-    worker.once('error', reject);
+    // What is wrong with a file is found in the thread; it comes without its class.
+    worker.once('error', (error: Error) =>
+      reject(error.name === UsageError.name ? new UsageError(error.message, { cause: error }) : error),
+    );
     worker.postMessage(asked);
   });
 }
