@@ -18,19 +18,21 @@ const BROKEN = 'the model is broken: ';
 
 /**
  * What the model answers; if an operation breaks one of its properties, or its code, the last line says so. `real`: no more
- * than up to the first answer that differs from it.
+ * than up to the first answer that differs from it. `operationBegins` is called before each operation.
  */
 export function modelAnswer(
   script: string,
   name: string,
   options: AnswersOptions,
   real?: readonly string[],
+  operationBegins: () => void = () => {},
 ): string[] {
   const answering = answersOf(script, name, options);
   const lines: string[] = [];
   /** An operation's lines, and those of what is observed after it. */
   let answer: string[] = [];
   for (;;) {
+    operationBegins();
     const { value, done } = nextOf(answering);
     if (done || value[0]!.startsWith('>')) {
       const from = lines.length;

@@ -66,7 +66,8 @@ function mutantNamed(name: string): Mutant {
   return mutants.get(name)!;
 }
 
-function cover({ file, judged }: Asked): Reached {
+function cover(asked: Asked): Reached {
+  const { file } = asked;
   const { enter } = live;
   const names: string[] = [];
   const places = new Map<number, number>();
@@ -85,7 +86,7 @@ function cover({ file, judged }: Asked): Reached {
       let difference: string | undefined;
       for (let first = last; first >= 0; first = first > last - 4 ? first - 1 : first === 0 ? -1 : 0) {
         counts = new Map();
-        difference = differenceIn(partOf(file, first, last), judged);
+        difference = differenceIn(partOf(file, first, last), asked);
         if (difference !== undefined) continue;
         return { first, last, sites: [...counts].map(([site, count]) => [placeOf(site), count] as const) };
       }
@@ -99,9 +100,10 @@ function cover({ file, judged }: Asked): Reached {
 
 function kill(name: string, asked: readonly PartAsked[]): Ended {
   const mutant = mutantNamed(name);
-  for (const [by, { file, first, last, judged }] of asked.entries()) {
+  for (const [by, part] of asked.entries()) {
+    const { file, first, last } = part;
     try {
-      const difference = mutated(mutant, () => differenceIn(partOf(file, first, last), judged, LIMIT));
+      const difference = mutated(mutant, () => differenceIn(partOf(file, first, last), part, LIMIT));
       if (difference !== undefined) return { by, how: summary(difference) };
     } catch (error) {
       return { by, how: `error: ${(error as Error).message}` };

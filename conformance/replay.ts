@@ -6,19 +6,20 @@ import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
 import { type Golden, goldenFiles, readGolden } from './golden.js';
 import { noProgress, progress } from './progress.js';
+import { withRetries } from './retries.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
-  readonly file: string;
+  readonly asked: Asked;
   readonly operations: number;
   readonly difference: string | undefined;
 }
 
 /** Compares the model with what was recorded. */
-export function replayOne({ file, judged }: Asked): Replayed {
-  const golden = readGolden(file);
+export function replayOne(asked: Asked): Replayed {
+  const golden = readGolden(asked.file);
   const operations = golden.answer.filter((line) => line.startsWith('> P')).length;
-  return { file, operations, difference: differenceIn(golden, judged) };
+  return { asked, operations, difference: differenceIn(golden, asked) };
 }
 
 /**
@@ -27,12 +28,14 @@ export function replayOne({ file, judged }: Asked): Replayed {
  */
 export function differenceIn(
   { name, head, script, answer }: Golden,
-  judged: AnswersOptions['judged'],
+  { judged, retries }: Omit<Asked, 'file'>,
   limit?: number,
 ): string | undefined {
   const trace = head.trace === 'notifiers';
   const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
-  return firstDifference(modelAnswer(script, `script of ${name}`, options, answer), answer);
+  const answers = (operationBegins?: () => void): string[] =>
+    modelAnswer(script, `script of ${name}`, options, answer, operationBegins);
+  return firstDifference(retries ? withRetries(answers) : answers(), answer);
 }
 
 /** One file in so many is replayed with every invariant after each step, three times as slow as after each operation. */
@@ -49,15 +52,24 @@ export function judging(): (mix: string) => Asked['judged'] {
   return (mix) => (!EXCUSED.includes(mix) && judgeable++ % JUDGED === 0 ? 'step' : 'operation');
 }
 
-/** Files, and how often the model's own properties are looked at in each. */
-export function judgedOf(files: readonly string[]): Asked[] {
+/** One file in so many is replayed once more, with retries. Not a traced one: who tries again says so to notifiers again. */
+const RETRIED = 4;
+
+/** How each file is replayed. */
+export function replaysOf(files: readonly string[]): Asked[] {
   const judgedAs = judging();
-  return files.map((file) => ({ file, judged: judgedAs(readGolden(file).head.mix) }));
+  let untraced = 0;
+  return files.flatMap((file): Asked[] => {
+    const { mix, trace } = readGolden(file).head;
+    const once: Asked = { file, judged: judgedAs(mix), retries: false };
+    if (trace !== 'none' || untraced++ % RETRIED !== 0) return [once];
+    return [once, { file, judged: 'operation', retries: true }];
+  });
 }
 
 /** Replays files, on all CPUs: with `dist`, so that must be up to date. */
 export async function replayAll(files: readonly string[], done: (one: Replayed) => void): Promise<void> {
-  const all = judgedOf(files);
+  const all = replaysOf(files);
   let next = 0;
   const oneAfterTheOther = async (): Promise<void> => {
     const worker = new Worker(new URL('replay-worker.mjs', import.meta.url));
@@ -73,19 +85,21 @@ export async function replayAll(files: readonly string[], done: (one: Replayed) 
 /** The replay command. Returns the exit code. */
 export async function replay(files: readonly string[] = goldenFiles()): Promise<number> {
   const began = Date.now();
-  let [operations, differing, done] = [0, 0, 0];
-  await replayAll(files, ({ file, operations: here, difference }) => {
-    operations += here;
-    progress(`${++done} of ${files.length} files, ${operations} operations`);
+  let [operations, again, differing, done] = [0, 0, 0, 0];
+  await replayAll(files, ({ asked: { file, retries }, operations: here, difference }) => {
+    if (retries) again += here;
+    else operations += here;
+    progress(`${++done} replays of ${files.length} files, ${operations + again} operations`);
     if (difference === undefined) return;
     differing++;
     noProgress();
-    process.stdout.write(`${file}: differs\n${difference}\n`);
+    process.stdout.write(`${file}: differs${retries ? ', with retries' : ''}\n${difference}\n`);
   });
   noProgress();
   const seconds = (Date.now() - began) / 1000;
   process.stdout.write(
-    `${operations} operations of ${files.length} files, ${differing} of them differ, ${seconds.toFixed(0)} s\n`,
+    `${operations} operations of ${files.length} files, ${again} of them once more with retries; ` +
+      `${differing} replays differ, ${seconds.toFixed(0)} s\n`,
   );
   return differing === 0 ? 0 : 1;
 }
@@ -94,6 +108,8 @@ export async function replay(files: readonly string[] = goldenFiles()): Promise<
 export interface Asked {
   readonly file: string;
   readonly judged: AnswersOptions['judged'];
+  /** Optimistic checks fail once in each operation: see retries.ts. */
+  readonly retries: boolean;
 }
 
 function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
