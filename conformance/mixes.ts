@@ -255,6 +255,15 @@ export const MIXES = {
     operations: { ...CORE, ...DEVICE, ...PINS },
     advice: { ...ADVICE, pageout: 5 },
   },
+  large: {
+    ...BASE,
+    about: 'ranges of more pages than a batch takes',
+    pages: 40,
+    regions: 2,
+    devices: [0, 1],
+    operations: { ...CORE, ...DEVICE, ...PINS },
+    advice: { ...ADVICE, pageout: 6, populate_write: 6 },
+  },
   rare: {
     ...BASE,
     about: 'what chance would hardly bring together',
