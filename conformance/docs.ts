@@ -26,13 +26,16 @@ of appearance and flags are left out that depend on when per-CPU batches are dra
 - The paths that the explorer interleaves, run one after the other, do what this kernel does, for so many sequences.
 - A wrong rule in fork, COW, reclaim, migration, device-private, coherent or exclusive memory, GUP, madvise(), mprotect(), mremap(),
   mlock() shows as a difference, if a sequence reaches it: \`npm run mutate\` says how much of the code does.
+- In the traced files: which mm's notifiers are told which ranges with which events, in which order. The order in which device
+  memory is evicted is among it: that of frames, which the test driver takes from a list of free pages that the model has as well.
+  So a script begins with new memory of the devices, whatever scripts before have done.
 
 ## What it does not prove
 
 - Nothing about races. One operation runs at a time, on one CPU; what happens between two steps is the explorer's business, and
   what it finds rests on the model's steps being in the kernel's order.
 - Nothing about what is not shown: locks, TLBs, reference counts, LRU order, which event a notifier gets (but for the traced
-  files).
+  files), nor whether it may sleep.
 - Nothing about features that no operation reaches: userfaultfd, huge pages, hugetlb, NUMA balancing, memory hotplug, the other
   drivers, and paths that need memory to run out.
 - Other releases are knob values that only the scenarios judge.
@@ -46,7 +49,6 @@ four seeds of each mix, 24 differed somewhere. Known so far, none of it mended:
 - madvise(MADV_FREE): when a batch is drained, and with it the swap-backed flag goes.
 - memfd, mlock(), fork, a pin, then migration to a device: the kernel drops the unevictable flag.
 - The swap-cache flag after a pageout of several pages, and a device's store through another process's file.
-- Ranges: EXCLUSIVE of a parent's page through an inherited file begins with a CLEAR more.
 `;
 
 const GAPS = `## What is never reached, and why

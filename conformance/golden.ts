@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { UsageError } from '../src/core/scenario.js';
+import { quoted } from '../src/litmus/ops-words.js';
 
 /** What is known of a recording. */
 const KEYS = ['kernel', 'config', 'seed', 'mix', 'operations', 'trace', 'date'] as const;
@@ -34,7 +35,8 @@ export function parseGolden(text: string, name: string): Golden {
   const head = Object.fromEntries(
     KEYS.map((key, i) => {
       const found = new RegExp(`^# ${key}(?: (.*))?$`).exec(lines[i] ?? '');
-      if (found === null) throw new UsageError(`${name}:${i + 1}: expected # ${key} …, found ${lines[i]}`);
+      if (found === null)
+        throw new UsageError(`${name}:${i + 1}: expected # ${key} …, found ${quoted(lines[i] ?? 'its end')}`);
       return [key, found[1] ?? ''];
     }),
   ) as GoldenHead;
@@ -48,14 +50,17 @@ export function parseGolden(text: string, name: string): Golden {
   };
 }
 
+/** Throws a UsageError for what is none. */
 export function readGolden(path: string): Golden {
-  let packed: Buffer;
+  let text: string;
   try {
-    packed = readFileSync(path);
+    text = gunzipSync(readFileSync(path)).toString();
   } catch (error) {
-    throw new UsageError(`${path}: ${(error as Error).message}`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const damaged = code?.startsWith('Z_') ? `not a whole gzip file (${message})` : message;
+    throw new UsageError(`${path}: ${damaged}`, { cause: error });
   }
-  return parseGolden(gunzipSync(packed).toString(), basename(path, SUFFIX));
+  return parseGolden(text, basename(path, SUFFIX));
 }
 
 /** Writes a file of that name; returns its path. */

@@ -1,39 +1,20 @@
 // SPDX-License-Identifier: MIT
-import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
-import { UsageError } from '../src/core/scenario.js';
+import { type Build, build } from './build.js';
 
-/** What a guest boots. */
-export interface Build {
-  readonly kernel: string;
-  readonly initramfs: string;
-  /** SHA-256 of the kernel's configuration. */
-  readonly config: string;
-}
-
-/** Builds kernel and agent, if they are not there yet: the first time that takes minutes. */
-export function build(): Build {
-  const script = fileURLToPath(new URL('kernel/build.sh', import.meta.url));
-  let paths: string[];
-  try {
-    paths = execFileSync(script, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).split('\n');
-  } catch (error) {
-    if ((error as { status?: number }).status === undefined) throw error;
-    throw new UsageError('there is no kernel to compare with', { cause: error });
-  }
-  const [kernel = '', initramfs = '', config = ''] = paths;
-  return { kernel, initramfs, config: createHash('sha256').update(readFileSync(config)).digest('hex') };
-}
+/** The guest has ended, or does not answer: what it had to say is in the message. */
+export class GuestError extends Error {}
 
 export interface RunOptions {
   /** Ask for what notifiers are told as well. */
   readonly trace?: boolean;
+  /** Milliseconds that it may take. */
+  readonly patience?: number;
 }
 
 /** A real kernel that executes scripts, one after the other. */
@@ -46,15 +27,15 @@ export interface Guest {
   close(): Promise<void>;
 }
 
-export interface GuestOptions {
-  readonly build?: Build;
-  /** Milliseconds that one script may take. */
-  readonly patience?: number;
-}
+/** Milliseconds that a guest may take to boot, or for a script: much more than it does. */
+const PATIENCE = 300_000;
 
-/** One CPU, emulated; the port of the scripts is what QEMU reads and writes. */
+/**
+ * One CPU, emulated; the port of the scripts is what QEMU reads and writes. Its clock counts instructions: on a host with much
+ * else to do no time-out of the guest runs out, as that of the test driver, which answers EBUSY after a second.
+ */
 const MACHINE =
-  '-nodefaults -no-user-config -display none -no-reboot -machine q35 -accel tcg -cpu max -smp 1 -m 2G';
+  '-nodefaults -no-user-config -display none -no-reboot -machine q35 -accel tcg -cpu max -smp 1 -m 2G -icount shift=3,sleep=off';
 const PORT =
   '-chardev stdio,id=scripts,signal=off -device virtio-serial-pci -device virtserialport,chardev=scripts';
 const PARAMETERS = [
@@ -70,14 +51,14 @@ type Qemu = ChildProcessByStdio<Writable, Readable, Readable>;
 function startQemu({ kernel, initramfs }: Build, log: string): Qemu {
   const image = ['-kernel', kernel, '-initrd', initramfs, '-append', PARAMETERS.join(' ')];
   const args = [...MACHINE.split(' '), ...image, '-serial', `file:${log}`, ...PORT.split(' ')];
-  return spawn('qemu-system-x86_64', args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // It ends with this process, however that ends.
+  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...args];
+  return spawn('setpriv', command, { stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 /** Boots a guest, and waits until it takes scripts. */
-export async function startGuest({
-  build: built = build(),
-  patience = 300_000,
-}: GuestOptions = {}): Promise<Guest> {
+export async function startGuest(): Promise<Guest> {
+  const built = await build();
   const folder = mkdtempSync(join(tmpdir(), 'shootdown-guest-'));
   const log = join(folder, 'console');
   const qemu = startQemu(built, log);
@@ -97,10 +78,14 @@ export async function startGuest({
     } catch {
       // It has not come so far.
     }
-    ended = new Error([what, complaints.trimEnd(), tail].filter((text) => text !== '').join('\n'));
+    ended = new GuestError([what, complaints.trimEnd(), tail].filter((text) => text !== '').join('\n'));
     listener?.end(ended);
   };
-  const kill = (): void => void qemu.kill();
+  const clean = (): void => rmSync(folder, { recursive: true, force: true });
+  const kill = (): void => {
+    qemu.kill('SIGKILL');
+    clean();
+  };
   process.once('exit', kill);
   const gone = new Promise<void>((resolve) => {
     qemu.on('error', (error) => {
@@ -110,14 +95,14 @@ export async function startGuest({
     qemu.on('close', () => {
       end('the guest has ended');
       process.off('exit', kill);
-      rmSync(folder, { recursive: true, force: true });
+      clean();
       resolve();
     });
   });
   lines.on('line', (line) => listener?.line(line));
 
   /** All lines up to the first for which `last` holds, without it. */
-  const until = (last: (line: string) => boolean): Promise<string[]> =>
+  const until = (last: (line: string) => boolean, patience = PATIENCE): Promise<string[]> =>
     new Promise((resolve, reject) => {
       const found: string[] = [];
       const timer = setTimeout(() => end(`the guest has not answered in ${patience / 1000} s`), patience);
@@ -134,7 +119,7 @@ export async function startGuest({
         end(error) {
           finish();
           reject(
-            new Error(
+            new GuestError(
               error.message +
                 (found.length === 0
                   ? ''
@@ -154,17 +139,17 @@ export async function startGuest({
       return banner;
     },
     build: built,
-    async run(script, { trace = false } = {}) {
+    async run(script, { trace = false, patience } = {}) {
       const sync = `sync ${++number}`;
-      const answered = until((line) => line === sync);
+      const answered = until((line) => line === sync, patience);
       qemu.stdin.write(`begin\n${trace ? 'trace\n' : ''}${script.trimEnd()}\n${sync}\n`);
       const answer = await answered;
       const odd = answer.find((line) => line.startsWith('?'));
-      if (odd !== undefined) throw new Error(`the agent has not executed a line: ${odd}`);
+      if (odd !== undefined) throw new GuestError(`the agent has not executed a line: ${odd}`);
       return answer;
     },
     async close() {
-      qemu.kill();
+      qemu.kill('SIGKILL');
       await gone;
     },
   };

@@ -68,8 +68,9 @@ function mutantNamed(name: string): Mutant {
   return mutants.get(name)!;
 }
 
-function cover({ file }: Asked): Reached {
+function cover({ file, retries }: Asked): Reached {
   const { enter } = live;
+  const asAnswers = { judged: 'never', retries } as const;
   const names: string[] = [];
   const places = new Map<number, number>();
   let counts = new Map<number, number>();
@@ -86,7 +87,7 @@ function cover({ file }: Asked): Reached {
     const reached = Array.from({ length: countParts(recording(file)) }, (_, last) => {
       for (let first = last; first >= Math.max(0, last - BEFORE); first--) {
         counts = new Map();
-        if (differenceIn(partOf(file, first, last), 'never') !== undefined) continue;
+        if (differenceIn(partOf(file, first, last), asAnswers) !== undefined) continue;
         return [{ first, last, sites: [...counts].map(([site, count]) => [placeOf(site), count] as const) }];
       }
       return [];
@@ -100,9 +101,10 @@ function cover({ file }: Asked): Reached {
 
 function kill(name: string, asked: readonly PartAsked[]): Ended {
   const mutant = mutantNamed(name);
-  for (const [by, { file, first, last, judged }] of asked.entries()) {
+  for (const [by, part] of asked.entries()) {
+    const { file, first, last } = part;
     try {
-      const difference = mutated(mutant, () => differenceIn(partOf(file, first, last), judged, LIMIT));
+      const difference = mutated(mutant, () => differenceIn(partOf(file, first, last), part, LIMIT));
       if (difference !== undefined) return { by, how: summary(difference) };
     } catch (error) {
       return { by, how: `error: ${(error as Error).message}` };

@@ -13,7 +13,7 @@ import { Tinypool } from 'tinypool';
 import { describe, kindOf, type Mutant, mutantsOf, nameOf, siteNames } from '../src/cli/mutants.js';
 import { siteCount } from '../src/core/live.js';
 import type { Ended, PartAsked, Reached, Task } from './mutate-worker.js';
-import { judgedOf } from './replay.js';
+import { type Asked, replaysOf } from './replay.js';
 
 export interface MutateOptions {
   readonly files: readonly string[];
@@ -68,9 +68,9 @@ export async function mutate(options: MutateOptions): Promise<number> {
   const keep = (): void => {
     if (options.results !== undefined) writeFileSync(options.results, `${JSON.stringify(kept)}\n`);
   };
-  const recordings = judgedOf(options.files);
+  const recordings = replaysOf(options.files);
   await eachAtOnce(recordings, async (asked) => {
-    kept.reached[asked.file] ??= await run<Reached>({ kind: 'cover', asked });
+    kept.reached[nameOfReplay(asked)] ??= await run<Reached>({ kind: 'cover', asked });
     say('.');
   });
   keep();
@@ -78,7 +78,7 @@ export async function mutate(options: MutateOptions): Promise<number> {
   /** By site: the parts that reach it, and how often. */
   const reaching = new Map<string, { readonly part: PartAsked; readonly count: number }[]>();
   for (const asked of recordings) {
-    const { names, parts } = kept.reached[asked.file]!;
+    const { names, parts } = kept.reached[nameOfReplay(asked)]!;
     for (const { first, last, sites } of parts)
       for (const [place, count] of sites) {
         const known = reaching.get(names[place]!) ?? [];
@@ -134,8 +134,9 @@ function inTurn(parts: readonly { readonly part: PartAsked; readonly count: numb
   return [...parts]
     .sort((x, y) => lengthOf(x.part) - lengthOf(y.part) || y.count - x.count)
     .map(({ part }) => {
-      const turn = turns.get(part.file) ?? 0;
-      turns.set(part.file, turn + 1);
+      const replay = nameOfReplay(part);
+      const turn = turns.get(replay) ?? 0;
+      turns.set(replay, turn + 1);
       return { part, turn };
     })
     .sort((x, y) => x.turn - y.turn)
@@ -143,7 +144,9 @@ function inTurn(parts: readonly { readonly part: PartAsked; readonly count: numb
 }
 
 const lengthOf = ({ first, last }: PartAsked): number => last - first;
-const nameOfPart = ({ file, last }: PartAsked): string => `${basename(file, '.gz')}, part ${last + 1}`;
+const nameOfReplay = ({ file, retries }: Asked): string =>
+  `${basename(file, '.gz')}${retries ? ' with retries' : ''}`;
+const nameOfPart = (part: PartAsked): string => `${nameOfReplay(part)}, part ${part.last + 1}`;
 
 /** What is known from before; of another build only who has noticed what. */
 function keptIn({ results, files }: MutateOptions): Kept {

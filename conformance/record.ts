@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
+import { existsSync } from 'node:fs';
+import { readScript } from '../src/cli/ops.js';
+import { UsageError } from '../src/core/scenario.js';
+import { parseOps } from '../src/litmus/ops-language.js';
 import { normalise } from '../src/litmus/ops-observe.js';
 import { firstDifference } from './compare.js';
 import { generate } from './generate.js';
 import { type Golden, goldenText, readGolden, writeGolden } from './golden.js';
 import { type Guest, startGuest } from './guest.js';
 import type { MixName } from './mixes.js';
+import { count, progress, say } from './progress.js';
 
 /** What decides a recording. */
 export interface Recording {
@@ -37,11 +42,13 @@ export async function recordOne(guest: Guest, { seed, ops, mix, trace }: Recordi
 export async function record(
   options: Recording & { readonly seeds: number; readonly folder?: string | undefined },
 ): Promise<number> {
+  const { seed: first, seeds, ops, folder } = options;
+  if (folder !== undefined && !existsSync(folder)) throw new UsageError(`${folder}: no such folder`);
   const guest = await startGuest();
   try {
-    for (let seed = options.seed; seed < options.seed + options.seeds; seed++) {
-      const golden = await recordOne(guest, { ...options, seed });
-      process.stdout.write(`${writeGolden(golden, options.folder)}\n`);
+    for (let seed = first; seed < first + seeds; seed++) {
+      progress(`seed ${seed}: ${count(ops, 'operation')}`);
+      say(writeGolden(await recordOne(guest, { ...options, seed }), folder));
     }
   } finally {
     await guest.close();
@@ -71,25 +78,37 @@ export async function differsAgain(
 
 /** The record command with a file that is there. */
 export async function recordAgain(path: string): Promise<number> {
+  readGolden(path); // or a guest would be started for nothing
   const guest = await startGuest();
   try {
+    progress(`${path}: once more`);
     const { difference, notes } = await differsAgain(guest, path);
-    for (const note of notes) process.stdout.write(`${note}\n`);
+    for (const note of notes) say(note);
     const said = difference?.replace(/^the real kernel:$/m, 'recorded:').replace(/^the model:$/m, 'now:');
-    process.stdout.write(
-      said === undefined ? `${path}: the same, byte for byte\n` : `${path}: differs\n${said}\n`,
-    );
+    say(said === undefined ? `${path}: the same, byte for byte` : `${path}: differs\n${said}`);
     return said === undefined ? 0 : 1;
   } finally {
     await guest.close();
   }
 }
 
+/** What the agent takes of a line, in bytes. */
+const MOST_BYTES = 500;
+
 /** Prints what a real kernel answers to a script, normalised. */
-export async function answerScript(script: string, trace: boolean): Promise<number> {
+export async function answerScript(file: string, trace: boolean): Promise<number> {
+  const name = file === '-' ? 'standard input' : file;
+  const script = await readScript(file, name);
+  for (const { number, text } of parseOps(script, name).lines)
+    if (text.includes('\0')) throw new UsageError(`${name}:${number}: has a zero byte`);
+  script.split('\n').forEach((line, index) => {
+    if (Buffer.byteLength(line) > MOST_BYTES)
+      throw new UsageError(`${name}:${index + 1}: is longer than ${MOST_BYTES} bytes`);
+  });
   const guest = await startGuest();
   try {
-    process.stdout.write(`${normalise(await guest.run(script, { trace })).join('\n')}\n`);
+    const answer = normalise(await guest.run(script, { trace }));
+    process.stdout.write(answer.map((line) => `${line}\n`).join(''));
   } finally {
     await guest.close();
   }

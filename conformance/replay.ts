@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { UsageError } from '../src/core/scenario.js';
 import { firstDifference, modelAnswer } from './compare.js';
 import type { AnswersOptions } from '../src/cli/ops.js';
 import { type Golden, goldenFiles, readGolden } from './golden.js';
+import { noProgress, progress } from './progress.js';
+import { withRetries } from './retries.js';
 
 /** What the replay of one recorded file came to. */
 export interface Replayed {
-  readonly file: string;
+  readonly asked: Asked;
   readonly operations: number;
   readonly difference: string | undefined;
 }
 
 /** Compares the model with what was recorded. */
-export function replayOne({ file, judged }: Asked): Replayed {
-  const golden = readGolden(file);
+export function replayOne(asked: Asked): Replayed {
+  const golden = readGolden(asked.file);
   const operations = golden.answer.filter((line) => line.startsWith('> P')).length;
-  return { file, operations, difference: differenceIn(golden, judged) };
+  return { asked, operations, difference: differenceIn(golden, asked) };
 }
 
 /**
@@ -25,12 +28,14 @@ export function replayOne({ file, judged }: Asked): Replayed {
  */
 export function differenceIn(
   { name, head, script, answer }: Golden,
-  judged: AnswersOptions['judged'],
+  { judged, retries }: Omit<Asked, 'file'>,
   limit?: number,
 ): string | undefined {
   const trace = head.trace === 'notifiers';
   const options = { trace, judged, ...(limit === undefined ? {} : { limit }) };
-  return firstDifference(modelAnswer(script, name, options, answer), answer);
+  const answers = (operationBegins?: () => void): string[] =>
+    modelAnswer(script, `script of ${name}`, options, answer, operationBegins);
+  return firstDifference(retries ? withRetries(answers) : answers(), answer);
 }
 
 /** One file in so many is replayed with every invariant after each step, three times as slow as after each operation. */
@@ -41,18 +46,30 @@ const JUDGED = 20;
  */
 const EXCUSED = ['coherent', 'all'];
 
-/** Files, and how often the model's own properties are looked at in each. */
-export function judgedOf(files: readonly string[]): Asked[] {
+/** How often the model's own properties are looked at in one script after the other, by their mixes. */
+export function judging(): (mix: string) => Asked['judged'] {
   let judgeable = 0;
-  return files.map((file) => {
-    const judged = !EXCUSED.includes(readGolden(file).head.mix) && judgeable++ % JUDGED === 0;
-    return { file, judged: judged ? 'step' : 'operation' };
+  return (mix) => (!EXCUSED.includes(mix) && judgeable++ % JUDGED === 0 ? 'step' : 'operation');
+}
+
+/** One file in so many is replayed once more, with retries. Not a traced one: who tries again says so to notifiers again. */
+const RETRIED = 4;
+
+/** How each file is replayed. */
+export function replaysOf(files: readonly string[]): Asked[] {
+  const judgedAs = judging();
+  let untraced = 0;
+  return files.flatMap((file): Asked[] => {
+    const { mix, trace } = readGolden(file).head;
+    const once: Asked = { file, judged: judgedAs(mix), retries: false };
+    if (trace !== 'none' || untraced++ % RETRIED !== 0) return [once];
+    return [once, { file, judged: 'operation', retries: true }];
   });
 }
 
 /** Replays files, on all CPUs: with `dist`, so that must be up to date. */
 export async function replayAll(files: readonly string[], done: (one: Replayed) => void): Promise<void> {
-  const all = judgedOf(files);
+  const all = replaysOf(files);
   let next = 0;
   const oneAfterTheOther = async (): Promise<void> => {
     const worker = new Worker(new URL('replay-worker.mjs', import.meta.url));
@@ -68,16 +85,21 @@ export async function replayAll(files: readonly string[], done: (one: Replayed) 
 /** The replay command. Returns the exit code. */
 export async function replay(files: readonly string[] = goldenFiles()): Promise<number> {
   const began = Date.now();
-  let [operations, differing] = [0, 0];
-  await replayAll(files, ({ file, operations: here, difference }) => {
-    operations += here;
+  let [operations, again, differing, done] = [0, 0, 0, 0];
+  await replayAll(files, ({ asked: { file, retries }, operations: here, difference }) => {
+    if (retries) again += here;
+    else operations += here;
+    progress(`${++done} replays of ${files.length} files, ${operations + again} operations`);
     if (difference === undefined) return;
     differing++;
-    process.stdout.write(`${file}: differs\n${difference}\n`);
+    noProgress();
+    process.stdout.write(`${file}: differs${retries ? ', with retries' : ''}\n${difference}\n`);
   });
+  noProgress();
   const seconds = (Date.now() - began) / 1000;
   process.stdout.write(
-    `${operations} operations of ${files.length} files, ${differing} of them differ, ${seconds.toFixed(0)} s\n`,
+    `${operations} operations of ${files.length} files, ${again} of them once more with retries; ` +
+      `${differing} replays differ, ${seconds.toFixed(0)} s\n`,
   );
   return differing === 0 ? 0 : 1;
 }
@@ -86,6 +108,8 @@ export async function replay(files: readonly string[] = goldenFiles()): Promise<
 export interface Asked {
   readonly file: string;
   readonly judged: AnswersOptions['judged'];
+  /** Optimistic checks fail once in each operation: see retries.ts. */
+  readonly retries: boolean;
 }
 
 function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
@@ -95,7 +119,10 @@ function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
       resolve(answer);
     };
     worker.once('message', done);
-    worker.once('error', reject);
+    // What is wrong with a file is found in the thread; it comes without its class.
+    worker.once('error', (error: Error) =>
+      reject(error.name === UsageError.name ? new UsageError(error.message, { cause: error }) : error),
+    );
     worker.postMessage(asked);
   });
 }

@@ -24,6 +24,7 @@ export async function shrink(lines: readonly string[], differs: Differs): Promis
     const before = few.join('\n');
     few = await fewer(few, still);
     few = await simplerWords(few, still);
+    if (few.join('\n') === before) few = await fewerByTwo(few, still);
     if (few.join('\n') === before) return few;
   }
 }
@@ -69,13 +70,27 @@ async function fewer<T>(parts: readonly T[], still: (some: readonly T[]) => Prom
   return few;
 }
 
+/** Of so many lines two at once are left out. */
+const BY_TWO = 40;
+
+/** Without two lines of which one is needed because of the other one. */
+async function fewerByTwo(lines: readonly string[], still: Differs): Promise<string[]> {
+  if (lines.length > BY_TWO) return [...lines];
+  for (let first = 0; first < lines.length; first++)
+    for (let second = first + 1; second < lines.length; second++) {
+      const without = lines.filter((_, i) => i !== first && i !== second);
+      if (without.length > 0 && (await still(without))) return without;
+    }
+  return [...lines];
+}
+
 /** Smaller numbers, word by word: fewer pages, the first region, process and device, the first page. */
 async function simplerWords(lines: readonly string[], still: Differs): Promise<string[]> {
   let few = await shifted(await renamed([...lines], still), still);
   for (let at = 0; at < few.length; at++) {
     const count = few[at]!.split(' ').length;
-    for (let word = 1; word < count; word++)
-      for (const simpler of simplerThan(few[at]!.split(' ')[word]!)) {
+    for (let word = 0; word < count; word++)
+      for (const simpler of simplerThan(few[at]!.split(' ')[word]!, word)) {
         const words = few[at]!.split(' ');
         words[word] = simpler;
         const changed = few.with(at, words.join(' '));
@@ -87,36 +102,44 @@ async function simplerWords(lines: readonly string[], still: Differs): Promise<s
   return few;
 }
 
-/** What may stand in a word's place, simplest first. */
-function simplerThan(word: string): string[] {
+/** What may stand in a word's place, simplest first; the name of an operation stays. */
+function simplerThan(word: string, at: number): string[] {
+  if (at === 1) return [];
   if (/^\d+$/.test(word)) {
     const number = Number(word);
     return [0, 1, 2, number >> 1, number - 1]
       .filter((n, i, all) => n >= 0 && n < number && all.indexOf(n) === i)
       .map(String);
   }
+  if (/^P[1-9]$/.test(word)) return ['P0'];
   if (['shared', 'memfd', 'privfile'].includes(word)) return ['anon'];
+  if (word === 'r' || word === 'n') return ['rw'];
   if (/^0x[\da-f]+$/.test(word)) return ['0x1', '0x2', '0x3'].filter((value) => BigInt(value) < BigInt(word));
   return [];
 }
 
+/** Where the number of a process, a region or a device stands. */
+const PLACES = [
+  /\b(P)(\d+)\b/g,
+  /\b(R)(\d+)\b/g,
+  /^(P\d+ (?:open|close|dread|dwrite|todev|tosys|excl|chkexcl|snap|release) )(\d+)\b/g,
+];
+
 /** Processes, regions and devices with the lowest numbers: all places of a name at once. */
 async function renamed(lines: string[], still: Differs): Promise<string[]> {
   let few = lines;
-  for (const letter of ['P', 'R']) {
+  for (const place of PLACES) {
     const used = (): number[] =>
-      [
-        ...new Set(
-          few.flatMap((line) =>
-            [...line.matchAll(new RegExp(`\\b${letter}(\\d+)\\b`, 'g'))].map(([, n]) => Number(n)),
-          ),
-        ),
-      ].sort((a, b) => a - b);
+      [...new Set(few.flatMap((line) => [...line.matchAll(place)].map(([, , n]) => Number(n))))].sort(
+        (a, b) => a - b,
+      );
     for (const from of used())
       for (let to = 0; to < from; to++) {
         if (used().includes(to)) continue;
         const changed = few.map((line) =>
-          line.replaceAll(new RegExp(`\\b${letter}${from}\\b`, 'g'), `${letter}${to}`),
+          line.replaceAll(place, (all, before: string, n: string) =>
+            Number(n) === from ? `${before}${to}` : all,
+          ),
         );
         if (!(await still(changed))) continue;
         few = changed;

@@ -5,20 +5,27 @@
 # What it needs is in ../README.md. Everything is built outside of the repository, and the kernel's source is not changed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${SHOOTDOWN_CONFORMANCE:-${XDG_CACHE_HOME:-$HOME/.cache}/shootdown-conformance}
+cache=${SHOOTDOWN_CONFORMANCE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/shootdown-conformance}
 tarball=${LINUX_TARBALL:-/usr/src/linux-source-6.12.tar.xz}
 
 fail() {
   printf 'conformance: %s\n' "$1" >&2
   exit 2
 }
-[ -e "$tarball" ] || fail "there is no $tarball: install what conformance/README.md names"
+[ "$(uname -sm)" = 'Linux x86_64' ] || fail "the kernel is built on Linux on x86-64, not on $(uname -sm)"
+for needed in "$tarball" /usr/include/gelf.h /usr/include/openssl/ssl.h /usr/include/stdio.h; do
+  [ -e "$needed" ] || fail "there is no $needed: install what conformance/README.md names"
+done
 for tool in make gcc flex bison bc xz cpio gzip perl qemu-system-x86_64; do
   command -v "$tool" >/dev/null || fail "there is no $tool: install what conformance/README.md names"
 done
-mkdir -p "$cache"
-exec 9>"$cache/lock"
-flock 9
+{ mkdir -p "$cache" && [ -w "$cache" ] && : >>"$cache/lock"; } 2>/dev/null ||
+  fail "can't write to $cache: SHOOTDOWN_CONFORMANCE names another folder"
+exec 9>>"$cache/lock"
+if ! flock -n 9; then
+  echo "conformance: waiting for another one that builds in $cache" >&2
+  flock 9
+fi
 
 # A kernel of its own for each source, configuration and compiler.
 key=$({
@@ -32,11 +39,13 @@ mkdir -p "$dir"
 
 if [ ! -e "$dir/bzImage" ]; then
   echo "conformance: building the kernel in $dir; see build.log" >&2
-  if [ ! -e "$dir/linux/Makefile" ]; then
-    rm -rf "$dir/linux.part"
-    mkdir "$dir/linux.part"
-    tar -xJf "$tarball" -C "$dir/linux.part" --strip-components=1
-    mv "$dir/linux.part" "$dir/linux"
+  began=$SECONDS
+  : >"$dir/build.log"
+  if [ -t 2 ]; then
+    while sleep 1 && kill -0 $$ 2>/dev/null; do
+      printf '\r\033[K%d s  %d of about 1,600 files' $((SECONDS - began)) "$(grep -c '^  [A-Z]' "$dir/build.log")" >&2
+    done &
+    trap 'kill '$!'; printf "\r\033[K" >&2' EXIT
   fi
   # Nothing of the machine that builds is in the banner, but for the compiler.
   export KBUILD_BUILD_USER=shootdown KBUILD_BUILD_HOST=conformance KBUILD_BUILD_VERSION=1
@@ -44,10 +53,17 @@ if [ ! -e "$dir/bzImage" ]; then
   set +e # or it would not hold inside of what is tested
   (
     set -e
+    if [ ! -e "$dir/linux/Makefile" ]; then
+      rm -rf "$dir/linux.part"
+      mkdir "$dir/linux.part"
+      tar -xJf "$tarball" -C "$dir/linux.part" --strip-components=1
+      mv "$dir/linux.part" "$dir/linux"
+    fi
     build=$dir/build
     mkdir -p "$build/lib"
-    make -C "$dir/linux" O="$build" tinyconfig
-    (cd "$build" && "$dir/linux/scripts/kconfig/merge_config.sh" -m .config "$here/kernel.config" && make olddefconfig)
+    # Whether this machine has Rust is nothing that the configuration should say.
+    make -C "$dir/linux" O="$build" RUSTC=false tinyconfig
+    (cd "$build" && "$dir/linux/scripts/kconfig/merge_config.sh" -m .config "$here/kernel.config" && make RUSTC=false olddefconfig)
     while IFS= read -r line; do
       case $line in
         CONFIG_*=n) ! grep -q "^${line%=n}=" "$build/.config" || fail "the configuration has not taken $line" ;;
@@ -59,8 +75,8 @@ if [ ! -e "$dir/bzImage" ]; then
     sed '/^static int dmirror_do_fault/,/^}/s/\<entry = page;/entry = is_device_private_page(page) ? page->zone_device_data : page;/' \
       "$dir/linux/lib/test_hmm.c" >"$build/lib/test_hmm.c"
     ! cmp -s "$dir/linux/lib/test_hmm.c" "$build/lib/test_hmm.c" || fail 'the test driver is not the one that is known'
-    make -C "$build" -j"$(nproc)" bzImage
-  ) >"$dir/build.log" 2>&1
+    make -C "$build" -j"$(nproc)" RUSTC=false bzImage
+  ) >>"$dir/build.log" 2>&1
   status=$?
   set -e
   [ "$status" -eq 0 ] || fail "the kernel has not been built: see the end of $dir/build.log"
@@ -75,9 +91,10 @@ if [ ! -e "$dir/initramfs-$agent.gz" ]; then
   rm -rf "$dir/root"
   mkdir -p "$dir/root/dev" "$dir/root/proc" "$dir/root/sys"
   gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -I "$dir/linux/lib" -I "$dir/linux/mm" \
-    -o "$dir/root/init" "$here"/agent/*.c
+    -o "$dir/root/init" "$here"/agent/*.c || fail 'the agent does not compile'
   (cd "$dir/root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet | gzip -9n) >"$dir/initramfs.part"
-  rm -f "$dir"/initramfs-*.gz
+  # Another checkout may be about to boot another one.
+  find "$dir" -name 'initramfs-*.gz' -mtime +30 -delete
   mv "$dir/initramfs.part" "$dir/initramfs-$agent.gz"
 fi
 printf '%s\n' "$dir/bzImage" "$dir/initramfs-$agent.gz" "$dir/config"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
-import { text } from 'node:stream/consumers';
+import { text as textOf } from 'node:stream/consumers';
 import { UsageError } from '../core/scenario.js';
 import { Broken, Straight } from '../explore/straight.js';
 import { Ops } from '../litmus/ops.js';
@@ -102,7 +102,7 @@ export function* answersOf(
 /** Reads a file, or standard input for `-`. Throws a UsageError. */
 export async function readScript(file: string, name: string): Promise<string> {
   try {
-    return file === '-' ? await text(process.stdin) : readFileSync(file, 'utf8');
+    return file === '-' ? await textOf(process.stdin) : readFileSync(file, 'utf8');
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException;
     throw new UsageError(`${name}: ${UNREADABLE[code] ?? `can't be read (${code})`}`, { cause: error });

@@ -157,8 +157,8 @@ export function parseOps(text: string, name: string): Script {
     const bad: Bad = (what) => {
       throw new UsageError(`${name}:${number}: ${what}`);
     };
-    const text = line.replace(/\r$/, '');
-    const tokens = text
+    const echoed = line.replace(/\r$/, '');
+    const tokens = echoed
       .replace(/(^|[ \t])#.*$/s, '')
       .split(/[ \t]+/)
       .filter((token) => token !== '');
@@ -248,16 +248,16 @@ export function parseOps(text: string, name: string): Script {
     use.count(operation, words, isDeviceName(operation));
     if (operation === 'madvise' && words[3] === MADV.PAGEOUT) swaps = true;
     if (process !== undefined) processes = Math.max(processes, process + 1);
-    lines.push({ number, text, words, process, name: operation } as OpsLine);
+    lines.push({ number, text: echoed, words, process, name: operation } as OpsLine);
 
     function inRegion(word: number, end: number): number {
       if (end > REGION_PAGES) bad(`a region has ${REGION_PAGES} pages: page ${end - 1} is beyond it`);
       pages = Math.max(pages, end);
       return word;
     }
-    function oneOf(words: Readonly<Record<string, number>>, word: string, what: string): number {
-      if (Object.hasOwn(words, word)) return words[word]!;
-      return bad(`expected ${what} ${Object.keys(words).join(', ')}; found ${quoted(word)}`);
+    function oneOf(known: Readonly<Record<string, number>>, word: string, what: string): number {
+      if (Object.hasOwn(known, word)) return known[word]!;
+      return bad(`expected ${what} ${Object.keys(known).join(', ')}; found ${quoted(word)}`);
     }
     function position(value: bigint): number {
       let at = positions.get(value);

@@ -113,27 +113,6 @@ static const struct operation *operation_of(const char *name)
 	return operation;
 }
 
-/*
- * Takes the memory that scripts before have used from the devices: they get it anew, and which page of it comes first
- * depends on this script alone. The process that does it is none of the script.
- */
-static void renew_devices(void)
-{
-	static const char *const steps[] = { "open", "release", "close" };
-	struct channel *channel = &channels[0];
-
-	for (int device = 0; device < DEVICES; device++) {
-		for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
-			channel->operation = operation_of(steps[i]) - operations;
-			memset(channel->word, 0, sizeof(channel->word));
-			channel->word[0] = device;
-			channel->word[3] = 1;
-			if (!execute(0) || channel->err)
-				die(steps[i]);
-		}
-	}
-}
-
 static void show_data(int process, uint64_t pages)
 {
 	for (uint64_t i = 0; i < pages; i++)
@@ -214,8 +193,6 @@ static void control(const char *line, char *const *words, int count)
 		tracing = false;
 		automatic.on = false;
 		end_all();
-		renew_devices();
-		reset();
 		renew_devices();
 		reset();
 		memset(buffers, 0, PROCESSES * REGION_PAGES * PAGE);

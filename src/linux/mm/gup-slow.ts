@@ -51,6 +51,7 @@ import { __split_huge_pmd } from './huge_memory.js';
 import { find_vma } from './mmap.js';
 import { pte_needs_soft_dirty_wp } from './internal.js';
 import { folio_mark_dirty } from './page-writeback.js';
+import { fbatches } from './swap.js';
 import { folio_mark_accessed } from './swap-activate.js';
 
 /** What a look-up came to: the pages it took references on, and a negative error number if that stopped it. */
@@ -231,7 +232,7 @@ function* __get_user_pages_locked(mm: Mm, start: number, nr_pages: number, flags
 /**
  * The walk without locks first, and for what it did not get the one with locks.
  * @context may sleep
- * @kernel 6.12 mm/gup.c gup_fast_fallback: adapted (__gup_longterm_locked() folded in)
+ * @kernel 6.12 mm/gup.c gup_fast_fallback: adapted (__gup_longterm_locked() folded in; FOLL_TOUCH only where folios are active or not)
  */
 function* gup_fast_fallback(start: number, nr_pages: number, gup_flags: number): Path<Pinned> {
   const { mm } = current;
@@ -241,10 +242,11 @@ function* gup_fast_fallback(start: number, nr_pages: number, gup_flags: number):
   if (marks && knob('gup.has_pinned_flag') === 'after-walk') yield* mm_set_has_pinned_flag(mm);
   if (pages.length === nr_pages || gup_flags & FOLL.FAST_ONLY) return { pages, err: 0 };
   const from = start + pages.length;
+  const touch = fbatches() === undefined ? 0 : FOLL.TOUCH;
   let slow: Pinned | undefined;
   while (slow === undefined) {
     const left = start + nr_pages - from;
-    const flags = gup_flags | FOLL.TOUCH | FOLL.UNLOCKABLE;
+    const flags = gup_flags | touch | FOLL.UNLOCKABLE;
     const pinned = yield* __get_user_pages_locked(mm, from, left, flags);
     slow = yield* longtermPinned(pinned, gup_flags);
   }
