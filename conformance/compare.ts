@@ -38,7 +38,7 @@ export function modelAnswer(
       const from = lines.length;
       for (const line of normalise(answer)) lines.push(line);
       if (done) return value === undefined ? lines : [...lines, BROKEN + value];
-      if (real !== undefined && lines.some((line, i) => i >= from && line !== real[i])) return lines;
+      if (real !== undefined && lines.slice(from).some((line, i) => line !== real[from + i])) return lines;
       answer = [];
     }
     answer.push(...value);

@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: MIT
 import { FIRST_OWN_OP, Op } from '../core/ops.js';
 import type { NodeMonitor } from '../core/scenario.js';
-import { namesCell } from '../core/semantics.js';
+import { namesCell, roleOf } from '../core/semantics.js';
+import type { System } from '../core/system.js';
 import type { Kernel } from '../linux/kernel.js';
 import { Guarded, guardedOps, type Holding } from './guarded.js';
 import { type Context, NOTHING_HELD } from './lock-context.js';
 import { lockdep } from './lockdep.js';
 
 const READS: ReadonlySet<number> = new Set([Op.LOAD, Op.READ, Op.EQ, Op.TEST, Op.AWAIT_EQ, Op.AWAIT_CLEAR]);
-const LOCKS: ReadonlySet<number> = new Set([Op.LOCK, Op.TRYLOCK, Op.UNLOCK, Op.BIT_LOCK]);
+
+/** Whether an operation takes or releases something, or may sleep. */
+function isLockdeps(system: System, op: number): boolean {
+  if (roleOf(system, op) !== undefined) return true;
+  if (op < FIRST_OWN_OP) return false;
+  const { sleeps = false, needsIrqsOn = false } = system.ops[op - FIRST_OWN_OP]!;
+  return sleeps !== false || needsIrqsOn;
+}
+
+/** With nothing held anything may be done. */
+const isFree = ({ held, irqsOff, rcu }: Context): boolean => held.length === 0 && !irqsOff && rcu === 0;
 
 /** Lockdep, and GUARDED-BY, for runs straight through. */
 export function locking(kernel: Kernel): NodeMonitor {
@@ -16,6 +27,9 @@ export function locking(kernel: Kernel): NodeMonitor {
   const inner = lockdep(system);
   const guarded = new Guarded(kernel);
   const ops = guardedOps(kernel);
+  /** By operation: whether lockdep has anything to say of it. */
+  const concerns: boolean[] = [];
+  const isConcern = (op: number): boolean => (concerns[op] ??= isLockdeps(system, op));
   let now = NOTHING_HELD;
   const holding: Holding = {
     get now() {
@@ -28,8 +42,9 @@ export function locking(kernel: Kernel): NodeMonitor {
   return {
     ...inner,
     check(context, agent, op, a, b, c, report) {
-      if (op >= FIRST_OWN_OP || LOCKS.has(op)) inner.check(context, agent, op, a, b, c, report);
       now = context as Context;
+      if (isConcern(op) && (!isFree(now) || system.agents[agent]!.atomic === true))
+        inner.check(context, agent, op, a, b, c, report);
       let missing: string | undefined;
       let what = '';
       if (namesCell(op)) {
@@ -46,6 +61,6 @@ export function locking(kernel: Kernel): NodeMonitor {
         report('GUARDED-BY', `${system.agents[agent]!.name} ${what} without ${missing}`);
     },
     after: (context, agent, op, a, b, c, value) =>
-      op >= FIRST_OWN_OP || LOCKS.has(op) ? inner.after(context, agent, op, a, b, c, value) : context,
+      isConcern(op) ? inner.after(context, agent, op, a, b, c, value) : context,
   };
 }

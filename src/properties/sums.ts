@@ -84,16 +84,16 @@ export function balances(kernel: Kernel): string[] {
     for (const inode of kernel.inodes ?? [])
       for (const { value } of inode?.i_pages ?? [])
         if (value > 0) inFiles[value - 1] = (inFiles[value - 1] ?? 0) + 1;
+    for (const { cache } of kernel.swap?.slots ?? []) if (cache.value !== 0) references[cache.value - 1]!++;
     // A large folio is counted at its head.
     for (const { pfn, compound_head } of mem_map)
       if (compound_head.value !== 0) references[compound_head.value - 1]! += references[pfn]!;
     for (const page of mem_map) {
       if (page.meta !== undefined && page.meta.value !== 0) continue;
       const counted = page.compound_head.value !== 0 ? 0 : references[page.pfn]!;
-      const cached = kernel.swap?.slots.filter(({ cache }) => cache.value === page.pfn + 1).length ?? 0;
       // memory_failure() keeps its reference: the page is never used again.
       const poisoned = (page.flags.value & PG.hwpoison) !== 0 ? 1 : 0;
-      const expected = counted + cached + poisoned + (inFiles[page.pfn] ?? 0) + kernel.held(page.pfn);
+      const expected = counted + poisoned + (inFiles[page.pfn] ?? 0) + kernel.held(page.pfn);
       const pins = page.large?.pincount.value ?? 0;
       if (pins !== 0 && kernel.held(page.pfn) === 0)
         return `f${page.pfn} has a _pincount of ${pins}, and nobody pins it`;
