@@ -145,6 +145,7 @@ export class Guarded {
         ? undefined
         : mm.mmap_lock.name;
     for (const cell of mm.pmd) this.set(cell, { read: walks, write: toPmd });
+    for (const cell of mm.pud ?? []) this.set(cell, { write: toPmd });
     this.set(mm.write_protect_seq, {
       write: ({ writes }) => (writes(mm.mmap_lock) ? undefined : `${mm.mmap_lock.name} for write`),
     });
