@@ -12,6 +12,8 @@ export const ENTRIES = {
   file: 'a page of a file or of shared memory',
   locked: 'an unevictable page',
   cached: 'a page that is in the swap cache as well',
+  lazy: 'an anonymous page that may be dropped (MADV_FREE)',
+  coherent: "a page in a device's memory that CPUs reach",
   SWAP: 'swapped out',
   DEVW: "a device's private page, for stores",
   DEVR: "a device's private page, for loads",
@@ -47,10 +49,12 @@ export function entryOf(shown: string): Entry {
   if (shown.startsWith('zero')) return 'zero';
   const [special] = /^[A-Z]+(?=\()/.exec(shown) ?? [];
   if (special !== undefined) return special as Entry;
-  const [, marks = '', , flags = ''] = shown.split(',');
+  const [, marks = '', count, flags = ''] = shown.split(',');
+  if (count === 'm0') return 'coherent';
   if (flags.includes('C')) return 'cached';
   if (flags.includes('U')) return 'locked';
   if (marks.includes('s')) return 'file';
+  if (!flags.includes('B')) return 'lazy';
   return marks.includes('x') ? 'own' : 'shared';
 }
 
@@ -113,40 +117,52 @@ export class Coverage {
     const outcomes = [...new Set([...this.outcomes.values()].flatMap((counts) => [...counts.keys()]))].sort(
       byOutcome,
     );
+    const letters = new Map(outcomes.map((outcome) => [outcome, LETTERS[outcome] ?? `(${outcome})`]));
     const table = (
       columns: readonly string[],
-      cell: (operation: string, column: string) => number,
+      operations: readonly string[],
+      cell: (operation: string, column: string) => string,
     ): string[] => [
       `| operation | ${columns.join(' | ')} |`,
       `|---|${columns.map(() => '--:|').join('')}`,
-      ...OPERATIONS.map(
+      ...operations.map(
         (operation) =>
-          `| ${operation} | ${columns.map((column) => String(cell(operation, column) || '.')).join(' | ')} |`,
+          `| ${operation} | ${columns.map((column) => cell(operation, column) || '.').join(' | ')} |`,
       ),
     ];
-    const met = (operation: string, entry: string): number =>
-      sum(
-        this.reached
-          .get(operation)
-          ?.get(entry as Entry)
-          ?.values() ?? [],
-      );
+    const counted = (count = 0): string => (count === 0 ? '' : count.toLocaleString('en'));
+    const met = (operation: string, entry: string): ReadonlyMap<string, number> =>
+      this.reached.get(operation)?.get(entry as Entry) ?? new Map<string, number>();
     const ranged = Object.keys(ENTRIES).filter((entry) =>
-      OPERATIONS.some((operation) => met(operation, entry) > 0),
+      OPERATIONS.some((operation) => met(operation, entry).size > 0),
     );
     const never = Object.entries(ENTRIES).filter(([entry]) => !ranged.includes(entry));
     return [
       '## What was answered',
       '',
-      ...table(outcomes, (operation, outcome) => this.outcomes.get(operation)?.get(outcome) ?? 0),
+      ...table(outcomes, OPERATIONS, (operation, outcome) =>
+        counted(this.outcomes.get(operation)?.get(outcome)),
+      ),
       '',
-      '## What was met',
+      '`refused`: the process does not live, or the child that is asked for does. `SIGSEGV 1`: nothing is mapped there; `2`: it may',
+      'not be done there.',
       '',
-      'How often an operation had such an entry in its range.',
+      '## What was met, and what was answered there',
+      '',
+      'How often an operation had such an entry in its range, and the answers it got, each as a letter:',
+      `${[...letters].map(([outcome, letter]) => `\`${letter}\` ${outcome}`).join(', ')}.`,
       '',
       ...Object.entries(ENTRIES).map(([entry, meaning]) => `- \`${entry}\`: ${meaning}`),
       '',
-      ...table(ranged, met),
+      ...table(
+        ranged,
+        OPERATIONS.filter((operation) => this.reached.has(operation)),
+        (operation, entry) => {
+          const answered = met(operation, entry);
+          const all = outcomes.filter((outcome) => answered.has(outcome));
+          return `${counted(sum(answered.values()))} ${all.map((outcome) => letters.get(outcome)).join('')}`.trim();
+        },
+      ),
       '',
       `Combinations of operation, entry and answer: ${this.combinations}. Entries never met: ${
         never.map(([entry, meaning]) => `\`${entry}\` (${meaning})`).join(', ') || 'none'
@@ -154,6 +170,23 @@ export class Coverage {
     ];
   }
 }
+
+/** What stands for an answer where there is little room. */
+const LETTERS: Readonly<Record<string, string>> = {
+  0: '0',
+  EACCES: 'a',
+  EBADF: 'b',
+  EBUSY: 'y',
+  EEXIST: 'e',
+  EFAULT: 'f',
+  EINVAL: 'i',
+  ENOENT: 'n',
+  ENOMEM: 'm',
+  EPERM: 'p',
+  'SIGSEGV 1': 's',
+  'SIGSEGV 2': 'S',
+  refused: 'r',
+};
 
 const sum = (counts: Iterable<number>): number => [...counts].reduce((all, count) => all + count, 0);
 

@@ -25,6 +25,8 @@ const LISTENER = 0;
 const AGAIN = 45;
 /** Of a hundred so many are done by the process that did the one before. */
 const SAME_PROCESS = 40;
+/** Of a hundred so many are a motif, where the mix has some. */
+const MOTIF = 30;
 
 /** A script, the same for the same options. */
 export function generate({ seed, ops, mix, trace = false }: GenerateOptions): string {
@@ -47,6 +49,8 @@ class Generator {
   /** Operations so far. */
   private added = 0;
   private last = { process: 0, region: 0, page: 0 };
+  /** Where all operations go while a motif is on. */
+  private aimed: Range | undefined;
   /** Each process opens a device as soon as it lives, and does nothing else with it. */
   private readonly listens: boolean;
 
@@ -93,12 +97,37 @@ class Generator {
     return first;
   }
 
+  /** Adds the operations of a motif, but for those that make no sense now. */
+  private motif(motifs: readonly (readonly string[])[], beginning: number): void {
+    const { world, chance } = this;
+    let [process, child] = [beginning, beginning];
+    const steps = chance.of(motifs);
+    if (steps.some(isDeviceName) && world.devices(process).length === 0) {
+      const opening = this.operation('open', process);
+      if (opening !== undefined) this.add(process, opening);
+    }
+    this.aimed = this.range(process);
+    for (const step of steps) {
+      if (step === 'child') process = child;
+      if (step === 'child' || !world.has(process)) continue;
+      const [name, argument] = step.split(' ') as [OperationName, string?];
+      const text =
+        argument === undefined ? this.operation(name, process) : `${name} ${show(this.aimed)} ${argument}`;
+      if (text === undefined) continue;
+      if (name === 'pin') world.pin(process);
+      this.add(process, text);
+      if (name === 'fork') child = world.living().at(-1)!;
+    }
+    this.aimed = undefined;
+  }
+
   /** Adds an operation, unless the one that was drawn makes no sense now. */
   private one(): void {
     const { chance, mix, world } = this;
     const living = world.living();
     const again = world.has(this.last.process) && chance.percent(SAME_PROCESS);
     const process = again ? this.last.process : chance.of(living);
+    if (mix.motifs !== undefined && chance.percent(MOTIF)) return this.motif(mix.motifs, process);
     const name = chance.weighed<OperationName>(mix.operations);
     if (chance.percent(WRONG) && chance.percent(10)) {
       const dead = chance.below(mix.processes);
@@ -265,7 +294,8 @@ class Generator {
 
   /** Where an operation of a process goes: mostly to what is mapped, often to where the one before went. */
   private range(process: number): Range {
-    const { chance, mix, world } = this;
+    const { chance, mix, world, aimed } = this;
+    if (aimed !== undefined) return aimed;
     const regions = world.regions(process);
     const astray = regions.length === 0 || chance.percent(mix.astray);
     const region =

@@ -30,9 +30,12 @@ export interface Guest {
 /** Milliseconds that a guest may take to boot, or for a script: much more than it does. */
 const PATIENCE = 300_000;
 
-/** One CPU, emulated; the port of the scripts is what QEMU reads and writes. */
+/**
+ * One CPU, emulated; the port of the scripts is what QEMU reads and writes. Its clock counts instructions: on a host with much
+ * else to do no time-out of the guest runs out, as that of the test driver, which answers EBUSY after a second.
+ */
 const MACHINE =
-  '-nodefaults -no-user-config -display none -no-reboot -machine q35 -accel tcg -cpu max -smp 1 -m 2G';
+  '-nodefaults -no-user-config -display none -no-reboot -machine q35 -accel tcg -cpu max -smp 1 -m 2G -icount shift=3,sleep=off';
 const PORT =
   '-chardev stdio,id=scripts,signal=off -device virtio-serial-pci -device virtserialport,chardev=scripts';
 const PARAMETERS = [

@@ -18,6 +18,8 @@ export interface Mix {
   readonly devices: readonly number[];
   /** Of a hundred ranges so many may be anywhere, mapped or not. */
   readonly astray: number;
+  /** Operations, one after the other on the same pages, that chance would hardly bring together. */
+  readonly motifs?: readonly (readonly string[])[];
 }
 
 /** Nearly all advice is rare in programs; here what changes entries is frequent. */
@@ -68,6 +70,60 @@ const DEVICE: Weights<OperationName> = {
 };
 const ALL_KINDS: Weights<MapKind> = { anon: 6, shared: 2, memfd: 2, privfile: 2 };
 
+/**
+ * Operations on the same pages, each with the words that follow its range if they matter. `child`: what follows is done by the
+ * child that was forked last.
+ */
+const MOTIFS: readonly (readonly string[])[] = [
+  // Entries of a device, whatever comes by.
+  ['w', 'excl', 'mprotect r', 'dread', 'mprotect rw', 'r'],
+  ['w', 'excl', 'mprotect r', 'fork', 'chkexcl', 'child', 'w'],
+  ['w', 'excl', 'mremap', 'chkexcl'],
+  ['w', 'excl', 'madvise pageout', 'r'],
+  ['w', 'excl', 'mlock 1', 'excl', 'mlock 0'],
+  ['w', 'excl', 'madvise wipeonfork', 'fork', 'child', 'r'],
+  ['w', 'todev', 'mprotect r', 'dwrite', 'mprotect rw', 'w'],
+  ['w', 'todev', 'madvise wipeonfork', 'fork', 'child', 'dread', 'r'],
+  ['w', 'todev', 'madvise dontfork', 'fork', 'madvise dofork', 'r'],
+  ['w', 'todev', 'mremap', 'dread'],
+  ['w', 'todev', 'mlock 1', 'tosys', 'todev', 'mlock 0'],
+  ['w', 'todev', 'fork', 'todev', 'child', 'w', 'todev'],
+  ['w', 'todev', 'madvise free', 'fork', 'child', 'r'],
+  ['w', 'mprotect n', 'dread', 'dwrite', 'snap', 'todev', 'mprotect rw', 'r'],
+  ['todev', 'w', 'munmap', 'snap'],
+  // Swap.
+  ['w', 'madvise pageout', 'mlock 1', 'w'],
+  ['w', 'madvise pageout', 'pin 1', 'fork', 'child', 'w'],
+  ['w', 'madvise pageout', 'fork', 'child', 'w', 'madvise pageout'],
+  ['w', 'madvise pageout', 'todev', 'dread'],
+  ['w', 'madvise pageout', 'excl', 'chkexcl'],
+  ['w', 'madvise pageout', 'r', 'mprotect r', 'mprotect rw', 'w'],
+  ['w', 'madvise pageout', 'mremap', 'r'],
+  ['w', 'madvise free', 'madvise pageout', 'r'],
+  ['w', 'madvise free', 'fork', 'w', 'madvise pageout', 'child', 'r'],
+  ['w', 'madvise free', 'excl', 'madvise pageout'],
+  ['w', 'madvise free', 'pin 1', 'madvise pageout', 'unpin'],
+  ['w', 'madvise cold', 'madvise pageout', 'madvise dontneed'],
+  // Pins.
+  ['w', 'pin 1', 'fork', 'w', 'child', 'w'],
+  ['w', 'pin 1', 'madvise pageout', 'r', 'pinread'],
+  ['w', 'pin 1', 'todev', 'excl', 'unpin'],
+  ['w', 'pin 3', 'mremap', 'w', 'pinread'],
+  ['w', 'fork', 'pin 1', 'w', 'pinread', 'child', 'w'],
+  ['w', 'pin 1', 'madvise dontneed', 'w', 'pinread'],
+  // Forks of forks.
+  ['w', 'fork', 'child', 'fork', 'child', 'fork', 'child', 'w', 'exit'],
+  ['w', 'fork', 'child', 'madvise wipeonfork', 'fork', 'child', 'r', 'fork', 'child', 'r'],
+  ['r', 'fork', 'child', 'w', 'fork', 'child', 'w'],
+  // What is cut, locked and moved.
+  ['w', 'mlock 1', 'fork', 'child', 'w', 'madvise dontneed_locked'],
+  ['w', 'mlock 1', 'mremap', 'w', 'mlock 0'],
+  ['w', 'mlock 1', 'madvise remove', 'r', 'madvise dontneed'],
+  ['mlock 1', 'munmap', 'mlock 1', 'mprotect r'],
+  ['w', 'madvise remove', 'excl', 'madvise remove', 'chkexcl'],
+  ['w', 'madvise collapse', 'madvise mergeable', 'fork', 'child', 'w'],
+];
+
 const BASE = {
   operations: CORE,
   kinds: ALL_KINDS,
@@ -91,7 +147,7 @@ export const MIXES = {
   },
   files: {
     ...BASE,
-    about: 'shared memory and files, mapped twice and cut',
+    about: 'shared memory and files, with holes cut into them',
     regions: 2,
     kinds: { shared: 4, memfd: 4, privfile: 6 },
     advice: { ...ADVICE, remove: 12, dontneed: 12 },
@@ -198,6 +254,24 @@ export const MIXES = {
     devices: [0, 1, 2],
     operations: { ...CORE, ...DEVICE, ...PINS },
     advice: { ...ADVICE, pageout: 5 },
+  },
+  large: {
+    ...BASE,
+    about: 'ranges of more pages than a batch takes',
+    pages: 40,
+    regions: 2,
+    devices: [0, 1],
+    operations: { ...CORE, ...DEVICE, ...PINS },
+    advice: { ...ADVICE, pageout: 6, populate_write: 6 },
+  },
+  rare: {
+    ...BASE,
+    about: 'what chance would hardly bring together',
+    processes: 6,
+    kinds: { anon: 10, shared: 1, memfd: 1, privfile: 2 },
+    operations: { ...CORE, ...DEVICE, ...PINS, munmap: 1, exit: 3 },
+    episode: [20, 80],
+    motifs: MOTIFS,
   },
 } as const satisfies Record<string, Mix>;
 

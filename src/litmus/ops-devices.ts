@@ -55,7 +55,6 @@ export class Devices {
         zone_device_type:
           device < PRIVATE_DEVICES ? HMM_DMIRROR_MEMORY_DEVICE.PRIVATE : HMM_DMIRROR_MEMORY_DEVICE.COHERENT,
         chunkPages,
-        mapped: false, // the recorder takes away what scripts before have used
       }));
       const name = keyOf(file);
       this.mirrors.set(name, addDmirror(kernel, mms[place]!, name, mdevice));

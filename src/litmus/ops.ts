@@ -128,7 +128,7 @@ export class Ops {
   }
 
   monitor(): NodeMonitor {
-    return locking(this.kernel, new Set([this.observer]));
+    return locking(this.kernel);
   }
 
   /** From now on answers show what notifiers are told. */

@@ -4,10 +4,13 @@
  * has no races, so this is what notices there that a lock is missing. The rules are those that the kernel documents:
  * Documentation/mm/process_addrs.rst and split_page_table_lock.rst, and the comments at the fields.
  */
+import { Op } from '../core/ops.js';
 import type { Cell } from '../core/system.js';
 import { type Mm, type Page, PG, type Rwsem, type Vma } from '../linux/include/mm_types.js';
+import type { MmuIntervalNotifier } from '../linux/include/mmu_notifier.js';
 import type { Kernel } from '../linux/kernel.js';
 import { VMA } from '../linux/mm/vma-tree.js';
+import { pfnOf, swapType, SwapType } from '../machine/pte.js';
 import type { Context } from './lock-context.js';
 
 /** What an agent holds, where it stands. */
@@ -20,7 +23,7 @@ export interface Holding {
 }
 
 /** Returns what is missing, if something is. */
-type Test = (holding: Holding, value: number) => string | undefined;
+type Test = (holding: Holding, value: number, op: number) => string | undefined;
 
 /** Of one field: what it takes to look at it, and to change it. */
 export interface Rule {
@@ -29,6 +32,7 @@ export interface Rule {
 }
 
 const PTL = 'ptl';
+const EXCLUSIVE = new Set<number>([SwapType.DEVICE_EXCLUSIVE_READ, SwapType.DEVICE_EXCLUSIVE_WRITE]);
 const ANON_VMA = 'anon_vma';
 const I_MMAP = 'i_mmap_rwsem';
 
@@ -91,16 +95,30 @@ export class Guarded {
 
   private page(page: Page): void {
     const { frame, ptl, lock } = page;
+    const { system, mem_map } = this.kernel;
+    const isMmapLock = (cell: number): boolean => system.lockClasses[cell] === 'mmap_lock';
     // A table is looked at in an RCU read-side section, or with interrupts off, or it might be freed.
     const entry: Rule = {
       read: ({ now }) => (now.rcu > 0 || now.irqsOff ? undefined : 'RCU'),
-      write: ({ has }) => (has(ptl) ? undefined : ptl.name),
+      write: ({ has, now }, value, op) => {
+        if (!has(ptl)) return ptl.name;
+        if (op !== Op.WRITE || !EXCLUSIVE.has(swapType(value))) return undefined;
+        // It is made of a locked page, whose lock a fault waits for; who moves or protects it keeps faults out.
+        if (now.held.some(({ cell, shared }) => isMmapLock(cell) && shared !== true)) return undefined;
+        const { lock: made } = mem_map[pfnOf(value)]!;
+        return has(made) ? undefined : made.name;
+      },
     };
     for (const cell of [...frame.pte, ...frame.pteHigh]) this.set(cell, entry);
-    this.set(page._mapcount, {
-      write: ({ hasClass }) => (hasClass(PTL) ? undefined : 'a PTL'),
-    });
     const locked: Test = ({ has }) => (has(lock) ? undefined : lock.name);
+    // A page of a file gets new mappings while it is locked, or truncation would miss them, and from fork().
+    this.set(page._mapcount, {
+      write: (holding, change) => {
+        if (!holding.hasClass(PTL)) return 'a PTL';
+        const forks = holding.now.held.some(({ subclass, cell }) => subclass > 0 && isMmapLock(cell));
+        return change > 0 && page.mapping.value < 0 && !forks ? locked(holding, change, 0) : undefined;
+      },
+    });
     this.set(page.flags, {
       write: ({ has, hasClass }, bits) => {
         if (bits & PG.swapcache && !(bits & PG.anon) && page._refcount.value > 0 && !has(lock))
@@ -111,7 +129,7 @@ export class Guarded {
     this.set(page.swap, { write: locked });
     this.set(page.mapping, {
       write: (holding) =>
-        page.frame.use.value === 0 || page._refcount.value <= 0 ? undefined : locked(holding, 0),
+        page.frame.use.value === 0 || page._refcount.value <= 0 ? undefined : locked(holding, 0, 0),
     });
   }
 
@@ -136,8 +154,23 @@ export class Guarded {
     if (subscriptions === undefined) return;
     const { lock, invalidate_seq, active_invalidate_ranges, has_itree } = subscriptions;
     const covered: Test = ({ has }) => (has(lock) ? undefined : lock.name);
-    for (const cell of [invalidate_seq, active_invalidate_ranges]) this.set(cell, { write: covered });
+    this.set(invalidate_seq, { read: covered, write: covered });
+    this.set(active_invalidate_ranges, { write: covered });
+    for (const sub of subscriptions.interval_subs) this.subscription(sub, lock);
     this.set(has_itree, { write: ({ writes }) => (writes(mm.mmap_lock) ? undefined : mm.mmap_lock.name) });
+  }
+
+  /** The number is set and compared under a lock of the driver's; a marked load is a hint. */
+  private subscription(sub: MmuIntervalNotifier, lock: Cell): void {
+    const mirror = this.kernel.dmirror_devices
+      .flatMap(({ mirrors }) => mirrors)
+      .find(({ notifier, snapshot }) => notifier === sub || snapshot === sub);
+    if (mirror === undefined) return;
+    const either: Test = ({ has }) => (has(lock) || has(mirror.mutex) ? undefined : mirror.mutex.name);
+    this.set(sub.invalidate_seq, {
+      read: (holding, value, op) => (op === Op.LOAD ? either(holding, value, op) : undefined),
+      write: either,
+    });
   }
 
   private vma(vma: Vma): void {
@@ -152,7 +185,7 @@ export class Guarded {
       !isInTree() || writes(mm.mmap_lock) ? undefined : `${mm.mmap_lock.name} for write`;
     /** Where rmap walks look for it. */
     const place: Test = (holding, value) => {
-      const missing = write(holding, value);
+      const missing = write(holding, value, 0);
       if (missing !== undefined || !isInTree()) return missing;
       const inode = vm_file.value === 0 ? undefined : kernel.inodes?.[vm_file.value];
       if (inode !== undefined && !holding.writes(inode.i_mmap_rwsem)) return inode.i_mmap_rwsem.name;

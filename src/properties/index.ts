@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Kernel } from '../linux/kernel.js';
 import { anonExclusive } from './anon.js';
+import { anonVmaBalance } from './anon-vma.js';
 import { watchDevices } from './device.js';
 import { watchDeviceMemory } from './device-memory.js';
 import { pteLive, tlbLive, walkCacheLive } from './lifetime.js';
@@ -53,5 +54,6 @@ export function watchAlways(kernel: Kernel): string[] {
     ...(freesDriverMemory(kernel) ? ['DRIVER-LIVE'] : []),
     ...notifiers,
     ...balances(kernel),
+    ...anonVmaBalance(kernel),
   ];
 }

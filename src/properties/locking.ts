@@ -10,10 +10,8 @@ import { lockdep } from './lockdep.js';
 const READS: ReadonlySet<number> = new Set([Op.LOAD, Op.READ, Op.EQ, Op.TEST, Op.AWAIT_EQ, Op.AWAIT_CLEAR]);
 const LOCKS: ReadonlySet<number> = new Set([Op.LOCK, Op.TRYLOCK, Op.UNLOCK, Op.BIT_LOCK]);
 
-/**
- * Lockdep, and GUARDED-BY, for runs straight through. `except`: agents that look on from outside.
- */
-export function locking(kernel: Kernel, except: ReadonlySet<number> = new Set()): NodeMonitor {
+/** Lockdep, and GUARDED-BY, for runs straight through. */
+export function locking(kernel: Kernel): NodeMonitor {
   const { system } = kernel;
   const inner = lockdep(system);
   const guarded = new Guarded(kernel);
@@ -24,14 +22,13 @@ export function locking(kernel: Kernel, except: ReadonlySet<number> = new Set())
       return now;
     },
     has: ({ at }) => now.held.some(({ cell }) => cell === at),
-    writes: ({ count }) => holding.has(count) && system.mem[count.at]! < 0,
+    writes: ({ count: { at } }) => now.held.some(({ cell, shared }) => cell === at && shared !== true),
     hasClass: (lockClass) => now.held.some(({ cell }) => system.lockClasses[cell] === lockClass),
   };
   return {
     ...inner,
     check(context, agent, op, a, b, c, report) {
       if (op >= FIRST_OWN_OP || LOCKS.has(op)) inner.check(context, agent, op, a, b, c, report);
-      if (except.has(agent)) return;
       now = context as Context;
       let missing: string | undefined;
       let what = '';
@@ -39,7 +36,7 @@ export function locking(kernel: Kernel, except: ReadonlySet<number> = new Set())
         const rule = guarded.of(a);
         if (rule === undefined) return;
         const reads = READS.has(op);
-        missing = (reads ? rule.read : rule.write)?.(holding, b);
+        missing = (reads ? rule.read : rule.write)?.(holding, b, op);
         if (missing !== undefined) what = `${reads ? 'looks at' : 'changes'} ${system.cells[a]!.name}`;
       } else {
         missing = ops.get(op)?.(holding, a, b, c);

@@ -35,10 +35,8 @@ export interface DmirrorDeviceOptions {
   readonly zone_device_type: number;
   /** Pages of a chunk. */
   readonly chunkPages: number;
-  /** Chunks that it may have at once. */
+  /** Chunks that it may have at once; one is there from the beginning. */
   readonly chunks?: number;
-  /** The first chunk is there from the beginning, which is how it is, unless somebody has taken it away before. */
-  readonly mapped?: boolean;
 }
 
 /**
@@ -64,12 +62,12 @@ export class DmirrorDevice {
     readonly name: string,
     /** Minor number. */
     readonly number: number,
-    { zone_device_type, chunkPages, chunks = 1, mapped = true }: DmirrorDeviceOptions,
+    { zone_device_type, chunkPages, chunks = 1 }: DmirrorDeviceOptions,
   ) {
     const { system } = kernel;
     this.zone_device_type = zone_device_type;
     this.devmem_lock = defineMutex(system, `${name}.devmem_lock`, 'devmem_lock');
-    this.devmem_count = system.cell(`${name}.devmem_count`, mapped ? 1 : 0);
+    this.devmem_count = system.cell(`${name}.devmem_count`, 1);
     this.lock = system.cell(`${name}.lock`, 0, { type: holder, lockClass: 'dmirror_device.lock' });
     this.free_pages = system.cell(`${name}.free_pages`, 0, { type: frameRef });
     const type = zone_device_type === PRIVATE ? MEMORY_DEVICE.PRIVATE : MEMORY_DEVICE.COHERENT;
@@ -82,7 +80,6 @@ export class DmirrorDevice {
       remove: system.cell(`${name}.chunk${i}.remove`),
     }));
     kernel.dmirror_devices.push(this);
-    if (!mapped) return;
     for (const page of this.devmem_chunks[0]!.pagemap.pages) {
       page.zone_device_data!.init(this.free_pages.value);
       this.free_pages.init(page.pfn + 1);
