@@ -163,22 +163,20 @@ export function describe({ site: number, change }: Mutant): string {
   return `${file}:${line} ${fn}: ${what[change]}`;
 }
 
+const names: string[] = [];
+const counts = new Map<string, number>();
+
 /** By site: file, function and which of the calls of that callee in it, a name that outlives changes of line numbers. */
 export function siteNames(): readonly string[] {
-  const counts = new Map<string, number>();
-  for (let number = 0; number < names.length; number++) {
-    const { file, fn, callee } = site(number);
-    counts.set(`${file} ${fn} ${callee}`, (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1);
-  }
   for (let number = names.length; number < siteCount(); number++) {
     const { file, fn, callee } = site(number);
-    const count = (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1;
-    counts.set(`${file} ${fn} ${callee}`, count);
-    names.push(`${file.replace('src/linux/', '')} ${fn} ${callee}#${count}`);
+    const name = `${file.replace('src/linux/', '')} ${fn} ${callee}`;
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    names.push(`${name}#${count}`);
   }
   return names;
 }
-const names: string[] = [];
 
 /** Which of the calls of that callee in its function a site is. */
 function nth(number: number): number {
