@@ -42,10 +42,7 @@ test('nothing is missing', () => {
 });
 
 test.each([
-  [
-    'mm/mprotect.ts change_pte_range pte_offset_map_lock#1 lock',
-    'GUARDED-BY: P0 looks at .* without a PTL',
-  ],
+  ['mm/mprotect.ts change_pte_range pte_offset_map_lock#1 lock', 'GUARDED-BY: P0 looks at .* without a PTL'],
   ['include/pgtable.ts pte_offset_map_lock spin_lock#1 lock', 'GUARDED-BY: .*without (a PTL|.*ptl)'],
   ['mm/mprotect.ts do_mprotect_pkey mmap_write_lock#1 lock', 'LOCK-HELD: .* P0.mmap_lock'],
   [
