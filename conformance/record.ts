@@ -109,7 +109,7 @@ export async function answerScript(file: string, trace: boolean): Promise<number
   const guest = await startGuest();
   try {
     const answer = normalise(await guest.run(script, { trace }));
-    process.stdout.write(answer.map((line) => `${line}\n`).join(''));
+    say(answer.join('\n'));
   } finally {
     await guest.close();
   }
