@@ -23,9 +23,9 @@ of appearance and flags are left out that depend on when per-CPU batches are dra
 
 ## What it proves
 
-- The paths that the explorer interleaves, run one after the other, do what this kernel does, for so many sequences.
+- For these sequences the code that the explorer interleaves, run one operation after the other, answers as this kernel does.
 - A wrong rule in fork, COW, reclaim, migration, device-private, coherent or exclusive memory, GUP, madvise(), mprotect(), mremap(),
-  mlock() shows as a difference, if a sequence reaches it: \`npm run mutate\` says how much of the code does.
+  mlock() shows as a difference, if a sequence reaches it: \`npm run conformance:mutate\` says how often.
 - In the traced files: which mm's notifiers are told which ranges with which events, in which order. The order in which device
   memory is evicted is among it: that of frames, which the test driver takes from a list of free pages that the model has as well.
   So a script begins with new memory of the devices, whatever scripts before have done.
@@ -36,6 +36,7 @@ of appearance and flags are left out that depend on when per-CPU batches are dra
   what it finds rests on the model's steps being in the kernel's order.
 - Nothing about what is not shown: locks, TLBs, reference counts, LRU order, which event a notifier gets (but for the traced
   files), nor whether it may sleep.
+- Nothing about sequences that were not run. The tables below say what was met; what was not met may differ.
 - Nothing about features that no operation reaches: userfaultfd, huge pages, hugetlb, NUMA balancing, memory hotplug, the other
   drivers, and paths that need memory to run out.
 - Other releases are knob values that only the scenarios judge.

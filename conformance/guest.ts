@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { type Build, build } from './build.js';
+import { progress } from './progress.js';
 
 /** The guest has ended, or does not answer: what it had to say is in the message. */
 export class GuestError extends Error {}
@@ -59,6 +60,7 @@ function startQemu({ kernel, initramfs }: Build, log: string): Qemu {
 /** Boots a guest, and waits until it takes scripts. */
 export async function startGuest(): Promise<Guest> {
   const built = await build();
+  progress('the guest boots');
   const folder = mkdtempSync(join(tmpdir(), 'shootdown-guest-'));
   const log = join(folder, 'console');
   const qemu = startQemu(built, log);

@@ -27,7 +27,7 @@ const SCRIPT = 500;
 async function sameAgain(guest: Guest, path: string): Promise<boolean> {
   progress('recording a file once more');
   const name = relative(process.cwd(), path);
-  const { difference, notes } = await differsAgain(guest, path);
+  const { difference, notes } = await differsAgain(guest, path, name);
   notes.forEach(say);
   say(
     difference === undefined

@@ -63,15 +63,16 @@ export async function record(
 export async function differsAgain(
   guest: Guest,
   path: string,
+  name = path,
 ): Promise<{ difference?: string; notes: string[] }> {
   const golden = readGolden(path);
   const { head, script, answer } = golden;
   const again = normalise(await guest.run(script, { trace: head.trace === 'notifiers' }));
   const notes: string[] = [];
   if (head.kernel !== guest.banner)
-    notes.push(`${path}: was recorded with ${head.kernel}; this is ${guest.banner}`);
+    notes.push(`${name}: was recorded with ${head.kernel}; this is ${guest.banner}`);
   if (head.config !== `sha256 ${guest.build.config}`)
-    notes.push(`${path}: was recorded with another configuration`);
+    notes.push(`${name}: was recorded with another configuration`);
   if (goldenText({ head, script, answer: again }) === goldenText({ head, script, answer })) return { notes };
   return { difference: firstDifference(again, answer) ?? 'the lines before the first answer', notes };
 }
@@ -108,7 +109,7 @@ export async function answerScript(file: string, trace: boolean): Promise<number
   const guest = await startGuest();
   try {
     const answer = normalise(await guest.run(script, { trace }));
-    process.stdout.write(answer.map((line) => `${line}\n`).join(''));
+    say(answer.join('\n'));
   } finally {
     await guest.close();
   }

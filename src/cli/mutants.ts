@@ -65,7 +65,7 @@ const PLAIN = words(`compareExchange equals testBits testAndClearBits folio_mapp
 const AGAIN = words(`
   \\w+Unchanged:equals#1 read_seqcount_retry:equals#1 rcu_sync_is_idle:equals#1 is_refcount_suitable:equals#1
   can_split_folio:equals#1 ptep_get_lockless:equals#1 ksm_get_folio:equals#\\d page_idle_get_folio:testBits#2
-  filemap_get_entry:equals#1 do_swap_page:(testBits|equals)#1 free_swap_slot:(testBits#1|equals#2)
+  filemap_get_entry:equals#1 do_swap_page:(testBits|equals)#1 __try_to_reclaim_swap:equals#1
   wp_can_reuse_anon_folio:equals#1 migrate_folio:equals#1 __remove_mapping:testBits#1
   shrinkLockedFolio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
   lazyfreeDiscardable:testBits#\\d folio_ref_freeze:compareExchange#1 __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
