@@ -45,5 +45,6 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     reporters: ['default', './.ci/closing-line.ts'],
     testTimeout: 60_000, // exhaustive runs, on two slow cores
+    maxWorkers: '100%', // not one less: the main process only waits
   },
 });

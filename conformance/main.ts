@@ -38,7 +38,6 @@ const OPTIONS = {
   only: { type: 'string' },
   sample: { type: 'string' },
   results: { type: 'string' },
-  judged: { type: 'string' },
   json: { type: 'boolean' },
 } as const;
 type Values = ReturnType<typeof parseArgs<{ readonly options: typeof OPTIONS }>>['values'];
@@ -49,7 +48,7 @@ const COMMANDS: Readonly<Record<string, readonly (keyof typeof OPTIONS | 'FILE')
   record: ['seed', 'seeds', 'ops', 'mix', 'out', 'again', 'script', 'trace'],
   live: ['seed', 'ops', 'mix', 'trace'],
   replay: ['FILE'],
-  mutate: ['FILE', 'only', 'sample', 'results', 'judged', 'json'],
+  mutate: ['FILE', 'only', 'sample', 'results', 'json'],
   coverage: ['FILE'],
   docs: ['check'],
 };
@@ -71,15 +70,6 @@ function mixOf(value: string | undefined): MixName | undefined {
   if (value !== undefined && !(MIX_NAMES as readonly string[]).includes(value))
     throw new UsageError(`there is no mix ${value}; there is ${MIX_NAMES.join(', ')}`);
   return value as MixName | undefined;
-}
-
-const JUDGED = ['step', 'operation', 'never'] as const;
-
-function judgedOf(value: string | undefined): (typeof JUDGED)[number] | undefined {
-  const found = JUDGED.find((judged) => judged === value);
-  if (value !== undefined && found === undefined)
-    throw new UsageError(`expected --judged and one of ${JUDGED.join(', ')}, found ${value}`);
-  return found;
 }
 
 /** The options and files of a command. Throws a UsageError for what it does not take. */
@@ -141,7 +131,6 @@ async function run(args: readonly string[]): Promise<number> {
         files,
         only: values.only,
         sample: values.sample === undefined ? undefined : whole(values.sample, 'sample'),
-        judged: judgedOf(values.judged),
         results: values.results,
         json: values.json ?? false,
       });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /**
- * Which of the mutants that `npm run mutate` makes does the replay of the recordings notice? All in functions of src/linux
- * that the recordings reach count, also where they do not reach the statement itself.
+ * Which of the mutants that `npm run mutate` makes does the replay of the recordings notice? Asked are those of all
+ * functions of src/linux that the recordings reach. Of those at statements that they execute enough have to be noticed: one
+ * at another statement can't be. Both shares are shown.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -20,8 +21,6 @@ export interface MutateOptions {
   readonly only: string | undefined;
   /** Parts of recordings that a mutant is asked about at most; default: all that reach it. */
   readonly sample: number | undefined;
-  /** Looks at properties as said here, not as the replay does it. */
-  readonly judged: Asked['judged'];
   /** Keeps what is known: who has noticed a mutant is asked first. */
   readonly results: string | undefined;
   readonly json: boolean;
@@ -50,6 +49,8 @@ const PATIENCE = 300_000;
 /** Parts that are replayed at once, before anybody looks at the clock. */
 const AT_ONCE = 50;
 
+const SURVIVORS = fileURLToPath(new URL('survivors.json', import.meta.url));
+
 const say = (text: string): void => void process.stderr.write(text);
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -67,10 +68,7 @@ export async function mutate(options: MutateOptions): Promise<number> {
   const keep = (): void => {
     if (options.results !== undefined) writeFileSync(options.results, `${JSON.stringify(kept)}\n`);
   };
-  const recordings = replaysOf(options.files).map((asked) => ({
-    ...asked,
-    judged: options.judged ?? asked.judged,
-  }));
+  const recordings = replaysOf(options.files);
   await eachAtOnce(recordings, async (asked) => {
     kept.reached[nameOfReplay(asked)] ??= await run<Reached>({ kind: 'cover', asked });
     say('.');
@@ -151,8 +149,8 @@ const nameOfReplay = ({ file, retries }: Asked): string =>
 const nameOfPart = (part: PartAsked): string => `${nameOfReplay(part)}, part ${part.last + 1}`;
 
 /** What is known from before; of another build only who has noticed what. */
-function keptIn({ results, files, judged }: MutateOptions): Kept {
-  const hash = createHash('sha1').update(`${judged}`);
+function keptIn({ results, files }: MutateOptions): Kept {
+  const hash = createHash('sha1');
   for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' }).sort())
     if (file.endsWith('.js')) hash.update(readFileSync(join(dist, file)));
   for (const file of files) hash.update(file).update(readFileSync(file));
@@ -173,39 +171,66 @@ async function eachAtOnce<T>(list: readonly T[], each: (one: T) => Promise<void>
   await Promise.all(Array.from({ length: availableParallelism() }, lane));
 }
 
+/** By why they are not noticed: names of mutants. */
+function reasons(): Map<string, string> {
+  const families = JSON.parse(readFileSync(SURVIVORS, 'utf8')) as Record<string, string[]>;
+  return new Map(Object.entries(families).flatMap(([reason, list]) => list.map((name) => [name, reason])));
+}
+
+interface Reported extends Result {
+  readonly name: string;
+  readonly mutant: string;
+  readonly kind: string;
+  /** Whether a recording executes the statement. */
+  readonly executed: boolean;
+  readonly reason: string | undefined;
+}
+
 function report(
   mutants: readonly Mutant[],
   results: Readonly<Record<string, Result>>,
   isReached: (mutant: Mutant) => boolean,
   json: boolean,
 ): number {
-  const list = mutants.map((mutant) => {
+  const known = reasons();
+  const list = mutants.map((mutant): Reported => {
     const name = nameOf(mutant);
     return {
       name,
       mutant: describe(mutant),
       kind: kindOf(mutant),
       executed: isReached(mutant),
+      reason: known.get(name),
       ...results[name]!,
     };
   });
-  const killed = list.filter(({ by }) => by !== undefined).length;
-  const share = list.length === 0 ? 1 : killed / list.length;
-  if (json)
-    process.stdout.write(`${JSON.stringify({ mutants: list.length, killed, share, list }, null, 2)}\n`);
+  const executed = list.filter((one) => one.executed);
+  const share = shareOf(executed);
+  if (json) process.stdout.write(`${JSON.stringify({ share, shareOfAll: shareOf(list), list }, null, 2)}\n`);
   else {
-    for (const { by, executed, mutant, name, tried } of list)
+    for (const { by, mutant, name, tried, reason, executed: runs } of list) {
       if (by === undefined)
-        process.stdout.write(`${executed ? `survives ${tried}` : 'not executed'}: ${mutant}\n  ${name}\n`);
+        process.stdout.write(
+          `${runs ? `survives ${tried}` : 'not executed'}: ${mutant}\n  ${reason ?? (runs ? `no reason in conformance/survivors.json for "${name}"` : name)}\n`,
+        );
+      if (by !== undefined && reason !== undefined)
+        process.stdout.write(`noticed by ${by}: conformance/survivors.json has a reason for "${name}"\n`);
+    }
     for (const kind of [...new Set(list.map((one) => one.kind))].sort())
-      process.stdout.write(`${kind.padEnd(30)}${counts(list.filter((one) => one.kind === kind))}\n`);
-    process.stdout.write(`${killed} of ${list.length} mutants make the replay fail (${percent(share)})\n`);
+      process.stdout.write(`${kind.padEnd(28)}${figures(list.filter((one) => one.kind === kind))}\n`);
+    process.stdout.write(`${'all'.padEnd(28)}${figures(list)}\n`);
   }
   return share >= ENOUGH ? 0 : 1;
 }
 
-function counts(list: readonly { readonly by?: string | undefined; readonly executed: boolean }[]): string {
-  const count = list.filter(({ by }) => by !== undefined).length;
-  const idle = list.filter(({ executed }) => !executed).length;
-  return `${count} of ${list.length} (${percent(count / list.length)}), ${idle} are not executed`;
+const noticed = (list: readonly Reported[]): number => list.filter(({ by }) => by !== undefined).length;
+const shareOf = (list: readonly Reported[]): number => (list.length === 0 ? 1 : noticed(list) / list.length);
+
+function figures(list: readonly Reported[]): string {
+  const executed = list.filter((one) => one.executed);
+  const unexplained = executed.filter(({ by, reason }) => by === undefined && reason === undefined).length;
+  return (
+    `${noticed(list)} of ${executed.length} that are executed (${percent(shareOf(executed))}), ` +
+    `of ${list.length} in their functions (${percent(shareOf(list))}); ${unexplained} without a reason`
+  );
 }

@@ -65,7 +65,7 @@ const PLAIN = words(`compareExchange equals testBits testAndClearBits folio_mapp
 const AGAIN = words(`
   \\w+Unchanged:equals#1 read_seqcount_retry:equals#1 rcu_sync_is_idle:equals#1 is_refcount_suitable:equals#1
   can_split_folio:equals#1 ptep_get_lockless:equals#1 ksm_get_folio:equals#\\d page_idle_get_folio:testBits#2
-  filemap_get_entry:equals#1 do_swap_page:(testBits|equals)#1 free_swap_slot:(testBits#1|equals#2)
+  filemap_get_entry:equals#1 do_swap_page:(testBits|equals)#1 __try_to_reclaim_swap:equals#1
   wp_can_reuse_anon_folio:equals#1 migrate_folio:equals#1 __remove_mapping:testBits#1
   shrinkLockedFolio:(testBits#6|folio_mapped#2) migrate_folio_unmap:folio_mapped#2
   lazyfreeDiscardable:testBits#\\d folio_ref_freeze:compareExchange#1 __percpu_down_read_trylock:equals#1 __ref_is_percpu:testBits#1
@@ -163,22 +163,20 @@ export function describe({ site: number, change }: Mutant): string {
   return `${file}:${line} ${fn}: ${what[change]}`;
 }
 
+const names: string[] = [];
+const counts = new Map<string, number>();
+
 /** By site: file, function and which of the calls of that callee in it, a name that outlives changes of line numbers. */
 export function siteNames(): readonly string[] {
-  const counts = new Map<string, number>();
-  for (let number = 0; number < names.length; number++) {
-    const { file, fn, callee } = site(number);
-    counts.set(`${file} ${fn} ${callee}`, (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1);
-  }
   for (let number = names.length; number < siteCount(); number++) {
     const { file, fn, callee } = site(number);
-    const count = (counts.get(`${file} ${fn} ${callee}`) ?? 0) + 1;
-    counts.set(`${file} ${fn} ${callee}`, count);
-    names.push(`${file.replace('src/linux/', '')} ${fn} ${callee}#${count}`);
+    const name = `${file.replace('src/linux/', '')} ${fn} ${callee}`;
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    names.push(`${name}#${count}`);
   }
   return names;
 }
-const names: string[] = [];
 
 /** Which of the calls of that callee in its function a site is. */
 function nth(number: number): number {

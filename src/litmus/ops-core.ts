@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 import type { Path } from '../core/path.js';
-import { read } from '../core/primitives.js';
-import { fput } from '../linux/fs/file_table.js';
-import type { Mm } from '../linux/include/mm_types.js';
+import { load, read } from '../core/primitives.js';
+import { fput, get_file, vmaFile } from '../linux/fs/file_table.js';
+import { mmap_read_lock, mmap_read_unlock } from '../linux/include/mmap_lock.js';
+import type { Inode, Mm } from '../linux/include/mm_types.js';
 import { folio_get } from '../linux/include/page_ref.js';
-import { dup_mmap, mm_init } from '../linux/kernel/fork.js';
+import { dup_mmap, mm_init, mmput } from '../linux/kernel/fork.js';
 import { current } from '../linux/kernel.js';
 import { do_madvise } from '../linux/mm/madvise.js';
 import { do_mlock, munlock } from '../linux/mm/mlock.js';
-import { MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
+import { exit_mmap, MAP, vm_mmap_pgoff, vm_munmap } from '../linux/mm/mmap.js';
 import { do_mprotect_pkey } from '../linux/mm/mprotect.js';
 import { mremap } from '../linux/mm/mremap.js';
 import { shmem_file_setup } from '../linux/mm/shmem.js';
-import { folio_put } from '../linux/mm/swap.js';
+import { folio_put, lru_add_drain } from '../linux/mm/swap.js';
 import { free_swap_cache } from '../linux/mm/swap_state.js';
 import { SWAP_HAS_CACHE } from '../linux/mm/swapfile.js';
+import { vma_next } from '../linux/mm/vma-tree.js';
 import { type MapKind, mapKind } from './ops-language.js';
 
 /** The system calls that answer nothing but an error number; `at` makes an address of two words, a region and its page. */
@@ -77,4 +79,33 @@ export function* dropSwapCache(): Path {
     yield* free_swap_cache(folio);
     yield* folio_put(folio);
   }
+}
+
+/**
+ * A process has a program and a stack as well, which no script sees: exit_mmap() always finds VMAs to begin with, and pages to
+ * free in the end, and drains for both.
+ */
+export function* exitMm(mm: Mm): Path {
+  yield* lru_add_drain();
+  if (mm.mm_users === undefined) yield* exit_mmap(mm);
+  else yield* mmput(mm);
+  yield* lru_add_drain();
+}
+
+/** The files that are mapped, with a reference on each. */
+export function* filesOf(mm: Mm): Path<Inode[]> {
+  const files: Inode[] = [];
+  yield* mmap_read_lock(mm);
+  for (
+    let vma = yield* vma_next(mm, 0);
+    vma !== undefined;
+    vma = yield* vma_next(mm, yield* load(vma.vm_end))
+  ) {
+    const file = yield* vmaFile(vma);
+    if (file === undefined || files.includes(file)) continue;
+    yield* get_file(file);
+    files.push(file);
+  }
+  yield* mmap_read_unlock(mm);
+  return files;
 }

@@ -3,17 +3,17 @@ import type { Path } from '../core/path.js';
 import type { NodeMonitor } from '../core/scenario.js';
 import { BUS_ADRERR, segvCode, userLoad, userStore, type Signal } from '../linux/arch/fault.js';
 import { EBADF, ENOMEM } from '../linux/include/errno.js';
+import { fput } from '../linux/fs/file_table.js';
 import type { Mm } from '../linux/include/mm_types.js';
 import { PAGEVEC_SIZE } from '../linux/include/pagevec.js';
-import { mm_init, mmput } from '../linux/kernel/fork.js';
+import { mm_init } from '../linux/kernel/fork.js';
 import { rcu_core } from '../linux/kernel/rcu/tree.js';
 import { Kernel } from '../linux/kernel.js';
 import { documentedKnobs, type Knobs } from '../linux/knobs.js';
-import { exit_mmap } from '../linux/mm/mmap.js';
 import { lru_add_drain } from '../linux/mm/swap.js';
 import { locking, watchAlways } from '../properties/index.js';
 import { leftover } from './leftover.js';
-import { dropSwapCache, forkInto, systemCall } from './ops-core.js';
+import { dropSwapCache, exitMm, filesOf, forkInto, systemCall } from './ops-core.js';
 import { Devices } from './ops-devices.js';
 import { type DeviceName, isDeviceName, type OpsLine, type Script } from './ops-language.js';
 import { GUP_TEST_FILE, Lives, needsOf } from './ops-lives.js';
@@ -300,11 +300,14 @@ export class Ops {
 
   private exit(process: number): void {
     const { mm, agent } = this.place(process)!;
+    const mapped = this.run(agent, () => filesOf(mm));
     this.run(agent, () => exitMm(mm));
     // The last who has a device's file open releases the mirror, whoever is mirrored.
     for (const file of this.lives.exit(process))
       if (file === GUP_TEST_FILE) this.pins.exit(process, agent);
       else this.devices!.release(file, agent);
+    // Those that VMAs had were left to task_work_run() before, and so come after.
+    for (const file of mapped.reverse()) this.run(agent, () => fput(file));
   }
 
   private observe(number: number, range: readonly number[]): string {
@@ -314,17 +317,6 @@ export class Ops {
     const entries = shown.map((page, i) => ` ${first + i}:${this.names.show(page)}`);
     return `  P${number} R${region}[${first}..${first + nr}):${entries.join('')}`;
   }
-}
-
-/**
- * A process has a program and a stack as well, which no script sees: exit_mmap() always finds VMAs to begin with, and pages to
- * free in the end, and drains for both.
- */
-function* exitMm(mm: Mm): Path {
-  yield* lru_add_drain();
-  if (mm.mm_users === undefined) yield* exit_mmap(mm);
-  else yield* mmput(mm);
-  yield* lru_add_drain();
 }
 
 function* nothing(): Path {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from 'vitest';
 import { firstDifference, modelAnswer } from '../../conformance/compare.js';
-import { goldenText, parseGolden } from '../../conformance/golden.js';
+import { countParts, goldenText, parseGolden, partsOf } from '../../conformance/golden.js';
 
 const golden = {
   name: 'core-7',
@@ -30,6 +30,23 @@ test.each([
   [goldenText(golden).replace('---\n', ''), 'core-7: expected a line --- between script and answer'],
 ])('a file that is none: %j', (text, message) => {
   expect(() => parseGolden(text, 'core-7')).toThrow(message);
+});
+
+test('parts of a recording, from one reset to the next', () => {
+  const recording = {
+    ...golden,
+    script: 'autoobs R0 0 1\nP0 a\nreset\nP0 b\nP0 c\nreset\nP0 d\n',
+    answer: ['> P0 a', '> reset', '> P0 b', '> P0 c', '> reset', '> P0 d'],
+  };
+  expect(countParts(recording)).toBe(3);
+  expect(partsOf(recording, 1, 1)).toMatchObject({
+    script: 'autoobs R0 0 1\nP0 b\nP0 c\n',
+    answer: ['> P0 b', '> P0 c'],
+  });
+  expect(partsOf(recording, 1, 2)).toMatchObject({
+    script: 'autoobs R0 0 1\nP0 b\nP0 c\nreset\nP0 d\n',
+    answer: ['> P0 b', '> P0 c', '> reset', '> P0 d'],
+  });
 });
 
 test('the first difference is shown with the operations since the reset', () => {

@@ -12,7 +12,7 @@ import { spin_lock, spin_unlock } from '../kernel/locking/spinlock.js';
 import { rcu_read_lock, rcu_read_unlock } from '../kernel/rcu/tree.js';
 import { fileRss, pmd_install, set_pte_range } from './memory-file.js';
 import { VM_FAULT, type VmFault } from './memory-fault.js';
-import { folio_put } from './swap.js';
+import { folio_put, lru_add_drain } from './swap.js';
 
 /**
  * The folio that a page cache has in a slot, with a reference. Lockless: the count may be frozen, or the folio may have
@@ -119,15 +119,18 @@ export function* filemap_map_pages(
 /**
  * Takes pages [start, end) of a file out of the page cache. Whoever maps them still keeps them, but they belong to no file.
  * @context may sleep
- * @kernel 6.12 mm/truncate.c truncate_inode_pages_range: adapted (the caller has unmapped them)
+ * @kernel 6.12 mm/truncate.c truncate_inode_pages_range: adapted (the caller has unmapped them; __folio_batch_release() drains for the first of them)
  */
 export function* truncate_inode_pages_range(inode: Inode, start: number, end: number): Path {
+  let percpu_pvec_drained = false;
   for (let index = start; index < end; index++) {
     const folio = yield* filemap_get_entry(inode.i_pages[index]!);
     if (folio === undefined) continue;
     yield* folio_lock(folio);
     if (yield* equals(folio.mapping, inode.mapping)) yield* filemap_remove_folio(inode, folio);
     yield* folio_unlock(folio);
+    if (!percpu_pvec_drained) yield* lru_add_drain();
+    percpu_pvec_drained = true;
     yield* folio_put(folio);
   }
 }
