@@ -57,6 +57,7 @@ test('10,000 operations of four processes and their devices end balanced', () =>
 test('every invariant is on', () => {
   expect([...new Set(new Workload({ seed: 1 }).properties)].sort()).toEqual([
     'ANON-EXCL',
+    'ANON-VMA-SUM',
     'DATA',
     'DEVICE-PRIVATE',
     'EXCL',

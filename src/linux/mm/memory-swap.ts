@@ -42,6 +42,7 @@ import { pte_needs_soft_dirty_wp } from './internal.js';
 import { userfaultfd_pte_wp, userfaultfd_wp } from '../include/userfaultfd_k.js';
 import { knob } from '../kernel.js';
 import { copy_user_page, FAULT_FLAG, VM_FAULT, type VmFault } from './memory-fault.js';
+import { do_wp_page } from './memory-wp.js';
 import { remove_device_exclusive_entry, try_restore_exclusive_pte } from './memory-exclusive.js';
 import { migration_entry_wait } from './migrate.js';
 import { faultDevicePrivate } from './memory-device.js';
@@ -180,7 +181,7 @@ export const COPIED_TO_OWN_PAGE = 1;
 /**
  * Serves a fault on a swap-type entry: reads a swapped page in, waits for a migration to end.
  * @context mmap_lock held for read; may sleep
- * @kernel 6.12 mm/memory.c do_swap_page: adapted (swap and migration entries; a write fault on a shared page takes a second fault)
+ * @kernel 6.12 mm/memory.c do_swap_page: adapted (swap and migration entries)
  */
 export function* do_swap_page(vmf: VmFault): Path<number> {
   const { mm, vma, address, pmd, orig_pte, flags } = vmf;
@@ -222,12 +223,15 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   const exclusive = marked || (yield* equals(folio._refcount, 1));
   if (pte_swp_soft_dirty(orig_pte)) pte = pte_mksoft_dirty(pte);
   if (pte_swp_uffd_wp(orig_pte)) pte = pte_mkuffd_wp(pte);
+  let store = (flags & FAULT_FLAG.WRITE) !== 0;
   if (exclusive && (yield* load(vma.vm_flags)) & VM.WRITE && !userfaultfd_pte_wp(vma, pte)) {
     if (!(yield* pte_needs_soft_dirty_wp(vma, pte))) {
       pte = pte_mkwrite(pte);
-      if (flags & FAULT_FLAG.WRITE) pte = pte_mkdirty(pte);
+      if (store) pte = pte_mkdirty(pte);
+      store = false;
     }
   }
+  vmf.orig_pte = pte;
   if (!(yield* folio_test_anon(folio))) yield* folio_add_new_anon_rmap(folio, vma, address, exclusive);
   else {
     assertFolioLocked(folio); // __page_check_anon_rmap()
@@ -236,6 +240,7 @@ export function* do_swap_page(vmf: VmFault): Path<number> {
   }
   yield* set_pte(mapped.ptep, pte);
   yield* folio_unlock(folio);
+  if (store) return yield* do_wp_page(vmf, mapped.ptep, mapped.ptl);
   yield* pte_unmap_unlock(mapped.ptl);
   return VM_FAULT.NONE;
 }
