@@ -65,7 +65,9 @@ function mutantNamed(name: string): Mutant {
       .flat()
       .map((mutant) => [nameOf(mutant), mutant]),
   );
-  return mutants.get(name)!;
+  const found = mutants.get(name);
+  if (found === undefined) throw new Error(`expected a mutant, found ${name}`);
+  return found;
 }
 
 function cover(asked: Asked): Reached {
