@@ -54,7 +54,7 @@ test('the part that notices a mutant says how', () => {
     how: expect.stringContaining('REF-SUM: ') as string,
   });
   expect(ask('kernel/fork.ts dup_mmap mmap_write_lock#1 lock').by).toBe(1);
-  expect(ask('mm/memory-fault.ts wp_page_copy pteUnchanged#1 true')).toEqual({ by: -1, how: '' });
+  expect(ask('mm/memory-wp.ts wp_page_copy pteUnchanged#1 true')).toEqual({ by: -1, how: '' });
 });
 
 test('there are reasons only for mutants that there are', () => {
