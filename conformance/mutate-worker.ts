@@ -68,9 +68,9 @@ function mutantNamed(name: string): Mutant {
   return mutants.get(name)!;
 }
 
-function cover({ file, retries }: Asked): Reached {
+function cover(asked: Asked): Reached {
+  const { file } = asked;
   const { enter } = live;
-  const asAnswers = { judged: 'never', retries } as const;
   const names: string[] = [];
   const places = new Map<number, number>();
   let counts = new Map<number, number>();
@@ -87,7 +87,7 @@ function cover({ file, retries }: Asked): Reached {
     const reached = Array.from({ length: countParts(recording(file)) }, (_, last) => {
       for (let first = last; first >= Math.max(0, last - BEFORE); first--) {
         counts = new Map();
-        if (differenceIn(partOf(file, first, last), asAnswers) !== undefined) continue;
+        if (differenceIn(partOf(file, first, last), asked, LIMIT) !== undefined) continue;
         return [{ first, last, sites: [...counts].map(([site, count]) => [placeOf(site), count] as const) }];
       }
       return [];
