@@ -44,7 +44,7 @@ const PARAMETERS = [
   // Memory for the devices with coherent memory: a chunk of the test driver for each, which the kernel must leave alone.
   'memmap=512M$0x40000000 test_hmm.spm_addr_dev0=0x40000000 test_hmm.spm_addr_dev1=0x50000000',
   // A disk in memory that is done with a request when it has taken it: nothing depends on when a disk answers.
-  'null_blk.nr_devices=1 null_blk.gb=1 null_blk.memory_backed=1 null_blk.queue_mode=0 null_blk.irqmode=0',
+  'null_blk.nr_devices=1 null_blk.gb=1 null_blk.memory_backed=1 null_blk.irqmode=0',
 ];
 
 type Qemu = ChildProcessByStdio<Writable, Readable, Readable>;

@@ -119,15 +119,14 @@ export interface Asked {
 
 function askWorker(worker: Worker, asked: Asked): Promise<Replayed> {
   return new Promise((resolve, reject) => {
-    const done = (answer: Replayed): void => {
-      worker.off('error', reject);
-      resolve(answer);
-    };
-    worker.once('message', done);
     // What is wrong with a file is found in the thread; it comes without its class.
-    worker.once('error', (error: Error) =>
-      reject(error.name === UsageError.name ? new UsageError(error.message, { cause: error }) : error),
-    );
+    const failed = (error: Error): void =>
+      reject(error.name === UsageError.name ? new UsageError(error.message, { cause: error }) : error);
+    worker.once('error', failed);
+    worker.once('message', (answer: Replayed) => {
+      worker.off('error', failed);
+      resolve(answer);
+    });
     worker.postMessage(asked);
   });
 }

@@ -161,7 +161,7 @@ test.each([
 
 test.each([
   ['mm/memory-fork.ts copy_page_range', 'R0[0..8) PROTECTION_PAGE'],
-  ['mm/memory-fault.ts wp_page_copy', 'R0[0..1) CLEAR'],
+  ['mm/memory-wp.ts wp_page_copy', 'R0[0..1) CLEAR'],
   ['mm/memory.ts zap_page_range_single', 'R0[1..2) CLEAR'],
   ['mm/madvise.ts madvise_free_single_vma', 'R0[2..4) CLEAR'],
   ['mm/mprotect.ts change_protection', 'R0[0..4) PROTECTION_VMA'],

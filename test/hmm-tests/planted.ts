@@ -23,7 +23,7 @@ const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   anon_read: fault('SPTE-COHERENT', 'mm/hmm.ts hmm_range_fault walk_page_range#1'),
   anon_read_prot: fault('expected +0 to be -14', 'mm/mprotect.ts changeVma write#1'),
   anon_write: fault('MAP-SUM', 'mm/memory-fault.ts do_anonymous_page folio_add_new_anon_rmap#1'),
-  anon_write_prot: fault('TLB', 'mm/memory-fault.ts wp_page_copy ptep_clear_flush#1'),
+  anon_write_prot: fault('TLB', 'mm/memory-wp.ts wp_page_copy ptep_clear_flush#1'),
   anon_write_child: fault('ANON-EXCL', 'mm/memory-fork.ts copy_present_pte ptep_set_wrprotect#1'),
   anon_write_child_shared: fault('left in use: inode', 'kernel/fork.ts dup_mmap get_file#1'),
   anon_write_huge: fault('REF-SUM', 'mm/huge_memory.ts zap_huge_pmd free_unref_page#1'),
@@ -50,7 +50,7 @@ const PLANTED: Record<string, Fault | Record<Fixture, Fault>> = {
   },
   hmm_cow_in_device: {
     device_private: fault('REF-SUM', 'mm/memory-swap.ts copy_nonpresent_pte folio_get#1'),
-    device_coherent: fault('MAP-SUM', 'mm/memory-fault.ts wp_page_copy folio_remove_rmap_pte#1'),
+    device_coherent: fault('MAP-SUM', 'mm/memory-wp.ts wp_page_copy folio_remove_rmap_pte#1'),
   },
   anon_read_multiple: fault('SPTE-COHERENT', 'lib/test_hmm.ts dmirror_do_update deviceErase#1'),
   anon_teardown: fault('NOTIFY-ORDER', 'mm/memory.ts unmap_vmas mmu_notifier_invalidate_range_start#1'),

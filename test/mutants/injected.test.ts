@@ -255,7 +255,7 @@ describe('the random workload finds', () => {
     ['ANON-EXCL', "fork's write protection", `${FORK} copy_present_pte ptep_set_wrprotect#1`],
     ['TLB-PERM', "make's flush", 'arch/tlb.ts ptep_clear_flush flush_tlb_page#1'],
     ['EXCL', "the driver's unmapping", `${TEST_HMM} dmirror_do_update deviceErase#1`],
-    ['DATA', 'the copy of a page', 'mm/memory-fault.ts wp_page_copy copy_user_page#1'],
+    ['DATA', 'the copy of a page', 'mm/memory-wp.ts wp_page_copy copy_user_page#1'],
   ])('%s: without %s (%s)', (property, _, call) => {
     leaveOut(call);
     expect(() => runThrough(2_000)).toThrow(new RegExp(`^${property}: `));
