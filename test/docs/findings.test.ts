@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runOps } from '../../src/cli/ops.js';
 import { check } from '../../src/explore/check.js';
 import { find } from '../../src/explore/find.js';
+import { normalise } from '../../src/litmus/ops-observe.js';
 import { FAMILY_MATRIX, SCENARIOS } from '../../src/scenarios/index.js';
 
 const text = readFileSync(join(resolve(import.meta.dirname, '../..'), 'docs', 'findings.md'), 'utf8');
@@ -17,7 +19,20 @@ const figures = [
   ...text.matchAll(/`npx\s+shootdown ([^`]+)`\s+\((?:[A-Z-]+, )?([\d,]+) (steps|states)/g),
 ].map(([, command, figure, of]) => [command!, Number(figure!.replaceAll(',', '')), of!] as const);
 
+/** Scripts, each with what is answered to its last line. */
+const scripts = [...text.matchAll(/```text\n(.*?)```/gs)].map(([, block]) => block!.trimEnd().split('\n'));
+const isAnswer = (line: string): boolean => /^[> ]/.test(line);
+
 describe('docs/findings.md', () => {
+  test.each(scripts.map((lines) => [lines.find(isAnswer)!, lines] as const))('%s', (_, lines) => {
+    const script = lines.filter((line) => !isAnswer(line)).join('\n');
+    const answer = lines.filter(isAnswer);
+    const trace = answer.some((line) => line.includes(' notify '));
+    const { lines: answered, broken } = runOps(script, 'findings.md', { trace });
+    expect(broken).toBeUndefined();
+    expect(normalise(answered).slice(-answer.length)).toEqual(answer);
+  });
+
   test.each(commands.map((words) => [words.join(' '), words] as const))('%s', (_, words) => {
     const [command, id, ...options] = words;
     if (command === 'matrix') return expect(FAMILY_MATRIX).toHaveProperty(id!);
