@@ -61,16 +61,11 @@ const ofRun = ({ scenario, variant }: Run): [Scenario, Variant] => {
   return [found, found.variants[variant]!];
 };
 
-/** Paths that always make a request. */
-const REQUESTS = new Set([
-  'request',
-  ...Object.entries(primitives).flatMap(([name, path]) =>
-    path.constructor.name === 'GeneratorFunction' ? [name] : [],
-  ),
-]);
+/** Paths that make a request themselves. */
+const REQUESTS = new Set(['request', ...Object.keys(primitives)]);
 
 /** Which sites a run reaches that make a request there: a call for a feature that the variant lacks makes none. */
-function cover(run: Run): Covered {
+export function cover(run: Run): Covered {
   const requests = Array.from({ length: siteCount() }, (_, number) => REQUESTS.has(site(number).callee));
   const reached = new Uint8Array(requests.length);
   const { enter } = live;

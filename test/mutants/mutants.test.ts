@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { judge, replay } from '../../src/cli/mutate-worker.js';
+import { cover, judge, replay } from '../../src/cli/mutate-worker.js';
 import { type Mutant, mutantsOf, nameOf } from '../../src/cli/mutants.js';
-import { siteCount } from '../../src/core/live.js';
+import { siteCount, site as siteOf } from '../../src/core/live.js';
 import { SCENARIOS } from '../../src/scenarios/index.js';
 
 const mutants = new Map<string, Mutant>();
@@ -20,6 +20,18 @@ function ask(name: string, scenario: string, variant: string) {
 }
 
 describe('mutants of the kernel paths', () => {
+  it('are of the sites that a run reaches with a request: of primitives, and of all that calls them', () => {
+    const variant = SCENARIOS.find(({ id }) => id === 'G-20e')!.variants.findIndex(
+      ({ name }) => name === 'page=cached',
+    );
+    const { sites, asDeclared } = cover({ scenario: 'G-20e', variant, maxStates: 100_000 });
+    expect(asDeclared).toBe(true);
+    const calls = sites.map((number) => `${siteOf(number).fn} ${siteOf(number).callee}`);
+    expect(calls).toEqual(
+      expect.arrayContaining(['do_swap_page folio_unlock', 'folio_unlock unlock', 'do_swap_page add']),
+    );
+  });
+
   it.each([
     ['a lock', 'arch/fault.ts do_user_addr_fault mmap_read_lock#1 lock', 'G-14c', 'base'],
     ['a flush', 'mm/mmu_gather.ts tlb_flush_mmu_tlbonly flush_tlb_mm_range#1 skip', 'G-14c', 'page=present'],
