@@ -11,7 +11,7 @@ import { might_sleep } from '../kernel/sched/core.js';
 import { folio_test_locked, folio_unlock } from '../include/pagemap.js';
 import { mlock_drain_local, mlock_folio_batch, mlock_new_folio } from './mlock.js';
 import { free_unref_page } from './page_alloc.js';
-import { moveActivated, moveDeactivated } from './swap-activate.js';
+import { lru_activate, lru_deactivate } from './swap-activate.js';
 
 /** The batches of this CPU; undefined where folios go on the LRU at once. */
 export const fbatches = (): CpuFbatches | undefined => current.kernel.cpu_fbatches?.[current.cpu];
@@ -34,7 +34,6 @@ function* lru_add(folio: Folio): Path {
     yield* setBits(folio.flags, PG.unevictable);
     yield* store(folio.mlock_count!, 0); // who locks it counts itself
   }
-  yield* setBits(folio.flags, PG.lru);
 }
 
 /** @context LRU lock @kernel 6.12 mm/swap.c lru_lazyfree: faithful */
@@ -44,30 +43,36 @@ function* lru_lazyfree(folio: Folio): Path {
   yield* clearBits(folio.flags, PG.active | PG.referenced | PG.swapbacked);
 }
 
-/** Puts the batch's folios on the LRU. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_add) */
-function* moveAdded(fbatch: FolioBatch): Path {
-  const taken = yield* takeBatch(fbatch);
-  for (const { folio } of taken) yield* lru_add(folio);
-  yield* foliosPut(taken);
-}
-
-/** Makes the batch's folios lazily freed ones. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_lazyfree) */
-function* moveLazyfree(fbatch: FolioBatch): Path {
+/**
+ * Does to the batch's folios what they wait for. Not to one that is off the LRU, unless that is what it waits for.
+ * @context any
+ * @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (each folio is moved in steps of its own, the LRU lock is left out)
+ */
+function* folio_batch_move_lru(fbatch: FolioBatch, move_fn: (folio: Folio) => Path): Path {
   const taken = yield* takeBatch(fbatch);
   for (const { folio } of taken) {
-    if (!(yield* testAndClearBits(folio.flags, PG.lru))) continue;
-    yield* lru_lazyfree(folio);
+    if (move_fn !== lru_add && !(yield* testAndClearBits(folio.flags, PG.lru))) continue;
+    yield* move_fn(folio);
     yield* setBits(folio.flags, PG.lru);
   }
   yield* foliosPut(taken);
+}
+
+/** A folio waits for what the batch is for; a full batch is done with at once. @context any @kernel 6.12 mm/swap.c folio_batch_add_and_move: adapted (the callers look at PG_lru) */
+export function* folio_batch_add_and_move(
+  folio: Folio,
+  fbatch: FolioBatch,
+  move_fn: (folio: Folio) => Path,
+): Path {
+  yield* folio_get(folio);
+  if (!(yield* folio_batch_add(fbatch, folio))) yield* folio_batch_move_lru(fbatch, move_fn);
 }
 
 /** From the next drain on reclaim finds the folio. @context any @kernel 6.12 mm/swap.c folio_add_lru: adapted (at once without batches) */
 export function* folio_add_lru(folio: Folio): Path {
   const batches = fbatches();
   if (batches === undefined) return yield* setBits(folio.flags, PG.lru);
-  yield* folio_get(folio);
-  if (!(yield* folio_batch_add(batches.lru_add, folio))) yield* moveAdded(batches.lru_add);
+  yield* folio_batch_add_and_move(folio, batches.lru_add, lru_add);
 }
 
 /**
@@ -94,9 +99,7 @@ export function* folio_mark_lazyfree(folio: Folio): Path {
     const needed = yield* read(folio.flags);
     const should = PG.anon | PG.swapbacked | PG.lru;
     if ((needed & should) !== should || needed & (PG.swapcache | PG.unevictable)) return;
-    yield* folio_get(folio);
-    if (!(yield* folio_batch_add(batches.lru_lazyfree, folio))) yield* moveLazyfree(batches.lru_lazyfree);
-    return;
+    return yield* folio_batch_add_and_move(folio, batches.lru_lazyfree, lru_lazyfree);
   }
   if (!(yield* testBits(folio.flags, PG.swapbacked))) return;
   if (!(yield* testAndClearBits(folio.flags, PG.lru))) return;
@@ -104,9 +107,9 @@ export function* folio_mark_lazyfree(folio: Folio): Path {
   yield* setBits(folio.flags, PG.lru);
 }
 
-/** Moves the batch's folios to where reclaim looks first, which does not show. @context any @kernel 6.12 mm/swap.c folio_batch_move_lru: adapted (lru_move_tail) */
-function* moveToTail(fbatch: FolioBatch): Path {
-  yield* foliosPut(yield* takeBatch(fbatch));
+/** Where reclaim looks first, which is not modelled. @context LRU lock @kernel 6.12 mm/swap.c lru_move_tail: adapted (the flag alone) */
+function* lru_move_tail(folio: Folio): Path {
+  if (!(yield* testBits(folio.flags, PG.unevictable))) yield* clearBits(folio.flags, PG.active);
 }
 
 /**
@@ -121,19 +124,23 @@ export function* folio_rotate_reclaimable(folio: Folio): Path {
   if (yield* folio_test_locked(folio)) return;
   const flags = yield* read(folio.flags);
   if (flags & (PG.dirty | PG.unevictable) || !(flags & PG.lru)) return;
-  yield* folio_get(folio);
-  if (!(yield* folio_batch_add(batches.lru_move_tail, folio))) yield* moveToTail(batches.lru_move_tail);
+  yield* folio_batch_add_and_move(folio, batches.lru_move_tail, lru_move_tail);
 }
 
-/** Does what waits in the batches of this CPU. Not a step without batches. @context any @kernel 6.12 mm/swap.c lru_add_drain, lru_add_drain_cpu: faithful */
+/** @context any @kernel 6.12 mm/swap.c lru_add_drain_cpu: faithful */
+function* lru_add_drain_cpu(batches: CpuFbatches): Path {
+  yield* folio_batch_move_lru(batches.lru_add, lru_add);
+  yield* folio_batch_move_lru(batches.lru_move_tail, lru_move_tail);
+  yield* folio_batch_move_lru(batches.lru_deactivate, lru_deactivate);
+  yield* folio_batch_move_lru(batches.lru_lazyfree, lru_lazyfree);
+  yield* folio_batch_move_lru(batches.lru_activate, lru_activate);
+}
+
+/** Does what waits in the batches of this CPU. Not a step without batches. @context any @kernel 6.12 mm/swap.c lru_add_drain: faithful */
 export function* lru_add_drain(): Path {
   const batches = fbatches();
   if (batches === undefined) return;
-  yield* moveAdded(batches.lru_add);
-  yield* moveToTail(batches.lru_move_tail);
-  yield* moveDeactivated(batches.lru_deactivate);
-  yield* moveLazyfree(batches.lru_lazyfree);
-  yield* moveActivated(batches.lru_activate);
+  yield* lru_add_drain_cpu(batches);
   yield* mlock_drain_local();
 }
 
@@ -144,11 +151,7 @@ export function* lru_add_drain(): Path {
  */
 export function* lru_add_drain_all(): Path {
   for (const batches of current.kernel.cpu_fbatches ?? []) {
-    yield* moveAdded(batches.lru_add);
-    yield* moveToTail(batches.lru_move_tail);
-    yield* moveDeactivated(batches.lru_deactivate);
-    yield* moveLazyfree(batches.lru_lazyfree);
-    yield* moveActivated(batches.lru_activate);
+    yield* lru_add_drain_cpu(batches);
     yield* mlock_folio_batch(batches.mlock_fbatch);
   }
 }
