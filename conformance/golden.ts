@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { UsageError } from '../src/core/scenario.js';
-import { quoted } from '../src/litmus/ops-words.js';
+import { linesBetween, quoted, RESET_ANSWER as RESET } from '../src/litmus/ops-words.js';
 
 /** What is known of a recording. */
 const KEYS = ['kernel', 'config', 'seed', 'mix', 'operations', 'trace', 'date'] as const;
@@ -22,7 +22,6 @@ export const GOLDEN = fileURLToPath(new URL('golden', import.meta.url));
 const SUFFIX = '.gz';
 /** Between script and answer. */
 const DIVIDER = '---';
-const RESET = '> reset';
 
 /** The text of a file: comment lines that say what it is, the script, a divider, the answer. */
 export function goldenText({ head, script, answer }: Omit<Golden, 'name'>): string {
@@ -84,7 +83,7 @@ export const countParts = ({ answer }: Golden): number => answer.filter((line) =
 export function partsOf({ name, head, script, answer }: Golden, first: number, last: number): Golden {
   const lines = script.trimEnd().split('\n');
   const shared = lines.filter((line) => line.startsWith('autoobs'));
-  const parts = split(lines, 'reset').slice(first, last + 1);
+  const parts = linesBetween(lines, 'reset').slice(first, last + 1);
   return {
     name: `${name}, part ${last + 1}`,
     head,
@@ -93,17 +92,8 @@ export function partsOf({ name, head, script, answer }: Golden, first: number, l
       parts.map((part) => part.filter((line) => !line.startsWith('autoobs')).join('\n')).join('\nreset\n'),
       '',
     ].join('\n'),
-    answer: split(answer, RESET)
+    answer: linesBetween(answer, RESET)
       .slice(first, last + 1)
       .flatMap((part, i) => (i === 0 ? part : [RESET, ...part])),
   };
-}
-
-/** The lines between those that are `separator`. */
-function split(lines: readonly string[], separator: string): string[][] {
-  const parts: string[][] = [[]];
-  for (const line of lines)
-    if (line === separator) parts.push([]);
-    else parts.at(-1)!.push(line);
-  return parts;
 }

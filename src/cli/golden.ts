@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { normalise } from '../litmus/ops-observe.js';
+import { linesBetween, RESET_ANSWER as RESET } from '../litmus/ops-words.js';
 import { answersOf } from './ops.js';
 
 const SCRIPTS = ['core-1', 'core-2', 'device-1', 'device-2'];
-const RESET = '> reset';
 /** Steps of one path: some hundred times what any operation takes. */
 const LIMIT = 20_000;
 
@@ -24,20 +24,11 @@ const golden = (file: string): string[] =>
     .trimEnd()
     .split('\n');
 
-/** Lines between those that are `separator`. */
-function split(lines: readonly string[], separator: string): string[][] {
-  const parts: string[][] = [[]];
-  for (const line of lines)
-    if (line === separator) parts.push([]);
-    else parts.at(-1)!.push(line);
-  return parts;
-}
-
 export function goldenPieces(): Piece[] {
   return SCRIPTS.flatMap((name) => {
     const [autoobs, ...script] = golden(`${name}.script`);
-    const answers = split(golden(`${name}.answer`), RESET);
-    return split(script, 'reset').map((lines, i) => ({
+    const answers = linesBetween(golden(`${name}.answer`), RESET);
+    return linesBetween(script, 'reset').map((lines, i) => ({
       name: `${name}, part ${i + 1}`,
       script: [autoobs!, ...lines],
       answers: answers[i]!,

@@ -40,3 +40,15 @@ export function quoted(text: string): string {
   const short = text.length > MOST_QUOTED ? `${text.slice(0, MOST_QUOTED)}…` : text;
   return short.replaceAll(/[^\x20-\x7e…]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
+
+/** What is answered to a reset. */
+export const RESET_ANSWER = '> reset';
+
+/** The lines between those that are `separator`. */
+export function linesBetween(lines: readonly string[], separator: string): string[][] {
+  const parts: string[][] = [[]];
+  for (const line of lines)
+    if (line === separator) parts.push([]);
+    else parts.at(-1)!.push(line);
+  return parts;
+}
