@@ -50,10 +50,9 @@ of appearance and flags are left out that depend on when per-CPU batches are dra
   count, a number of a notifier) fails once in every operation, as if another CPU had changed what it looks at and put it back. The
   answers, page flags aside, must be the recorded ones.
 - \`npm run conformance:mutate\` leaves out or turns around one statement after the other (locks, unlocks, counts, flushes,
-  notifier calls, second looks) and asks whether the replay fails. With these recordings 538 of the 625 mutants at statements that are
-  executed make it fail (86.1 %): all of the unlocks, 93 % of the locks and of the counts, half of the second looks, as only a race makes
-  the others matter. What survives has its
-  reason in conformance/survivors.json. Of all 749 mutants in the functions that are reached it is 71.8 %: the other statements are those
+  notifier calls, second looks) and asks whether the replay fails. With these recordings 534 of the 617 mutants at statements that are
+  executed make it fail (86.5 %): all of the unlocks, 93 % of the locks and of the counts, half of the second looks, as only a race makes
+  the others matter. What survives has its reason in conformance/survivors.json. Of all 741 mutants in the functions that are reached it is 72.1 %: the other statements are those
   of other releases' knobs, of huge pages and list notifiers, of memory that runs out, and of real races.
 - The engine has an outside judge of its own: built-in systems are exported to Promela, and SPIN must store as many states, take as many
   steps and find the same violations, deadlocks, leaks and data races as an unreduced search. \`npm test\` compares 12 variants, toy
